@@ -1,0 +1,1 @@
+"""The streaming ingester: pull, decode, fetch, append, acknowledge, dead-letter."""

@@ -1,0 +1,1 @@
+"""Row-by-row comparison of the warehouse with snapshots on object storage."""
