@@ -1,0 +1,303 @@
+"""Table contracts: each table declared once, as a dbt source, and read by every part.
+
+A contract is a table of a dbt source YAML: its columns with data type, description and, under
+`config: meta:`, key, nullability, PII class and allowed values; the table's own `config: meta:` holds its
+topic, wire format, API path and owner. See https://docs.getdbt.com/reference/source-properties.
+"""
+
+import string
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import yaml
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
+
+from core.errors import ConfigurationError, ContractError
+from core.identifiers import check_name
+
+DataType = Literal[
+    "int64", "numeric", "bignumeric", "float64", "bool", "string", "bytes",
+    "date", "datetime", "time", "timestamp", "json", "array<string>", "array<int64>",
+]  # fmt: skip
+WireFormat = Literal["debezium"]
+
+
+@dataclass(frozen=True)
+class Column:
+    """A column of the source's table, as it stands in the payload.
+
+    Attributes:
+        name: column name, the same at the source and in every zone.
+        data_type: GoogleSQL type, in lower case.
+        description: meaning, for people.
+        is_key: whether it belongs to the primary key.
+        is_nullable: whether the source may leave it null.
+        pii: class of personal data, such as `email`; None when it is none.
+        allowed_values: the values of an enumeration; empty when any value may stand.
+    """
+
+    name: str
+    data_type: DataType
+    description: str
+    is_key: bool
+    is_nullable: bool
+    pii: str | None
+    allowed_values: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class TableContract:
+    """What every part needs to know of a table.
+
+    Attributes:
+        name: table name, unique in the project.
+        source: name of the dbt source: the domain.
+        dataset: BigQuery dataset of the raw table.
+        description: meaning, for people.
+        owner: who answers for the table.
+        wire_format: dialect of the change events.
+        topic: Pub/Sub topic of the change events.
+        notification_topic: topic of notifications that a row changed; None when there are none.
+        api_path: path of one row at the API, with a placeholder per key column; None without an API.
+        columns: the columns in the source's order.
+    """
+
+    name: str
+    source: str
+    dataset: str
+    description: str
+    owner: str
+    wire_format: WireFormat
+    topic: str
+    notification_topic: str | None
+    api_path: str | None
+    columns: tuple[Column, ...]
+
+    @property
+    def key(self) -> tuple[Column, ...]:
+        """The columns of the primary key, in order; never empty."""
+        return tuple(column for column in self.columns if column.is_key)
+
+    def column(self, name: str) -> Column:
+        """Return the column called `name`.
+
+        Args:
+            name: a column name.
+
+        Returns:
+            The column.
+
+        Raises:
+            KeyError: when the table has no such column.
+        """
+        for column in self.columns:
+            if column.name == name:
+                return column
+        raise KeyError(f"{self.name} has no column {name!r}")
+
+
+class Contracts(Mapping[str, TableContract]):
+    """All contracts of the project, by table name, in the order of their files."""
+
+    def __init__(self, tables: Mapping[str, TableContract]) -> None:
+        self._tables = dict(tables)
+
+    def __getitem__(self, name: str) -> TableContract:
+        return self._tables[name]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._tables)
+
+    def __len__(self) -> int:
+        return len(self._tables)
+
+    def by_topic(self) -> dict[str, TableContract]:
+        """Return the contracts by the topic of their change events."""
+        return {contract.topic: contract for contract in self.values()}
+
+    def notification_topics(self) -> tuple[str, ...]:
+        """Return the distinct notification topics, sorted."""
+        return tuple(sorted({c.notification_topic for c in self.values() if c.notification_topic}))
+
+
+class _Strict(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class _Lenient(BaseModel):
+    # dbt owns these mappings and may hold properties that are none of our business.
+    model_config = ConfigDict(extra="ignore", frozen=True)
+
+
+class _ColumnMeta(_Strict):
+    key: bool = False
+    nullable: bool = True
+    pii: str | None = None
+    allowed_values: tuple[str, ...] = ()
+
+
+class _ColumnConfig(_Lenient):
+    meta: _ColumnMeta = _ColumnMeta()
+
+
+class _ColumnYaml(_Lenient):
+    name: str
+    data_type: DataType
+    description: Annotated[str, Field(min_length=1)]
+    config: _ColumnConfig = _ColumnConfig()
+
+    @field_validator("name")
+    @classmethod
+    def _name(cls, value: str) -> str:
+        return _checked_name(value)
+
+
+class _TableMeta(_Strict):
+    owner: str
+    wire_format: WireFormat = "debezium"
+    topic: Annotated[str, Field(pattern=r"^[A-Za-z][A-Za-z0-9._~+%-]{2,254}$")]
+    notification_topic: Annotated[str, Field(pattern=r"^[A-Za-z][A-Za-z0-9._~+%-]{2,254}$")] | None = None
+    api_path: Annotated[str, Field(pattern=r"^/")] | None = None
+
+
+class _TableConfig(_Lenient):
+    meta: _TableMeta
+
+
+class _TableYaml(_Lenient):
+    name: str
+    description: Annotated[str, Field(min_length=1)]
+    config: _TableConfig
+    columns: Annotated[tuple[_ColumnYaml, ...], Field(min_length=1)]
+
+    @field_validator("name")
+    @classmethod
+    def _name(cls, value: str) -> str:
+        return _checked_name(value)
+
+
+class _SourceYaml(_Lenient):
+    name: str
+    schema_: Annotated[str, Field(alias="schema")]
+    tables: tuple[_TableYaml, ...] = ()
+
+    @field_validator("schema_")
+    @classmethod
+    def _schema(cls, value: str) -> str:
+        return _checked_name(value)
+
+
+class _FileYaml(_Lenient):
+    sources: tuple[_SourceYaml, ...] = ()
+
+
+def load_contracts(folder: Path) -> Contracts:
+    """Read every contract below a folder.
+
+    Args:
+        folder: where the source YAML files stand, such as `dbt_project/models/raw`.
+
+    Returns:
+        The contracts by table name.
+
+    Raises:
+        ContractError: when the folder holds none, a file is not valid, or two tables share a name or topic.
+    """
+    if not folder.is_dir():
+        raise ContractError(f"{folder}: no such folder; set MILLRACE_CONTRACTS_PATH to where the source YAML stands")
+    tables: dict[str, TableContract] = {}
+    for path in sorted(folder.rglob("*.yml")):
+        for contract in _read_file(path):
+            if contract.name in tables:
+                raise ContractError(f"{path}: table {contract.name!r} is declared twice; keep one declaration")
+            tables[contract.name] = contract
+    if not tables:
+        raise ContractError(f"{folder}: no dbt source is declared here")
+    _check_topics(tables)
+    return Contracts(tables)
+
+
+def _read_file(path: Path) -> Iterator[TableContract]:
+    try:
+        document: Any = yaml.safe_load(path.read_text(encoding="utf-8"))
+        parsed = _FileYaml.model_validate(document or {})
+    except yaml.YAMLError as error:
+        raise ContractError(f"{path}: not valid YAML: {error}") from error
+    except (OSError, UnicodeDecodeError) as error:
+        raise ContractError(f"{path}: cannot be read: {error}") from error
+    except ValidationError as error:
+        raise ContractError(f"{path}: {_explain(error)}") from error
+    for source in parsed.sources:
+        for table in source.tables:
+            yield _contract(path, source, table)
+
+
+def _contract(path: Path, source: _SourceYaml, table: _TableYaml) -> TableContract:
+    names = [column.name for column in table.columns]
+    doubled = sorted({name for name in names if names.count(name) > 1})
+    if doubled:
+        raise ContractError(f"{path}: table {table.name!r} declares {', '.join(doubled)} more than once")
+    contract = TableContract(
+        name=table.name,
+        source=source.name,
+        dataset=source.schema_,
+        description=table.description.strip(),
+        owner=table.config.meta.owner,
+        wire_format=table.config.meta.wire_format,
+        topic=table.config.meta.topic,
+        notification_topic=table.config.meta.notification_topic,
+        api_path=table.config.meta.api_path,
+        columns=tuple(_column(column) for column in table.columns),
+    )
+    if not contract.key:
+        raise ContractError(
+            f"{path}: table {table.name!r} has no key; give at least one column `config: meta: key: true`"
+        )
+    _check_api_path(path, contract)
+    return contract
+
+
+def _column(column: _ColumnYaml) -> Column:
+    meta = column.config.meta
+    return Column(
+        name=column.name,
+        data_type=column.data_type,
+        description=column.description.strip(),
+        is_key=meta.key,
+        is_nullable=meta.nullable and not meta.key,
+        pii=meta.pii,
+        allowed_values=meta.allowed_values,
+    )
+
+
+def _check_api_path(path: Path, contract: TableContract) -> None:
+    if contract.api_path is None:
+        return
+    placeholders = {name for _, name, _, _ in string.Formatter().parse(contract.api_path) if name is not None}
+    keys = {column.name for column in contract.key}
+    if placeholders != keys:
+        raise ContractError(
+            f"{path}: api_path of {contract.name!r} must name exactly the key columns "
+            f"{', '.join(sorted(keys))}, not {', '.join(sorted(placeholders)) or 'none'}"
+        )
+
+
+def _check_topics(tables: Mapping[str, TableContract]) -> None:
+    owners: dict[str, str] = {}
+    for contract in tables.values():
+        other = owners.setdefault(contract.topic, contract.name)
+        if other != contract.name:
+            raise ContractError(f"tables {other!r} and {contract.name!r} share the topic {contract.topic!r}")
+
+
+def _checked_name(value: str) -> str:
+    try:
+        return check_name(value)
+    except ConfigurationError as error:
+        raise ValueError(str(error)) from error
+
+
+def _explain(error: ValidationError) -> str:
+    return "; ".join(f"{'.'.join(str(part) for part in fault['loc'])}: {fault['msg']}" for fault in error.errors())
