@@ -121,17 +121,25 @@ def load_settings() -> Settings:
             of its own, without the value, which may be a secret.
     """
     path = os.environ.get(CONFIG_VARIABLE)
-    if path and not Path(path).is_file():
-        raise ConfigurationError(f"{CONFIG_VARIABLE} names {path}, which is not a file")
+    if path:
+        _check_file(Path(path))
     try:
         settings = Settings()
     except ValidationError as error:
         faults = [f"{'.'.join(map(str, fault['loc']))}: {fault['msg']}" for fault in error.errors()]
         raise ConfigurationError("settings are not valid:\n  " + "\n  ".join(faults)) from error
-    except (OSError, yaml.YAMLError) as error:
-        raise ConfigurationError(f"{path}: cannot be read as YAML: {error}") from error
     _refuse_stand_ins(settings)
     return settings
+
+
+def _check_file(path: Path) -> None:
+    """Refuse what pydantic-settings would pass over in silence or fail on without naming the file."""
+    try:
+        document = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+        raise ConfigurationError(f"{CONFIG_VARIABLE} names {path}, which cannot be read as YAML: {error}") from error
+    if not isinstance(document, dict):
+        raise ConfigurationError(f"{path}: must hold settings as `name: value` lines")
 
 
 def _refuse_stand_ins(settings: Settings) -> None:

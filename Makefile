@@ -1,0 +1,89 @@
+# Every target does its own set-up and is quick the second time. `make` alone lists them.
+SHELL := bash
+.SHELLFLAGS := -euo pipefail -c
+.DEFAULT_GOAL := help
+.DELETE_ON_ERROR:
+
+VENV ?= .venv
+PYTHON ?= $(shell command -v python3.11 || command -v python3)
+UV := $(shell command -v uv)
+BIN := $(VENV)/bin
+INSTALLED := $(VENV)/.installed
+LIVE_INSTALLED := $(VENV)/.installed-live
+PACKAGES := core ingest pipeline reconcile devstack
+
+.PHONY: help setup demo test lint format docs bench live clean lock
+
+help: ## List the targets
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+setup: $(INSTALLED) ## Make the environment from the lock file
+
+demo: $(INSTALLED) ## Run the whole river on local stand-ins
+	@$(BIN)/devstack demo
+
+test: $(INSTALLED) ## Run every test, with coverage
+	@mkdir -p build/coverage
+	@$(BIN)/pytest --cov --cov-report=term $(PYTEST_ARGS)
+
+lint: $(INSTALLED) ## Check style, types and SQL
+	@$(BIN)/ruff check .
+	@$(BIN)/ruff format --check .
+	@$(BIN)/mypy
+	@$(BIN)/sqlfluff lint dbt_project
+
+format: $(INSTALLED) ## Put Python and SQL into the house style
+	@$(BIN)/ruff check --fix .
+	@$(BIN)/ruff format .
+	@$(BIN)/sqlfluff fix dbt_project
+
+docs: $(INSTALLED) ## Generate the dbt docs, with lineage, and the command reference
+	@$(BIN)/devstack docs
+
+bench: $(INSTALLED) ## Measure the river against its peers; writes build/bench
+	@$(BIN)/python -m bench
+
+live: $(LIVE_INSTALLED) ## Capture from a real PostgreSQL with a real Debezium
+	@$(BIN)/devstack live
+
+clean: ## Remove everything a run makes, but not the environment
+	@if [ -x $(BIN)/devstack ]; then $(BIN)/devstack down --quiet || true; fi
+	@rm -rf build target logs dist .mypy_cache .pytest_cache .ruff_cache .hypothesis
+
+lock: ## Pin the dependencies anew (needs uv)
+	@for name in "requirements:--extra local --extra test --extra dev" \
+	  "requirements.live:--extra local --extra live --extra test" "requirements.runtime:"; do \
+	  touch requirements.lock; \
+	  uv pip compile pyproject.toml $${name#*:} -c requirements.lock --python-version 3.11 --generate-hashes \
+	    --no-emit-index-url --no-emit-find-links --no-annotate --no-header -q -o $${name%%:*}.lock; \
+	done
+
+$(BIN)/python:
+	@test -n "$(PYTHON)" || { echo "Python 3.11 or later is needed; set PYTHON to its path" >&2; exit 1; }
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' \
+	  || { echo "Python 3.11 or later is needed, $(PYTHON) is older; set PYTHON to a newer one" >&2; exit 1; }
+	@echo "Making the environment in $(VENV)"
+ifdef UV
+	@uv venv --quiet --allow-existing --python $(PYTHON) $(VENV)
+else
+	@$(PYTHON) -m venv $(VENV)
+endif
+
+# install LOCKFILE: exactly the pinned versions, each checked against its hash, then this project itself.
+ifdef UV
+install = uv pip install --quiet --python $(BIN)/python --require-hashes -r $(1) \
+  && uv pip install --quiet --python $(BIN)/python --no-deps --no-build-isolation -e .
+else
+install = $(BIN)/pip install --quiet --disable-pip-version-check --require-hashes -r $(1) \
+  && $(BIN)/pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .
+endif
+
+$(INSTALLED): requirements.lock pyproject.toml | $(BIN)/python
+	@echo "Installing what requirements.lock pins (a minute or two the first time)"
+	@$(call install,requirements.lock)
+	@touch $@
+
+$(LIVE_INSTALLED): requirements.live.lock $(INSTALLED)
+	@echo "Installing PostgreSQL, Java and Debezium (about 350 MB the first time)"
+	@$(call install,requirements.live.lock)
+	@touch $@

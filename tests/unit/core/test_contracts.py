@@ -1,0 +1,123 @@
+"""Contracts are read from dbt's own YAML, and a wrong one is refused with its place and the fix."""
+
+from pathlib import Path
+
+import pytest
+import yaml
+
+from core.contracts import load_contracts
+from core.errors import ContractError
+
+ROOT = Path(__file__).parents[3]
+
+MEMBER_TABLES = {
+    "members", "member_profiles", "member_emails", "member_phones", "member_addresses", "member_identities",
+    "member_consents", "member_preferences", "member_tiers", "member_points", "member_transactions",
+    "member_interactions", "member_cases",
+}  # fmt: skip
+
+
+def document(**changes: object) -> dict[str, object]:
+    table: dict[str, object] = {
+        "name": "things",
+        "description": "Things.",
+        "config": {"meta": {"owner": "us", "topic": "shop.public.things"}},
+        "columns": [
+            {"name": "thing_id", "data_type": "int64", "description": "Key.", "config": {"meta": {"key": True}}},
+            {"name": "label", "data_type": "string", "description": "Label."},
+        ],
+    }
+    table.update(changes)
+    return {"sources": [{"name": "shop", "schema": "raw", "tables": [table]}]}
+
+
+def write(folder: Path, content: object, name: str = "things.yml") -> Path:
+    (folder / name).write_text(content if isinstance(content, str) else yaml.safe_dump(content))
+    return folder
+
+
+def test_the_member_domain_declares_its_13_tables() -> None:
+    contracts = load_contracts(ROOT / "dbt_project/models/raw")
+    assert set(contracts) == MEMBER_TABLES
+    assert [column.name for column in contracts["member_preferences"].key] == ["member_id", "channel", "topic"]
+    assert contracts["members"].column("first_name").pii == "name"
+    assert "closed" in contracts["members"].column("status").allowed_values
+    assert contracts.by_topic()["loyalty.member.members"] is contracts["members"]
+    assert contracts.notification_topics() == ("loyalty.member.notifications",)
+    for contract in contracts.values():
+        assert contract.dataset == "raw"
+        assert contract.description
+        assert all(column.description for column in contract.columns)
+        assert not any(column.is_nullable for column in contract.key)
+
+
+def test_a_contract_is_read(tmp_path: Path) -> None:
+    contract = load_contracts(write(tmp_path, document()))["things"]
+    assert (contract.source, contract.dataset, contract.owner) == ("shop", "raw", "us")
+    assert [column.name for column in contract.columns] == ["thing_id", "label"]
+    assert contract.notification_topic is None
+    with pytest.raises(KeyError, match="no column 'nope'"):
+        contract.column("nope")
+
+
+def columns(*rows: dict[str, object]) -> dict[str, object]:
+    return {"columns": list(rows)}
+
+
+KEY: dict[str, object] = {
+    "name": "thing_id",
+    "data_type": "int64",
+    "description": "Key.",
+    "config": {"meta": {"key": True}},
+}
+
+
+@pytest.mark.parametrize(
+    ("changes", "fault"),
+    [
+        (columns({**KEY, "config": {}}), "has no key"),
+        (columns(KEY, KEY), "thing_id more than once"),
+        (columns({**KEY, "name": "thing id; drop table x"}), "not a valid BigQuery name"),
+        (columns({**KEY, "data_type": "varchar"}), "data_type"),
+        (columns({**KEY, "description": ""}), "description"),
+        (columns({**KEY, "config": {"meta": {"keey": True}}}), "keey"),
+        ({"columns": []}, "columns"),
+        ({"name": "x`y"}, "not a valid BigQuery name"),
+        ({"config": {"meta": {"topic": "shop.public.things"}}}, "owner"),
+        ({"config": {"meta": {"owner": "us", "topic": "a b"}}}, "topic"),
+        (
+            {"config": {"meta": {"owner": "us", "topic": "shop.things", "api_path": "/things/{other}"}}},
+            "must name exactly the key columns thing_id, not other",
+        ),
+    ],
+)
+def test_a_wrong_contract_is_refused_with_its_place(tmp_path: Path, changes: dict[str, object], fault: str) -> None:
+    with pytest.raises(ContractError, match=fault) as caught:
+        load_contracts(write(tmp_path, document(**changes)))
+    assert "things.yml" in str(caught.value)
+
+
+def test_tables_must_not_share_a_name_or_topic(tmp_path: Path) -> None:
+    write(tmp_path, document())
+    write(tmp_path, document(), "again.yml")
+    with pytest.raises(ContractError, match="declared twice"):
+        load_contracts(tmp_path)
+    write(tmp_path, document(name="others"), "again.yml")
+    with pytest.raises(ContractError, match="share the topic"):
+        load_contracts(tmp_path)
+
+
+@pytest.mark.parametrize("text", ["sources: [", "sources: 3", "- 1"])
+def test_a_file_that_is_no_source_yaml_is_refused(tmp_path: Path, text: str) -> None:
+    with pytest.raises(ContractError, match=r"things\.yml"):
+        load_contracts(write(tmp_path, text))
+
+
+def test_an_absent_or_empty_folder_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(ContractError, match="no dbt source"):
+        load_contracts(write(tmp_path, "models: []"))
+    with pytest.raises(ContractError, match="MILLRACE_CONTRACTS_PATH"):
+        load_contracts(tmp_path / "absent")
+    (tmp_path / "things.yml").write_bytes(b"\xff\xfe\x00")
+    with pytest.raises(ContractError, match="cannot be read"):
+        load_contracts(tmp_path)
