@@ -1,0 +1,64 @@
+"""What this project mends in bqemulator 1.4.0, one fault per module.
+
+Each module says what is wrong, and offers either `apply()`, which replaces the faulty part in this process, or
+a mend of statements (see `statements`). They rely on the insides of one release: any other version is
+refused, so that an upgrade starts with a reading of this folder and not with a puzzling failure.
+"""
+
+import functools
+from importlib.metadata import version
+
+from core.errors import ConfigurationError
+from devstack.bigquery.shims import (
+    alter_statements,
+    append_only,
+    contracts,
+    dataset_tables,
+    field_paths,
+    grants,
+    no_spatial,
+    script_variables,
+    statements,
+    table_patch,
+)
+
+PINNED_VERSION = "1.4.0"
+
+_PATCHES = (no_spatial, append_only, table_patch, script_variables)
+
+
+def check_version(installed: str) -> None:
+    """Refuse any bqemulator but the one these shims were written against.
+
+    Args:
+        installed: the version that was found.
+
+    Raises:
+        ConfigurationError: when it is another one.
+    """
+    if installed != PINNED_VERSION:
+        raise ConfigurationError(
+            f"bqemulator {installed} is installed, but devstack.bigquery mends {PINNED_VERSION}: "
+            f"install bqemulator=={PINNED_VERSION}, or review devstack/bigquery/shims for the new release"
+        )
+
+
+@functools.cache
+def apply_shims() -> None:
+    """Mend the emulator in this process, once, before a server is built.
+
+    Raises:
+        ConfigurationError: when another version of bqemulator is installed.
+    """
+    check_version(version("bqemulator"))
+    for patch in _PATCHES:
+        patch.apply()
+    statements.install(
+        (
+            contracts.MEND,
+            alter_statements.MEND,
+            *grants.mends(),
+            field_paths.mend(),
+            dataset_tables.mend(),
+        )
+    )
