@@ -1,0 +1,188 @@
+"""dbt inside this process: parse the project once, then build as often as the cadence asks.
+
+A dbt command line spends about half of a small build on starting up. `dbtRunner` with a manifest that is
+already parsed spends none of it: https://docs.getdbt.com/reference/programmatic-invocations.
+"""
+
+import copy
+import importlib
+import threading
+import time
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+
+import structlog
+
+from core.errors import ConfigurationError
+from pipeline.results import NodeKind, NodeOutcome, NodeResult
+
+_log = structlog.get_logger(__name__)
+
+_KINDS: Final[dict[str, NodeKind]] = {
+    "model": "model",
+    "snapshot": "snapshot",
+    "seed": "seed",
+    "test": "test",
+    "unit_test": "unit_test",
+}
+_OUTCOMES: Final[dict[str, NodeOutcome]] = {
+    "success": "ok",
+    "pass": "ok",
+    "no-op": "ok",
+    "warn": "warning",
+    "skipped": "skipped",
+}
+
+
+@dataclass(frozen=True)
+class DbtSettings:
+    """Where the dbt project stands and how it is run.
+
+    Attributes:
+        project_dir: folder of `dbt_project.yml`.
+        profiles_dir: folder of `profiles.yml`; None leaves it to `DBT_PROFILES_DIR`.
+        target: target of the profile; None leaves it to `DBT_TARGET` or the profile.
+        target_path: folder of compiled SQL and artifacts; None leaves it to the project.
+        log_path: folder of `dbt.log`, which takes all that dbt has to say.
+        threads: nodes built at once; None leaves it to the profile.
+        unit_tests: whether dbt unit tests run too; they test the SQL, not the data, and belong in CI.
+    """
+
+    project_dir: Path = Path()
+    profiles_dir: Path | None = None
+    target: str | None = None
+    target_path: Path | None = None
+    log_path: Path = Path("build/pipeline/logs")
+    threads: int | None = None
+    unit_tests: bool = False
+
+
+@dataclass(frozen=True)
+class DbtOutcome:
+    """What one invocation of dbt brought.
+
+    Attributes:
+        nodes: what came of every node, in the order of completion.
+        errors: why dbt stopped short, when it did; faults of single nodes stand in `nodes`.
+    """
+
+    nodes: tuple[NodeResult, ...]
+    errors: tuple[str, ...]
+
+
+class DbtProject:
+    """A dbt project that is parsed once and built many times.
+
+    dbt keeps its flags and adapters per process, so builds of one process come one after the other: a second
+    thread waits for the first.
+    """
+
+    def __init__(self, settings: DbtSettings) -> None:
+        self.settings = settings
+        self._manifest: Any = None
+        self._busy = threading.Lock()
+
+    def parse(self) -> None:
+        """Read the project, unless that was done before.
+
+        Raises:
+            ConfigurationError: when the project or its profile is not valid.
+        """
+        with self._busy:
+            self._parsed()
+
+    def build(self, selector: str, *, full_refresh: bool = False) -> DbtOutcome:
+        """Run `dbt build` for a selector of `selectors.yml`.
+
+        Args:
+            selector: name of the selector.
+            full_refresh: whether incremental models are built anew.
+
+        Returns:
+            What came of it; failures are data here, not errors.
+
+        Raises:
+            ConfigurationError: when the project or its profile is not valid.
+        """
+        arguments = ["build", "--selector", selector]
+        if not self.settings.unit_tests:
+            arguments += ["--exclude-resource-type", "unit_test"]
+        if full_refresh:
+            arguments.append("--full-refresh")
+        if self.settings.threads is not None:
+            arguments += ["--threads", str(self.settings.threads)]
+        with self._busy:
+            # dbt marks ephemeral models as injected while it compiles, and would leave their CTEs out of the
+            # next build's SQL: every build gets a copy of the manifest as it was parsed.
+            outcome = self._invoke(arguments, copy.deepcopy(self._parsed()))
+        return _outcome(outcome)
+
+    def _parsed(self) -> Any:
+        if self._manifest is None:
+            started = time.monotonic()
+            outcome = self._invoke(["parse"], None)
+            if not outcome.success:
+                fault = outcome.exception or "dbt could not parse the project"
+                raise ConfigurationError(f"{self.settings.project_dir.resolve()}: {_one_line(fault)}")
+            self._manifest = outcome.result
+            _log.info("dbt project parsed", nodes=len(self._manifest.nodes), seconds=_seconds_since(started))
+        return self._manifest
+
+    def _invoke(self, arguments: list[str], manifest: Any) -> Any:
+        # Imported here because dbt takes a second or two to load, which `--help` should not wait for.
+        runner: Callable[..., Any] = importlib.import_module("dbt.cli.main").dbtRunner
+        outcome = runner(manifest=manifest, callbacks=[_log_warning]).invoke([*arguments, *self._common_arguments()])
+        if isinstance(outcome.exception, KeyboardInterrupt | SystemExit):
+            raise outcome.exception
+        return outcome
+
+    def _common_arguments(self) -> list[str]:
+        # dbt changes the working directory while it runs, so every path has to be absolute.
+        paths = {
+            "--project-dir": self.settings.project_dir,
+            "--profiles-dir": self.settings.profiles_dir,
+            "--target-path": self.settings.target_path,
+            "--log-path": self.settings.log_path,
+        }
+        arguments = [part for flag, path in paths.items() if path is not None for part in (flag, str(path.resolve()))]
+        if self.settings.target is not None:
+            arguments += ["--target", self.settings.target]
+        # Standard output belongs to our own results; dbt's own words go to its log file.
+        return [*arguments, "--log-level", "none", "--no-print", "--no-send-anonymous-usage-stats", "--no-use-colors"]
+
+
+def _outcome(outcome: Any) -> DbtOutcome:
+    results: Iterable[Any] = getattr(outcome.result, "results", None) or ()
+    nodes = tuple(_node_result(result) for result in results)
+    errors = (_one_line(outcome.exception),) if outcome.exception is not None else ()
+    if not outcome.success and not errors and not any(node.outcome == "failed" for node in nodes):
+        errors = ("dbt reported a failure without naming a node; see dbt.log",)
+    return DbtOutcome(nodes=nodes, errors=errors)
+
+
+def _node_result(result: Any) -> NodeResult:
+    return NodeResult(
+        name=result.node.name,
+        kind=_KINDS.get(str(result.node.resource_type), "other"),
+        # What is not known to be good counts as a failure.
+        outcome=_OUTCOMES.get(str(result.status), "failed"),
+        seconds=float(result.execution_time),
+        rows=(result.adapter_response or {}).get("rows_affected"),
+        message=_one_line(result.message or ""),
+    )
+
+
+def _log_warning(event: Any) -> None:
+    # Errors come back in the result; warnings, such as an unused configuration, come only this way.
+    if event.info.level == "warn":
+        _log.warning("dbt", code=event.info.code, detail=_one_line(event.info.msg))
+
+
+def _one_line(text: object) -> str:
+    return " ".join(str(text).split())
+
+
+def _seconds_since(started: float) -> float:
+    return round(time.monotonic() - started, 3)
