@@ -1,0 +1,1 @@
+"""The demo: the whole river on local stand-ins, with its own proof."""
