@@ -99,8 +99,10 @@ class Summary:
             ),
             (
                 self.planted_exactly and self.differences_planted > 0,
-                f"{self.differences_planted} differences were planted but {self.differences_found} found, "
-                "or others than those",
+                (
+                    f"{self.differences_planted} differences were planted but {self.differences_found} found, "
+                    "or others than those"
+                ),
             ),
             (self.tests_failed == 0, f"{self.tests_failed} dbt tests failed"),
             (all(rows > 0 for rows in self.zones.values()) and bool(self.zones), "a model is empty"),
