@@ -12,19 +12,36 @@ from core.errors import ConfigurationError
 from devstack.bigquery.shims import (
     alter_statements,
     append_only,
+    append_rows,
+    bounded_history,
     contracts,
     dataset_tables,
     field_paths,
     grants,
     no_spatial,
+    parse_cache,
+    row_counts,
     script_variables,
     statements,
+    storage_server,
     table_patch,
+    thread_cursors,
 )
 
 PINNED_VERSION = "1.4.0"
 
-_PATCHES = (no_spatial, append_only, table_patch, script_variables)
+_PATCHES = (
+    no_spatial,
+    thread_cursors,
+    storage_server,
+    append_only,
+    append_rows,
+    bounded_history,
+    parse_cache,
+    table_patch,
+    row_counts,
+    script_variables,
+)
 
 
 def check_version(installed: str) -> None:

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Any
 
+from devstack.bigquery.shims.row_counts import count_rows
 from devstack.bigquery.shims.statements import Mend, Scope
 from devstack.bigquery.shims.tables import TableName
 from devstack.bigquery.shims.virtual_tables import Column, Value, virtual_table
@@ -31,16 +31,10 @@ def _rows(scope: Scope, project_id: str, dataset_id: str | None) -> Iterator[tup
             table.table_id,
             int(table.creation_time.timestamp() * 1000),
             int(table.last_modified_time.timestamp() * 1000),
-            0 if is_view else _row_count(scope.context.engine, table),
+            0 if is_view else count_rows(scope.context.engine, TableName(project_id, table.dataset_id, table.table_id)),
             table.num_bytes,
             _TYPE_VIEW if is_view else _TYPE_TABLE,
         )
-
-
-def _row_count(engine: Any, table: Any) -> int:
-    # Counted, because the catalogue's own number misses every DML statement.
-    name = TableName(table.project_id, table.dataset_id, table.table_id)
-    return int(engine.execute(f"select count(*) from {name.storage}").fetchone()[0])  # noqa: S608
 
 
 def mend() -> Mend:

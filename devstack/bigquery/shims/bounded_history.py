@@ -1,0 +1,65 @@
+"""Forgets old results, so that memory follows the data and not the number of queries ever run.
+
+The emulator keeps the rows of every query and of every read session for good. BigQuery forgets them too, after
+a day and after six hours; here the oldest go when there are too many, or when they are too large together.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import bqemulator.api.routes.jobs as job_routes
+from bqemulator.jobs import executor
+from bqemulator.streaming import read_session
+
+_JOBS = 1_000
+_SESSIONS = 200
+_BYTES = 256 * 1024 * 1024
+
+
+class Recent(dict[str, Any]):
+    """A dictionary that drops its oldest entries once it exceeds a number or a size.
+
+    The newest entry always stays, however large.
+    """
+
+    def __init__(self, limit: int, limit_bytes: int, size_of: Callable[[Any], int]) -> None:
+        super().__init__()
+        self._limit = limit
+        self._limit_bytes = limit_bytes
+        self._size_of = size_of
+        self._held_bytes = 0
+
+    def __setitem__(self, key: str, value: Any) -> None:
+        self.pop(key, None)
+        super().__setitem__(key, value)
+        self._held_bytes += self._size_of(value)
+        while len(self) > 1 and (len(self) > self._limit or self._held_bytes > self._limit_bytes):
+            self.pop(next(iter(self)))
+
+    def pop(self, key: str, *default: Any) -> Any:
+        """Remove an entry.
+
+        Args:
+            key: which.
+            *default: what to return when there is none.
+
+        Returns:
+            The entry.
+        """
+        if key in self:
+            self._held_bytes -= self._size_of(self[key])
+        return super().pop(key, *default)
+
+
+def apply() -> None:
+    """Replace the three stores, in every module that holds them."""
+    results = Recent(_JOBS, _BYTES, lambda table: int(table.nbytes))
+    schemas = Recent(_JOBS, _BYTES, lambda _: 0)
+    for module in (executor, job_routes):
+        module.JOB_RESULTS = results
+        module.JOB_SCHEMAS = schemas
+    read_session._SESSIONS = Recent(  # noqa: SLF001
+        _SESSIONS, _BYTES, lambda session: int(session.table.nbytes)
+    )
