@@ -16,6 +16,7 @@ from devstack.bigquery.shims import (
     bounded_history,
     contracts,
     dataset_tables,
+    failed_queries,
     field_paths,
     grants,
     no_spatial,
@@ -40,6 +41,7 @@ _PATCHES = (
     parse_cache,
     table_patch,
     row_counts,
+    failed_queries,
     script_variables,
 )
 
