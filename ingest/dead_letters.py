@@ -1,0 +1,201 @@
+"""Dead letters: what cannot be landed, kept whole in a table and on a topic, with the reason.
+
+A message is acknowledged only when both have it.
+"""
+
+import asyncio
+from dataclasses import dataclass
+from typing import Any, Final
+
+import grpc
+import msgspec
+import structlog
+
+from core.clock import to_micros
+from core.retry import retrying_async
+from ingest.append import MAX_ROW_BYTES, TableWriter
+from ingest.batches import BatchLimits, MicroBatches
+from ingest.context import RunContext
+from ingest.leases import Leases
+from ingest.message import Message
+from ingest.proto import RowType, row_type
+from ingest.rpc import PublishRequest, PubSub, PubsubMessage, routing, translate
+
+_log = structlog.get_logger(__name__)
+
+_MAX_ERROR_BYTES: Final = 1_024  # Pub/Sub's limit on the value of an attribute
+_MAX_MESSAGE_BYTES: Final = 9_900_000  # its limit on a request is 10 MB
+_ROW_OVERHEAD: Final = 64_000
+_TIMEOUT_S: Final = 30.0
+
+
+@dataclass(frozen=True)
+class DeadLetterColumn:
+    """A column of `audit.dead_letters`.
+
+    Attributes:
+        name: column name.
+        data_type: GoogleSQL type.
+        required: whether null is refused.
+        description: meaning, shown in BigQuery.
+    """
+
+    name: str
+    data_type: str
+    required: bool
+    description: str
+
+
+DEAD_LETTER_COLUMNS: Final = (
+    DeadLetterColumn("event_id", "STRING", True, "Pub/Sub message id."),
+    DeadLetterColumn("reason", "STRING", True, "Code of the reason, such as invalid_json."),
+    DeadLetterColumn("error", "STRING", False, "The error in words; never the data."),
+    DeadLetterColumn("attempts", "INT64", False, "Deliveries as Pub/Sub counts them, or requests to the API."),
+    DeadLetterColumn("topic", "STRING", True, "Topic the message was published to."),
+    DeadLetterColumn("table_name", "STRING", False, "Raw table it was meant for; null when that is not known."),
+    DeadLetterColumn("ordering_key", "STRING", False, "Its ordering key."),
+    DeadLetterColumn("data", "BYTES", False, "Its body, exactly as published; cut when it is over 7.9 MB."),
+    DeadLetterColumn("attributes", "STRING", False, "Its attributes, as a JSON object."),
+    DeadLetterColumn("publish_ts", "TIMESTAMP", False, "When it was published (UTC)."),
+    DeadLetterColumn("dead_lettered_at", "TIMESTAMP", True, "When it was given up (UTC); the partition."),
+    DeadLetterColumn("load_id", "STRING", False, "Run of the ingester that gave it up."),
+)
+"""In the order of the physical table."""
+
+DEAD_LETTER_TYPE: Final[RowType] = row_type("DeadLetter", DEAD_LETTER_COLUMNS)
+
+
+class DeadLetter(msgspec.Struct, frozen=True):
+    """A message that cannot be landed.
+
+    Attributes:
+        message: the message.
+        reason: a stable code, such as `invalid_json`.
+        error: the error in words.
+        table: the raw table it was meant for, when that is known.
+        attempts: attempts made; None for the deliveries that Pub/Sub counted.
+    """
+
+    message: Message
+    reason: str
+    error: str
+    table: str | None = None
+    attempts: int | None = None
+
+
+class DeadLetters:
+    """Writes dead letters to the table and the topic, then has them acknowledged."""
+
+    def __init__(
+        self,
+        writer: TableWriter,
+        pubsub: PubSub,
+        topic: str,
+        leases: Leases,
+        context: RunContext,
+    ) -> None:
+        """Prepare to write.
+
+        Args:
+            writer: appends to `audit.dead_letters`.
+            pubsub: the service.
+            topic: full name of the dead-letter topic.
+            leases: acknowledges what was written.
+            context: the run.
+        """
+        self._writer = writer
+        self._pubsub = pubsub
+        self._topic = topic
+        self._leases = leases
+        self._context = context
+        self._settings = settings = context.settings
+        limits = BatchLimits(settings.batch_rows, settings.batch_wait_ms / 1_000, settings.batch_bytes)
+        self.batches: MicroBatches[DeadLetter] = MicroBatches(self._write, limits, context.fail)
+
+    def add(self, letter: DeadLetter) -> None:
+        """Write a message off, soon.
+
+        Args:
+            letter: what and why.
+        """
+        _log.warning(
+            "dead letter",
+            reason=letter.reason,
+            error=letter.error,
+            event_id=letter.message.event_id,
+            topic=letter.message.topic,
+        )
+        self.batches.add(letter, letter.message.size)
+
+    async def _write(self, letters: list[DeadLetter]) -> None:
+        now = to_micros(self._context.clock())
+        rows = [_row(letter, now, self._context.progress.load_id) for letter in letters]
+        refused, _ = await asyncio.gather(self._writer.append(rows), self._publish(letters))
+        self._context.failpoint.hit("after_dead_letter", len(letters))
+        for place, words in refused.items():
+            # Nowhere is left to put it, so it stays in Pub/Sub.
+            _log.error("dead letter refused", event_id=letters[place].message.event_id, error=words)
+        self._leases.release(letters[place].message for place in refused)
+        kept = [letter for place, letter in enumerate(letters) if place not in refused]
+        self._context.progress.reasons.update(letter.reason for letter in kept)
+        self._leases.settle(letter.message for letter in kept)
+
+    async def _publish(self, letters: list[DeadLetter]) -> None:
+        request = PublishRequest(topic=self._topic)
+        size = 0
+        for letter in letters:
+            copy = _copy(letter)
+            if size + copy.ByteSize() + 8 > _MAX_MESSAGE_BYTES and request.messages:
+                await self._publish_request(request)
+                request, size = PublishRequest(topic=self._topic), 0
+            request.messages.append(copy)
+            size += copy.ByteSize() + 8
+        await self._publish_request(request)
+
+    async def _publish_request(self, request: Any) -> None:
+        async def attempt() -> None:
+            try:
+                await self._pubsub.publish(request, timeout=_TIMEOUT_S, metadata=routing("topic", self._topic))
+            except grpc.aio.AioRpcError as error:
+                raise translate(error, f"publish to {self._topic}") from error
+
+        await retrying_async(self._settings.retry_policy(self._settings.append_attempts), "publish")(attempt)
+
+
+def _row(letter: DeadLetter, now: int, load_id: str) -> bytes:
+    message = letter.message
+    attributes = msgspec.json.encode(dict(message.attributes))
+    room = MAX_ROW_BYTES - _ROW_OVERHEAD - len(attributes)
+    row: bytes = DEAD_LETTER_TYPE.message_class(
+        event_id=message.event_id,
+        reason=letter.reason,
+        error=letter.error,
+        attempts=letter.attempts or message.delivery_attempt or 1,
+        topic=message.topic,
+        table_name=letter.table,
+        ordering_key=message.ordering_key or None,
+        data=message.data[:room],
+        attributes=attributes,
+        publish_ts=message.publish_ts,
+        dead_lettered_at=now,
+        load_id=load_id,
+    ).SerializeToString()
+    return row
+
+
+def _copy(letter: DeadLetter) -> Any:
+    message = letter.message
+    attributes = {
+        **message.attributes,
+        "millrace_reason": letter.reason,
+        "millrace_error": letter.error.encode()[:_MAX_ERROR_BYTES].decode(errors="ignore"),
+        "millrace_topic": message.topic,
+        "millrace_event_id": message.event_id,
+    }
+    copy = PubsubMessage(data=message.data, attributes=attributes, ordering_key=message.ordering_key)
+    excess = copy.ByteSize() - _MAX_MESSAGE_BYTES
+    if excess > 0:
+        # What came in at the very limit of Pub/Sub does not fit again with the reason beside it.
+        copy.attributes["millrace_truncated"] = str(len(message.data))
+        copy.data = message.data[: -excess - 64]
+    return copy

@@ -1,0 +1,70 @@
+"""A Pub/Sub message as every stage sees it: a plain value, free of the client that brought it."""
+
+from collections.abc import Mapping
+from typing import Any, Final
+
+import msgspec
+
+NO_ATTRIBUTES: Final[Mapping[str, str]] = {}
+
+
+class Message(msgspec.Struct, gc=False):
+    """One delivery of a Pub/Sub message.
+
+    A struct without garbage-collector tracking: a hundred thousand of them may be in flight.
+
+    Attributes:
+        subscription: full name of the subscription that delivered it.
+        topic: short name of the topic it was published to.
+        event_id: Pub/Sub message id, unique within the topic.
+        data: the body, exactly as published.
+        attributes: the attributes, exactly as published.
+        ordering_key: the ordering key; empty when there is none.
+        publish_ts: when the service took the message, in microseconds since 1970 UTC.
+        ack_id: the token that acknowledges this delivery.
+        delivery_attempt: how often it was delivered; 0 when the service does not count.
+    """
+
+    subscription: str
+    topic: str
+    event_id: str
+    data: bytes
+    attributes: Mapping[str, str] = NO_ATTRIBUTES
+    ordering_key: str = ""
+    publish_ts: int = 0
+    ack_id: str = ""
+    delivery_attempt: int = 0
+
+    @property
+    def size(self) -> int:
+        """What it weighs against flow control, in bytes."""
+        return len(self.data) + len(self.ordering_key) + 256
+
+
+def from_received(subscription: str, topic: str, received: Any) -> Message:
+    """Copy a delivery out of the response that brought it.
+
+    The copy lets go of the response, whose memory would otherwise live as long as its slowest message.
+
+    Args:
+        subscription: full name of the subscription.
+        topic: short name of its topic.
+        received: a raw `google.pubsub.v1.ReceivedMessage`.
+
+    Returns:
+        The message.
+    """
+    body = received.message
+    attributes = body.attributes
+    published = body.publish_time
+    return Message(
+        subscription,
+        topic,
+        body.message_id,
+        body.data,
+        dict(attributes) if attributes else NO_ATTRIBUTES,
+        body.ordering_key,
+        published.seconds * 1_000_000 + published.nanos // 1_000,
+        received.ack_id,
+        received.delivery_attempt,
+    )

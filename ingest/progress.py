@@ -1,0 +1,105 @@
+"""What a run has done so far, for the log and for the summary."""
+
+import time
+from collections import Counter
+from dataclasses import dataclass, field
+
+import msgspec
+
+
+class Summary(msgspec.Struct, frozen=True):
+    """The result of a run.
+
+    Attributes:
+        load_id: the run, as in `_load_id`.
+        received: deliveries, redeliveries included.
+        duplicates: deliveries of a message that was in flight or landed already.
+        landed: rows whose append was confirmed.
+        dead_lettered: messages written to the dead letters.
+        control: heartbeats and transaction boundaries.
+        acked: deliveries whose acknowledgement was confirmed.
+        nacked: deliveries given back.
+        fetched: answers taken from the API.
+        seconds: duration of the run.
+        rows_per_second: landed rows over the time from the first delivery to the last landing.
+        tables: landed rows per table.
+        reasons: dead letters per reason code.
+    """
+
+    load_id: str
+    received: int
+    duplicates: int
+    landed: int
+    dead_lettered: int
+    control: int
+    acked: int
+    nacked: int
+    fetched: int
+    seconds: float
+    rows_per_second: float
+    tables: dict[str, int]
+    reasons: dict[str, int]
+
+
+@dataclass
+class Progress:
+    """Counters that the stages add to.
+
+    Attributes:
+        load_id: the run, as in `_load_id`.
+    """
+
+    load_id: str
+    received: int = 0
+    duplicates: int = 0
+    control: int = 0
+    acked: int = 0
+    nacked: int = 0
+    fetched: int = 0
+    tables: Counter[str] = field(default_factory=Counter)
+    reasons: Counter[str] = field(default_factory=Counter)
+    started: float = field(default_factory=time.monotonic)
+    first_received: float | None = None
+    last_received: float = field(default_factory=time.monotonic)
+    last_landed: float = 0.0
+
+    def receive(self, messages: int) -> None:
+        """Count deliveries.
+
+        Args:
+            messages: how many.
+        """
+        self.last_received = time.monotonic()
+        if self.first_received is None:
+            self.first_received = self.last_received
+        self.received += messages
+
+    def land(self, table: str, rows: int) -> None:
+        """Count rows whose append was confirmed.
+
+        Args:
+            table: where they landed.
+            rows: how many.
+        """
+        self.last_landed = time.monotonic()
+        self.tables[table] += rows
+
+    def summary(self) -> Summary:
+        """Return what the run has done so far."""
+        landed = self.tables.total()
+        busy = self.last_landed - self.first_received if landed and self.first_received is not None else 0.0
+        return Summary(
+            load_id=self.load_id,
+            received=self.received,
+            duplicates=self.duplicates,
+            landed=landed,
+            dead_lettered=self.reasons.total(),
+            control=self.control,
+            acked=self.acked,
+            nacked=self.nacked,
+            fetched=self.fetched,
+            seconds=round(time.monotonic() - self.started, 3),
+            rows_per_second=round(landed / busy, 1) if busy > 0 else 0.0,
+            tables=dict(sorted(self.tables.items())),
+            reasons=dict(sorted(self.reasons.items())),
+        )

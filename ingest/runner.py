@@ -1,0 +1,168 @@
+"""The life of a run: begin, supervise, drain, end."""
+
+import asyncio
+import signal
+import time
+import uuid
+from collections.abc import Coroutine, Iterable
+
+import msgspec
+import structlog
+
+from ingest.context import RunContext
+from ingest.failpoints import Failpoint
+from ingest.progress import Progress, Summary
+from ingest.settings import IngestSettings
+from ingest.stages import Plan, Stages, open_stages
+
+_log = structlog.get_logger(__name__)
+
+_GIVE_UP_S = 1.5
+"""What remains of the ten seconds between SIGTERM and SIGKILL, for giving leases back."""
+
+
+class Run:
+    """One run of the ingester."""
+
+    def __init__(self, plan: Plan, settings: IngestSettings, failpoint: Failpoint | None = None) -> None:
+        """Prepare a run; must be called in the event loop.
+
+        Args:
+            plan: what to read and where to write.
+            settings: batch sizes, flow control, patience.
+            failpoint: may kill the process at a stage's boundary; None for no such thing.
+        """
+        self._plan = plan
+        self._stop = asyncio.Event()
+        self._failure: BaseException | None = None
+        self._context = RunContext(settings, Progress(uuid.uuid4().hex), self.fail, failpoint or Failpoint())
+
+    def stop(self) -> None:
+        """End the run: land what is held, then return."""
+        self._stop.set()
+
+    def fail(self, error: BaseException) -> None:
+        """End the run because of an error; what has not landed is given back.
+
+        Args:
+            error: what `run` raises in the end.
+        """
+        if self._failure is None:
+            self._failure = error
+        self._stop.set()
+
+    async def run(self, until_idle_s: float | None = None) -> Summary:
+        """Pull and land until stopped.
+
+        Args:
+            until_idle_s: end once nothing was received or in flight for so long, in seconds; None for never.
+
+        Returns:
+            What was done.
+
+        Raises:
+            ConfigurationError: when a resource is missing, or a service refuses the caller.
+            UnavailableError: when a service stayed away for longer than the settings' patience.
+        """
+        async with open_stages(self._plan, self._context) as stages:
+            await asyncio.gather(*(subscription.check() for subscription in stages.subscriptions))
+            _log.info("ingesting", load_id=self._context.progress.load_id, subscriptions=len(stages.subscriptions))
+            await self._pull(stages, until_idle_s)
+        summary = self._context.progress.summary()
+        _log.info("stopped", **msgspec.to_builtins(summary))
+        if self._failure is not None:
+            raise self._failure
+        return summary
+
+    async def _pull(self, stages: Stages, until_idle_s: float | None) -> None:
+        pulls = [self._supervise(subscription.pull_forever()) for subscription in stages.subscriptions]
+        upkeep = [self._supervise(stages.leases.extend_forever()), self._supervise(self._report_forever(stages))]
+        if until_idle_s is not None:
+            upkeep.append(self._supervise(self._stop_when_idle(stages, until_idle_s)))
+        try:
+            await self._stop.wait()
+            await _cancel(pulls)
+            await self._finish(stages)
+        finally:
+            await _cancel([*pulls, *upkeep])
+
+    async def _finish(self, stages: Stages) -> None:
+        """Land what is held, as long as nothing failed and time allows; give the rest back."""
+        if self._failure is None:
+            try:
+                async with asyncio.timeout(self._context.settings.drain_s):
+                    await stages.drain()
+            except TimeoutError:
+                _log.warning("not all could be landed in time", left=stages.leases.messages)
+        try:
+            async with asyncio.timeout(_GIVE_UP_S):
+                await stages.give_up()
+        except TimeoutError:
+            _log.warning("leases could not be given back; they run out by themselves")
+
+    def _supervise(self, work: Coroutine[None, None, None]) -> asyncio.Task[None]:
+        task = asyncio.create_task(work)
+        task.add_done_callback(self._on_done)
+        return task
+
+    def _on_done(self, task: asyncio.Task[None]) -> None:
+        if not task.cancelled() and (error := task.exception()) is not None:
+            self.fail(error)
+
+    async def _report_forever(self, stages: Stages) -> None:
+        progress = self._context.progress
+        landed, at = 0, time.monotonic()
+        while True:
+            await asyncio.sleep(self._context.settings.progress_s)
+            now, total = time.monotonic(), progress.tables.total()
+            _log.info(
+                "progress",
+                received=progress.received,
+                landed=total,
+                dead_lettered=progress.reasons.total(),
+                control=progress.control,
+                in_flight=stages.leases.messages,
+                rows_per_second=round((total - landed) / (now - at), 1),
+            )
+            landed, at = total, now
+
+    async def _stop_when_idle(self, stages: Stages, idle_s: float) -> None:
+        idle_since = time.monotonic()
+        received = self._context.progress.received
+        while time.monotonic() - idle_since < idle_s:
+            await asyncio.sleep(min(0.05, idle_s / 4))
+            if not stages.is_idle or received != self._context.progress.received:
+                idle_since, received = time.monotonic(), self._context.progress.received
+        self.stop()
+
+
+async def run_until_signal(
+    plan: Plan, settings: IngestSettings, failpoint: Failpoint, until_idle_s: float | None
+) -> Summary:
+    """Run the ingester until SIGTERM, SIGINT or, when asked for, idleness.
+
+    Args:
+        plan: what to read and where to write.
+        settings: batch sizes, flow control, patience.
+        failpoint: may kill the process at a stage's boundary.
+        until_idle_s: see `Run.run`.
+
+    Returns:
+        What was done.
+
+    Raises:
+        MillraceError: see `Run.run`.
+    """
+    run = Run(plan, settings, failpoint)
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, run.stop)
+    return await run.run(until_idle_s)
+
+
+async def _cancel(tasks: Iterable[asyncio.Task[None]]) -> None:
+    pending = [task for task in tasks if not task.done()]
+    for task in pending:
+        task.cancel()
+    if pending:
+        await asyncio.wait(pending)

@@ -1,0 +1,95 @@
+"""How the ingester runs: batch sizes, flow control, patience. Where it connects to stands in `core.settings`."""
+
+from typing import Annotated
+
+from pydantic import Field, ValidationError
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+from core.errors import ConfigurationError
+from core.retry import RetryPolicy
+
+MAX_REQUEST_BYTES = 8_000_000
+
+_Count = Annotated[int, Field(ge=1)]
+_Seconds = Annotated[float, Field(gt=0)]
+
+
+class IngestSettings(BaseSettings):
+    """Tunables of the ingester, read from `MILLRACE_INGEST_<NAME>`.
+
+    Attributes:
+        batch_rows: rows of an append at most.
+        batch_bytes: bytes of an append at which it is sent, whatever its rows.
+        batch_wait_ms: how long a row waits for company, in milliseconds.
+        append_concurrency: appends in flight per table.
+        append_timeout_s: how long an append may take before its stream counts as lost, in seconds.
+        append_attempts: appends of a batch in all before the run gives up.
+        outstanding_messages: messages in flight at which pulling pauses.
+        outstanding_bytes: bytes in flight at which pulling pauses.
+        ack_deadline_s: lease of a message, in seconds.
+        ack_batch: acknowledgements of a request at most.
+        ack_wait_ms: how long an acknowledgement waits for company, in milliseconds.
+        remembered_ids: landed message ids kept, so that a redelivery is acknowledged, not landed again.
+        notification_window_ms: how long notifications of one row are gathered, in milliseconds.
+        fetch_concurrency: requests to the API at once.
+        fetch_timeout_s: how long the API may take to answer, in seconds.
+        fetch_attempts: requests for a row in all before it is given up.
+        fetch_max_bytes: size of an answer at most.
+        retry_first_wait_s: upper bound of the first wait before another attempt, in seconds.
+        retry_longest_wait_s: upper bound of every wait, in seconds.
+        drain_s: how long a stopping run may take to land what it holds, in seconds.
+        progress_s: time between two progress events, in seconds.
+    """
+
+    model_config = SettingsConfigDict(env_prefix="MILLRACE_INGEST_", frozen=True, extra="forbid")
+
+    batch_rows: _Count = 1_000
+    batch_bytes: Annotated[int, Field(ge=1, le=MAX_REQUEST_BYTES)] = 4_000_000
+    batch_wait_ms: _Count = 100
+    append_concurrency: _Count = 4
+    append_timeout_s: _Seconds = 60.0
+    append_attempts: _Count = 12
+    outstanding_messages: _Count = 20_000
+    outstanding_bytes: _Count = 100_000_000
+    ack_deadline_s: Annotated[int, Field(ge=10, le=600)] = 60
+    ack_batch: Annotated[int, Field(ge=1, le=2_500)] = 2_000
+    ack_wait_ms: _Count = 50
+    remembered_ids: _Count = 100_000
+    notification_window_ms: _Count = 200
+    fetch_concurrency: _Count = 32
+    fetch_timeout_s: _Seconds = 10.0
+    fetch_attempts: _Count = 6
+    fetch_max_bytes: _Count = 5_000_000
+    retry_first_wait_s: _Seconds = 0.2
+    retry_longest_wait_s: _Seconds = 20.0
+    drain_s: Annotated[float, Field(gt=0, le=9)] = 8.0
+    progress_s: _Seconds = 5.0
+
+    def retry_policy(self, attempts: int) -> RetryPolicy:
+        """Return the policy of a call that may be tried `attempts` times.
+
+        Args:
+            attempts: calls in all, the first included.
+
+        Returns:
+            The policy, with the waits of these settings.
+        """
+        return RetryPolicy(attempts, self.retry_first_wait_s, self.retry_longest_wait_s)
+
+
+def load_ingest_settings() -> IngestSettings:
+    """Read the tunables of this process.
+
+    Returns:
+        The tunables, every one checked.
+
+    Raises:
+        ConfigurationError: when one is wrong; each fault is named on a line of its own.
+    """
+    try:
+        return IngestSettings()
+    except ValidationError as error:
+        faults = [
+            f"MILLRACE_INGEST_{'.'.join(map(str, fault['loc'])).upper()}: {fault['msg']}" for fault in error.errors()
+        ]
+        raise ConfigurationError("ingest settings are not valid:\n  " + "\n  ".join(faults)) from error

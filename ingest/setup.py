@@ -1,0 +1,147 @@
+"""Creating what the ingester reads and writes, on a laptop and in development; elsewhere terraform does."""
+
+from collections.abc import Callable, Iterable, Iterator
+from typing import Any, Final
+
+import structlog
+from google.api_core.exceptions import AlreadyExists
+from google.cloud import bigquery
+
+from core.clients import bigquery_client, publisher_client, subscriber_client
+from core.contracts import Contracts, TableContract
+from core.errors import ConfigurationError
+from core.raw_row import CLUSTER_COLUMN, PARTITION_COLUMN, RAW_COLUMNS
+from core.settings import Settings
+from ingest.dead_letters import DEAD_LETTER_COLUMNS
+from ingest.resources import DEAD_LETTERS_TABLE, subscription_path, topic_path
+
+_log = structlog.get_logger(__name__)
+
+ACK_DEADLINE_S: Final = 60
+KEEP_SUFFIX: Final = "-keep"
+_MAX_DESCRIPTION: Final = 1_024
+
+
+def set_up(settings: Settings, contracts: Contracts) -> None:
+    """Create topics, subscriptions, datasets and tables that are not there yet.
+
+    Args:
+        settings: where.
+        contracts: the tables.
+
+    Raises:
+        ConfigurationError: outside `local` and `dev`, where terraform owns them.
+    """
+    if settings.environment not in ("local", "dev"):
+        raise ConfigurationError(
+            f"environment is {settings.environment!r}: its topics and tables belong to terraform; run terraform apply"
+        )
+    _set_up_pubsub(settings, contracts)
+    _set_up_bigquery(settings, contracts)
+
+
+def _set_up_pubsub(settings: Settings, contracts: Contracts) -> None:
+    publisher, subscriber = publisher_client(settings), subscriber_client(settings)
+    try:
+        for topic in _topics(contracts):
+            _create_topic(publisher, settings, topic)
+            _create_subscription(subscriber, settings, topic, subscription_path(settings, topic), ordered=True)
+        _create_topic(publisher, settings, settings.dead_letter_topic)
+        # A topic without a subscription forgets what is published to it.
+        keep = f"projects/{settings.project}/subscriptions/{settings.dead_letter_topic}{KEEP_SUFFIX}"
+        _create_subscription(subscriber, settings, settings.dead_letter_topic, keep, ordered=False)
+    finally:
+        publisher.stop()
+        subscriber.close()
+
+
+def _topics(contracts: Contracts) -> Iterator[str]:
+    yield from contracts.by_topic()
+    yield from contracts.notification_topics()
+
+
+def _create_topic(publisher: Any, settings: Settings, topic: str) -> None:
+    _create(publisher.create_topic, {"name": topic_path(settings, topic)})
+
+
+def _create_subscription(subscriber: Any, settings: Settings, topic: str, name: str, *, ordered: bool) -> None:
+    _create(
+        subscriber.create_subscription,
+        {
+            "name": name,
+            "topic": topic_path(settings, topic),
+            "ack_deadline_seconds": ACK_DEADLINE_S,
+            "enable_message_ordering": ordered,
+        },
+    )
+
+
+def _create(method: Callable[..., Any], request: dict[str, Any]) -> None:
+    try:
+        method(request=request)
+    except AlreadyExists:
+        return
+    _log.info("created", name=request["name"])
+
+
+def _set_up_bigquery(settings: Settings, contracts: Contracts) -> None:
+    client = bigquery_client(settings)
+    try:
+        for dataset in sorted({contract.dataset for contract in contracts.values()} | {settings.audit_dataset}):
+            reference = bigquery.Dataset(f"{settings.project}.{dataset}")
+            reference.location = settings.location
+            client.create_dataset(reference, exists_ok=True)
+        for contract in contracts.values():
+            client.create_table(raw_table(settings, contract), exists_ok=True)
+        client.create_table(dead_letters_table(settings), exists_ok=True)
+    finally:
+        client.close()
+    _log.info("tables are there", tables=len(contracts) + 1)
+
+
+def raw_table(settings: Settings, contract: TableContract) -> bigquery.Table:
+    """Return the definition of a raw table.
+
+    Args:
+        settings: the project.
+        contract: the table.
+
+    Returns:
+        Columns, partitioning by day of append, clustering by key, description and labels.
+    """
+    table = bigquery.Table(f"{settings.project}.{contract.dataset}.{contract.name}", _fields(RAW_COLUMNS))
+    table.time_partitioning = bigquery.TimePartitioning(field=PARTITION_COLUMN)
+    table.clustering_fields = [CLUSTER_COLUMN]
+    table.description = contract.description[:_MAX_DESCRIPTION]
+    table.labels = {"owner": contract.owner, "zone": "raw"}
+    return table
+
+
+def dead_letters_table(settings: Settings) -> bigquery.Table:
+    """Return the definition of the table of dead letters.
+
+    Args:
+        settings: the project and the audit dataset.
+
+    Returns:
+        Columns, partitioning by day of giving up, clustering by reason.
+    """
+    table = bigquery.Table(
+        f"{settings.project}.{settings.audit_dataset}.{DEAD_LETTERS_TABLE}", _fields(DEAD_LETTER_COLUMNS)
+    )
+    table.time_partitioning = bigquery.TimePartitioning(field="dead_lettered_at")
+    table.clustering_fields = ["reason"]
+    table.description = "Messages the ingester could not land, whole, with the reason. Append-only."
+    return table
+
+
+def _fields(columns: Iterable[Any]) -> list[bigquery.SchemaField]:
+    return [
+        bigquery.SchemaField(
+            column.name,
+            column.data_type,
+            mode="REQUIRED" if column.required else "NULLABLE",
+            description=column.description,
+        )
+        for column in columns
+    ]

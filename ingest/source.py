@@ -1,0 +1,132 @@
+"""Pulling: one StreamingPull per subscription, reconnected for as long as the run lasts."""
+
+import asyncio
+import sys
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from contextlib import asynccontextmanager, suppress
+from typing import Any, Final
+
+import grpc
+
+from core.errors import UnavailableError
+from core.retry import retrying_async
+from ingest.context import RunContext
+from ingest.rpc import GetSubscriptionRequest, PubSub, StreamingPullRequest, routing, translate
+
+_CHECK_ATTEMPTS: Final = 5
+_CHECK_TIMEOUT_S: Final = 10.0
+_HEARTBEAT_S: Final = 30.0
+
+
+class Subscription:
+    """A subscription being pulled.
+
+    Attributes:
+        name: full name, `projects/<project>/subscriptions/<name>`.
+        is_connected: whether the stream stood when last looked at.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        pubsub: PubSub,
+        context: RunContext,
+        deliver: Callable[[Sequence[Any]], None],
+        wait_for_room: Callable[[], Awaitable[None]],
+    ) -> None:
+        """Prepare to pull.
+
+        Args:
+            name: full name of the subscription.
+            pubsub: the service.
+            context: the run; its load id tells the service that a reconnecting stream is the same client.
+            deliver: takes the raw messages of one response.
+            wait_for_room: returns when more messages may come in.
+        """
+        self.name = name
+        self.is_connected = False
+        self._pubsub = pubsub
+        self._settings = context.settings
+        self._client_id = context.progress.load_id
+        self._deliver = deliver
+        self._wait_for_room = wait_for_room
+
+    async def check(self) -> None:
+        """Make sure that the subscription is there and answers.
+
+        Raises:
+            ConfigurationError: when it does not exist or may not be read.
+            UnavailableError: when the service does not answer.
+        """
+
+        async def attempt() -> None:
+            request = GetSubscriptionRequest(subscription=self.name)
+            try:
+                await self._pubsub.get_subscription(
+                    request, timeout=_CHECK_TIMEOUT_S, metadata=routing("subscription", self.name)
+                )
+            except grpc.aio.AioRpcError as error:
+                raise translate(error, f"subscription {self.name}") from error
+
+        await retrying_async(self._settings.retry_policy(_CHECK_ATTEMPTS), f"look up {self.name}")(attempt)
+
+    async def pull_forever(self) -> None:
+        """Pull until cancelled; a lost stream is opened again, after a wait when it brought nothing.
+
+        Raises:
+            ConfigurationError: when the service refuses for good.
+        """
+        policy = self._settings.retry_policy(sys.maxsize)
+        while True:
+            await retrying_async(policy, f"pull {self.name}")(self._pull)
+
+    async def _pull(self) -> None:
+        """Pull on one stream; return normally when it was of use before it broke."""
+        useful = False
+        try:
+            async with self._stream() as call:
+                self.is_connected = True
+                async for response in call:
+                    useful = True
+                    self._deliver(response.received_messages)
+                    await self._wait_for_room()
+        except grpc.aio.AioRpcError as error:
+            failure = translate(error, f"pull {self.name}")
+            if not (useful and failure.retryable):
+                raise failure from error
+        else:
+            if not useful:
+                raise UnavailableError(f"pull {self.name}: the service ended the stream")
+        finally:
+            self.is_connected = False
+
+    @asynccontextmanager
+    async def _stream(self) -> AsyncIterator[Any]:
+        call = self._pubsub.streaming_pull(metadata=routing("subscription", self.name))
+        heartbeat: asyncio.Task[None] | None = None
+        try:
+            await call.write(
+                StreamingPullRequest(
+                    subscription=self.name,
+                    stream_ack_deadline_seconds=self._settings.ack_deadline_s,
+                    client_id=self._client_id,
+                    max_outstanding_messages=self._settings.outstanding_messages,
+                    max_outstanding_bytes=self._settings.outstanding_bytes,
+                )
+            )
+            heartbeat = asyncio.create_task(_keep_alive(call))
+            yield call
+        finally:
+            if heartbeat is not None:
+                heartbeat.cancel()
+                await asyncio.wait({heartbeat})
+            call.cancel()
+
+
+async def _keep_alive(call: Any) -> None:
+    """Send the empty requests that keep a quiet stream from being closed."""
+    # A broken stream is noticed, and told of, by its reader.
+    with suppress(grpc.aio.AioRpcError, asyncio.InvalidStateError):
+        while True:
+            await asyncio.sleep(_HEARTBEAT_S)
+            await call.write(StreamingPullRequest())

@@ -1,0 +1,185 @@
+"""The stages of a run, wired: source -> decode -> detect -> fetch -> append -> ack."""
+
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass
+
+import structlog
+
+from core.contracts import Contracts
+from core.errors import ConfigurationError
+from core.settings import Settings
+from ingest.acks import Acknowledger
+from ingest.append import AppendStream, TableWriter
+from ingest.context import RunContext
+from ingest.dead_letters import DEAD_LETTER_TYPE, DeadLetters
+from ingest.fetch import Fetcher, api_client
+from ingest.intake import Handler, Intake, Route, change_handler, notification_handler
+from ingest.landing import TableLanding
+from ingest.leases import Leases
+from ingest.notifications import Notifications
+from ingest.proto import RowType
+from ingest.resources import DEAD_LETTERS_TABLE, covered_topics, subscription_path, table_path, topic_path
+from ingest.row import RAW_ROW_TYPE
+from ingest.rpc import BigQueryWrite, PubSub, pubsub_channel, storage_channel
+from ingest.source import Subscription
+
+_log = structlog.get_logger(__name__)
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What a run reads and where it writes.
+
+    Attributes:
+        settings: where to connect.
+        contracts: every table.
+        tables: names of the tables to land; empty for all.
+    """
+
+    settings: Settings
+    contracts: Contracts
+    tables: Sequence[str] = ()
+
+    def selected(self) -> Contracts:
+        """Return the contracts of the tables to land.
+
+        Raises:
+            ConfigurationError: when a table has no contract.
+        """
+        unknown = sorted(set(self.tables) - set(self.contracts))
+        if unknown:
+            raise ConfigurationError(
+                f"no contract declares {', '.join(unknown)}; the tables are {', '.join(self.contracts)}"
+            )
+        if not self.tables:
+            return self.contracts
+        return Contracts({name: contract for name, contract in self.contracts.items() if name in self.tables})
+
+
+@dataclass(frozen=True)
+class Stages:
+    """The stages, as far as the run's beginning and end concern them.
+
+    Attributes:
+        subscriptions: what is pulled.
+        acks: sends acknowledgements.
+        leases: knows what is in flight.
+        dead_letters: takes what cannot be landed.
+        tables: append rows, by table name.
+        notifications: fetches rows; None when no notification is read.
+    """
+
+    subscriptions: Sequence[Subscription]
+    acks: Acknowledger
+    leases: Leases
+    dead_letters: DeadLetters
+    tables: Mapping[str, TableLanding]
+    notifications: Notifications | None
+
+    @property
+    def is_idle(self) -> bool:
+        """Whether every stream stands and nothing is in flight."""
+        connected = all(subscription.is_connected for subscription in self.subscriptions)
+        return connected and self.leases.messages == 0 and self.acks.is_idle
+
+    async def drain(self) -> None:
+        """Land, or dead-letter, everything that was pulled, and acknowledge it."""
+        if self.notifications is not None:
+            await self.notifications.batches.drain()
+        for table in self.tables.values():
+            table.batches.flush()
+        for table in self.tables.values():
+            await table.batches.drain()
+        await self.dead_letters.batches.drain()
+        await self.acks.drain()
+
+    async def give_up(self) -> None:
+        """Stop landing and give everything back that has not landed."""
+        if self.notifications is not None:
+            await self.notifications.batches.cancel()
+        for table in self.tables.values():
+            await table.batches.cancel()
+        await self.dead_letters.batches.cancel()
+        self.leases.release_all()
+        await self.acks.drain()
+
+
+@asynccontextmanager
+async def open_stages(plan: Plan, context: RunContext) -> AsyncIterator[Stages]:
+    """Connect to the services and wire the stages.
+
+    Args:
+        plan: what to read and where to write.
+        context: the run.
+
+    Yields:
+        The stages; nothing is pulled yet.
+
+    Raises:
+        ConfigurationError: when the plan names an unknown table, or the API's address is not acceptable.
+    """
+    settings, selected = plan.settings, plan.selected()
+    async with AsyncExitStack() as stack:
+        pubsub = PubSub(await stack.enter_async_context(pubsub_channel(settings)))
+        write = BigQueryWrite(await stack.enter_async_context(storage_channel(settings)))
+        open_writer = _writers(write, context, stack)
+        acks = Acknowledger(pubsub, context)
+        leases = Leases(acks, context)
+        dead_letters = DeadLetters(
+            open_writer(table_path(settings, settings.audit_dataset, DEAD_LETTERS_TABLE), DEAD_LETTER_TYPE),
+            pubsub,
+            topic_path(settings, settings.dead_letter_topic),
+            leases,
+            context,
+        )
+        tables = {}
+        for name, contract in selected.items():
+            writer = open_writer(table_path(settings, contract.dataset, name), RAW_ROW_TYPE)
+            tables[name] = TableLanding(name, writer, dead_letters, leases, context)
+        routes = [
+            _route(settings, contract.topic, name, change_handler(contract, tables[name], leases, context))
+            for name, contract in selected.items()
+        ]
+        notifications = None
+        if topics := _notification_topics(plan, selected):
+            client = await stack.enter_async_context(api_client(settings, context.settings))
+            fetcher = Fetcher(client, context.settings, context.clock)
+            notifications = Notifications(fetcher, tables, dead_letters, leases, context)
+            routes += [
+                _route(settings, topic, None, notification_handler(selected, topic, notifications)) for topic in topics
+            ]
+        subscriptions = []
+        for route in routes:
+            intake = Intake(route, leases, dead_letters, context)
+            subscriptions.append(
+                Subscription(route.subscription, pubsub, context, intake.deliver, leases.wait_for_room)
+            )
+        yield Stages(subscriptions, acks, leases, dead_letters, tables, notifications)
+
+
+def _route(settings: Settings, topic: str, table: str | None, handler: Handler) -> Route:
+    return Route(subscription_path(settings, topic), topic, table, handler)
+
+
+def _writers(write: BigQueryWrite, context: RunContext, stack: AsyncExitStack) -> Callable[[str, RowType], TableWriter]:
+    """Return what opens a table's writer, to be closed with the stack."""
+    settings = context.settings
+
+    def open_writer(table: str, row_type: RowType) -> TableWriter:
+        stream = AppendStream(write, table, row_type, settings.append_timeout_s)
+        stack.push_async_callback(stream.close)
+        return TableWriter(stream, settings.retry_policy(settings.append_attempts))
+
+    return open_writer
+
+
+def _notification_topics(plan: Plan, selected: Contracts) -> tuple[str, ...]:
+    """Return the notification topics to read: those the selection covers, when there is an API to ask."""
+    topics = covered_topics(selected, plan.contracts)
+    if not topics or plan.settings.api_base_url is not None:
+        return topics
+    if plan.settings.environment in ("staging", "production"):
+        raise ConfigurationError("MILLRACE_API_BASE_URL is not set, but the contracts declare notifications; set it")
+    _log.warning("notifications stay in their subscription: MILLRACE_API_BASE_URL is not set", topics=topics)
+    return ()
