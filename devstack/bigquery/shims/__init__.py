@@ -20,6 +20,7 @@ from devstack.bigquery.shims import (
     field_paths,
     grants,
     no_spatial,
+    numeric_precision,
     parse_cache,
     row_counts,
     script_variables,
@@ -33,6 +34,7 @@ PINNED_VERSION = "1.4.0"
 
 _PATCHES = (
     no_spatial,
+    numeric_precision,
     thread_cursors,
     storage_server,
     append_only,
