@@ -73,6 +73,37 @@ def setup() -> None:
     set_up(settings, contracts)
 
 
+@app.command()
+def doctor(json: _Json = False) -> None:
+    """Check settings, contracts, Pub/Sub, BigQuery and the API; exit 1 when one of them is red.
+
+    Examples:
+        ingest doctor
+
+        ingest doctor --json
+    """
+    settings, contracts = _load()
+    load_ingest_settings()
+    load_failpoint(os.environ, settings.environment)
+
+    import msgspec
+
+    from ingest.doctor import examine, line
+
+    checks = []
+    if not json:
+        typer.echo(f"ok   settings: {settings.environment}, project {settings.project}")
+        typer.echo(f"ok   contracts: {len(contracts)} tables in {settings.contracts_path}")
+    for check in examine(settings, contracts):
+        checks.append(check)
+        if not json:
+            typer.echo(line(check))
+    if json:
+        typer.echo(msgspec.json.encode(checks).decode())
+    if not all(check.ok for check in checks):
+        raise typer.Exit(1)
+
+
 def _load() -> tuple[Settings, Contracts]:
     settings = load_settings()
     configure_logs(settings.log_format, settings.log_level)
