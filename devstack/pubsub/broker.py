@@ -193,6 +193,15 @@ class Broker:
         self._settle(name, now)
         return verdict
 
+    def rewind(self, name: str, candidates: Iterable[Message], deliver: Callable[[Message], bool], now: int) -> None:
+        """Starts a subscription over; see `Subscription.rewind`. The filter is applied to the candidates here."""
+        state = self.active(name)
+        if state.settings.filter is not None:
+            matches = state.settings.filter.matches
+            candidates = [message for message in candidates if matches(wire.attributes(message))]
+        state.rewind(candidates, deliver, now)
+        self._on_change(name)
+
     def tick(self, now: int) -> None:
         """Ends leases whose time is up, wakes resting messages and forwards dead letters, everywhere."""
         for name, attached in list(self.subscriptions.items()):

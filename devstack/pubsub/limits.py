@@ -66,7 +66,8 @@ def check_publish(messages: Sequence[Proto], request_bytes: int) -> None:
 def _check_attributes(attributes: Proto) -> None:
     if len(attributes) > MAX_ATTRIBUTES:
         raise invalid(f"A message has {len(attributes)} attributes; at most {MAX_ATTRIBUTES} are allowed.")
-    for key, value in attributes.items():
+    for key in attributes:
+        value = attributes[key]
         if not key or key.startswith("goog"):
             raise invalid(f"The attribute key {key!r} is not allowed; it may not be empty or start with goog.")
         # A character takes at most four bytes, so short ones need not be encoded to be measured.

@@ -8,6 +8,7 @@ from typing import Final
 import grpc
 
 from devstack.pubsub.clock import Clock
+from devstack.pubsub.control import control_service
 from devstack.pubsub.publisher import publisher_service
 from devstack.pubsub.runtime import Runtime
 from devstack.pubsub.subscriber import subscriber_service
@@ -62,7 +63,7 @@ async def serve(host: str = "127.0.0.1", port: int = 0, clock: Clock | None = No
         raise ValueError(f"The server has no authentication and must stay on loopback, not {host}; use 127.0.0.1.")
     runtime = Runtime(clock or Clock())
     server = grpc.aio.server(options=_OPTIONS)
-    server.add_generic_rpc_handlers((publisher_service(runtime), subscriber_service(runtime)))
+    server.add_generic_rpc_handlers((publisher_service(runtime), subscriber_service(runtime), control_service(runtime)))
     bracketed = f"[{host}]" if ":" in host else host
     try:
         bound = server.add_insecure_port(f"{bracketed}:{port}")

@@ -1,4 +1,4 @@
-"""The unary methods of `google.pubsub.v1.Subscriber`."""
+"""The service `google.pubsub.v1.Subscriber`; its streaming and snapshot methods have modules of their own."""
 
 import asyncio
 from typing import Final
@@ -11,6 +11,7 @@ from devstack.pubsub.calls import INVALID_ACK_ID, UNORDERED_ACK_ID, Context, Ser
 from devstack.pubsub.errors import Code, PubSubError, invalid
 from devstack.pubsub.model import Consumer, Entry, Verdict
 from devstack.pubsub.runtime import Runtime
+from devstack.pubsub.snapshots import snapshot_methods
 from devstack.pubsub.streaming import streaming_pull
 from devstack.pubsub.wire import Proto
 
@@ -39,6 +40,7 @@ def subscriber_service(runtime: Runtime) -> Service:
             "Pull": unary(api.pull, types.PullRequest.pb(), types.PullResponse.pb()),
             "StreamingPull": streaming_pull(runtime),
             "ModifyPushConfig": unary(api.modify_push_config, types.ModifyPushConfigRequest.pb(), empty),
+            **snapshot_methods(runtime),
         },
     )
 
