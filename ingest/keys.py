@@ -26,6 +26,9 @@ KeyEncoder = Callable[[Mapping[str, object]], bytes]
 INT64_MIN: Final = -(2**63)
 INT64_MAX: Final = 2**63 - 1
 
+_MAX_EXPONENT: Final = 76
+"""More digits than a BIGNUMERIC has, on either side of the point."""
+
 _INTEGER = re.compile(r"-?(0|[1-9][0-9]{0,18})")
 _UNIX_EPOCH: Final = date(1970, 1, 1)
 
@@ -98,7 +101,8 @@ def _numeric(value: object) -> str:
     if isinstance(value, bool) or not isinstance(value, str | int):
         raise TypeError
     number = Decimal(value)
-    if not number.is_finite():
+    # A few letters of exponent would make a text of any length.
+    if not number.is_finite() or abs(number.adjusted()) > _MAX_EXPONENT:
         raise ValueError
     text = format(number, "f")
     if "." in text:

@@ -144,7 +144,7 @@ def _change(
         event_id=message.event_id,
         load_id=load_id,
         publish_ts=message.publish_ts,
-        key=None if operation == "TRUNCATE" else _key(after_row or before_row, message.ordering_key, encode_key),
+        key=None if operation == "TRUNCATE" else _key(after_row, before_row, message.ordering_key, encode_key),
         payload=after,
         before=before,
         source_ts=_source_timestamp(source),
@@ -179,15 +179,13 @@ def _image(raw: Raw | UnsetType) -> tuple[bytes | None, dict[str, object] | None
     return (None, None) if text == _NULL else (text, read_row(text))
 
 
-def _key(row: Mapping[str, object] | None, ordering_key: str, encode_key: KeyEncoder) -> bytes:
-    """Make the key from the row image, or from the record's key where the image lacks it."""
-    if row is not None:
-        try:
-            return encode_key(row)
-        except DecodeError as error:
-            if error.reason != "missing_key" or not ordering_key:
-                raise
-    return encode_key(_record_key(ordering_key))
+def _key(
+    after: Mapping[str, object] | None, before: Mapping[str, object] | None, ordering_key: str, encode_key: KeyEncoder
+) -> bytes:
+    """Make the key from the row image; a delete without one has only the record's key."""
+    if after is not None:
+        return encode_key(after)
+    return encode_key(before if before is not None else _record_key(ordering_key))
 
 
 def _record_key(ordering_key: str) -> Mapping[str, object]:
