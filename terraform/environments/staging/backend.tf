@@ -1,0 +1,6 @@
+# terraform init -backend-config="bucket=<your state bucket>"
+terraform {
+  backend "gcs" {
+    prefix = "millrace/staging"
+  }
+}

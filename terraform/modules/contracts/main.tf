@@ -1,0 +1,23 @@
+# The same files that dbt, the ingester and reconciliation read: adding a table there adds its topic, its
+# subscription and its raw table here.
+locals {
+  documents = [
+    for name in sort(tolist(fileset(var.path, "**/*.yml"))) : yamldecode(file("${var.path}/${name}"))
+  ]
+
+  tables = flatten([
+    for document in local.documents : [
+      for source in try(document.sources, []) : [
+        for table in source.tables : {
+          name               = table.name
+          source             = source.name
+          dataset            = source.schema
+          description        = trimspace(table.description)
+          owner              = table.config.meta.owner
+          topic              = table.config.meta.topic
+          notification_topic = try(table.config.meta.notification_topic, null)
+        }
+      ]
+    ]
+  ])
+}

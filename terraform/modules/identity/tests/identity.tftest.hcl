@@ -1,0 +1,45 @@
+variables {
+  project     = "acme-millrace"
+  account_id  = "millrace-test"
+  description = "A test."
+}
+
+run "primitive_and_administrative_roles_are_refused" {
+  command = plan
+
+  variables {
+    account_id    = "Millrace"
+    project_roles = ["roles/editor"]
+    dataset_roles = { raw = "roles/bigquery.dataOwner" }
+  }
+
+  expect_failures = [var.account_id, var.project_roles, var.dataset_roles]
+}
+
+run "every_grant_is_told" {
+  command = plan
+
+  variables {
+    project_roles  = ["roles/bigquery.jobUser"]
+    dataset_roles  = { audit = "roles/bigquery.dataEditor" }
+    subscriptions  = { members = "members-ingest" }
+    publish_topics = { dead_letters = "dead-letters" }
+    secrets        = { TOKEN = "token" }
+  }
+
+  assert {
+    condition = output.grants == tolist([
+      "dataset audit roles/bigquery.dataEditor",
+      "project roles/bigquery.jobUser",
+      "secret token roles/secretmanager.secretAccessor",
+      "subscription members-ingest roles/pubsub.subscriber",
+      "topic dead-letters roles/pubsub.publisher",
+    ])
+    error_message = "The output must list every role: ${join(", ", output.grants)}"
+  }
+
+  assert {
+    condition     = google_pubsub_subscription_iam_member.subscriber["members"].subscription == "members-ingest"
+    error_message = "The role must be on the one subscription."
+  }
+}

@@ -1,0 +1,59 @@
+variable "project" {
+  description = "Google Cloud project id."
+  type        = string
+}
+
+variable "account_id" {
+  description = "Name of the service account."
+  type        = string
+
+  validation {
+    condition     = can(regex("^[a-z][a-z0-9-]{4,28}[a-z0-9]$", var.account_id))
+    error_message = "A service account's name is 6 to 30 lower-case letters, digits and hyphens."
+  }
+}
+
+variable "description" {
+  description = "What acts under this account."
+  type        = string
+}
+
+variable "project_roles" {
+  description = "Roles on the whole project; only those that BigQuery cannot grant on less."
+  type        = set(string)
+  default     = []
+
+  validation {
+    condition     = alltrue([for role in var.project_roles : contains(["roles/bigquery.jobUser", "roles/bigquery.readSessionUser"], role)])
+    error_message = "Only roles/bigquery.jobUser and roles/bigquery.readSessionUser may span the project."
+  }
+}
+
+variable "dataset_roles" {
+  description = "Role on each dataset the account may touch, by dataset id."
+  type        = map(string)
+  default     = {}
+
+  validation {
+    condition     = alltrue([for role in values(var.dataset_roles) : contains(["roles/bigquery.dataViewer", "roles/bigquery.dataEditor"], role)])
+    error_message = "A dataset is read (roles/bigquery.dataViewer) or written (roles/bigquery.dataEditor), not administered."
+  }
+}
+
+variable "subscriptions" {
+  description = "Subscriptions the account pulls from, under keys of your choice."
+  type        = map(string)
+  default     = {}
+}
+
+variable "publish_topics" {
+  description = "Topics the account publishes to, under keys of your choice."
+  type        = map(string)
+  default     = {}
+}
+
+variable "secrets" {
+  description = "Secrets the account reads, under keys of your choice."
+  type        = map(string)
+  default     = {}
+}

@@ -1,0 +1,48 @@
+variables {
+  project                         = "acme-millrace"
+  region                          = "europe-west1"
+  name                            = "millrace-pipeline"
+  description                     = "Builds every zone."
+  image                           = "europe-west1-docker.pkg.dev/acme-millrace/millrace/pipeline@sha256:0000000000000000000000000000000000000000000000000000000000000000"
+  args                            = ["run", "--once"]
+  service_account_email           = "millrace-pipeline@acme-millrace.iam.gserviceaccount.com"
+  scheduler_service_account_email = "millrace-scheduler@acme-millrace.iam.gserviceaccount.com"
+  schedule                        = "*/5 * * * *"
+}
+
+run "the_scheduler_starts_one_task_of_this_job_and_nothing_else" {
+  command = plan
+
+  assert {
+    condition     = google_cloud_run_v2_job_iam_member.scheduler.role == "roles/run.invoker" && google_cloud_run_v2_job_iam_member.scheduler.name == "millrace-pipeline"
+    error_message = "The scheduler's account must be invoker of this one job."
+  }
+
+  assert {
+    condition     = google_cloud_scheduler_job.this.http_target[0].uri == "https://run.googleapis.com/v2/projects/acme-millrace/locations/europe-west1/jobs/millrace-pipeline:run"
+    error_message = "The schedule must start the job: ${google_cloud_scheduler_job.this.http_target[0].uri}"
+  }
+
+  assert {
+    condition     = google_cloud_scheduler_job.this.http_target[0].oauth_token[0].service_account_email == var.scheduler_service_account_email
+    error_message = "Google's own APIs take an OAuth token, not an OIDC one."
+  }
+
+  assert {
+    condition     = google_cloud_run_v2_job.this.template[0].parallelism == 1 && google_cloud_run_v2_job.this.template[0].task_count == 1
+    error_message = "Two tasks would build the same zone at once."
+  }
+}
+
+run "wrong_values_are_refused" {
+  command = plan
+
+  variables {
+    name            = "Pipeline"
+    image           = "pipeline:latest"
+    timeout_seconds = 1
+    schedule        = "every 5 minutes"
+  }
+
+  expect_failures = [var.schedule, var.name, var.image, var.timeout_seconds]
+}

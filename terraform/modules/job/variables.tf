@@ -1,0 +1,115 @@
+variable "project" {
+  description = "Google Cloud project id."
+  type        = string
+}
+
+variable "region" {
+  description = "Region of Cloud Run and Cloud Scheduler."
+  type        = string
+}
+
+variable "name" {
+  description = "Name of the job and of its schedule."
+  type        = string
+
+  validation {
+    condition     = can(regex("^[a-z][a-z0-9-]{3,48}[a-z0-9]$", var.name))
+    error_message = "A job's name is 5 to 50 lower-case letters, digits and hyphens."
+  }
+}
+
+variable "description" {
+  description = "What the job does."
+  type        = string
+}
+
+variable "image" {
+  description = "Container image, by digest."
+  type        = string
+
+  validation {
+    condition     = can(regex("@sha256:[0-9a-f]{64}$", var.image))
+    error_message = "Name the image by its digest (…@sha256:…): a tag may mean another image tomorrow."
+  }
+}
+
+variable "args" {
+  description = "Arguments of the image's command."
+  type        = list(string)
+}
+
+variable "service_account_email" {
+  description = "Account the job acts under."
+  type        = string
+}
+
+variable "scheduler_service_account_email" {
+  description = "Account under which Cloud Scheduler starts the job; it may start this job and nothing else."
+  type        = string
+}
+
+variable "schedule" {
+  description = "When it runs: cron, in UTC."
+  type        = string
+
+  validation {
+    condition     = length(split(" ", var.schedule)) == 5
+    error_message = "Give a cron expression of five fields, such as */5 * * * *."
+  }
+}
+
+variable "paused" {
+  description = "Whether the schedule rests; the job can still be started by hand."
+  type        = bool
+  default     = false
+}
+
+variable "timeout_seconds" {
+  description = "After how long a run is ended."
+  type        = number
+  default     = 3600
+
+  validation {
+    condition     = var.timeout_seconds >= 60 && var.timeout_seconds <= 86400
+    error_message = "Give 60 to 86400 seconds."
+  }
+}
+
+variable "max_retries" {
+  description = "How often a failed run is tried again at once; the next scheduled run comes anyway."
+  type        = number
+  default     = 0
+}
+
+variable "limits" {
+  description = "CPU and memory of the run."
+  type = object({
+    cpu    = string
+    memory = string
+  })
+  default = { cpu = "1", memory = "2Gi" }
+}
+
+variable "env" {
+  description = "Environment variables."
+  type        = map(string)
+  default     = {}
+}
+
+variable "secret_env" {
+  description = "Environment variables that come from Secret Manager: secret id by variable."
+  type        = map(string)
+  default     = {}
+}
+
+variable "deletion_protection" {
+  description = "Whether Terraform refuses to delete the job."
+  type        = bool
+  default     = true
+}
+
+variable "labels" {
+  description = "Labels of the job."
+  type        = map(string)
+  default     = {}
+}

@@ -1,0 +1,79 @@
+locals {
+  deployed = var.images != null
+
+  env = {
+    MILLRACE_ENVIRONMENT = var.environment
+    MILLRACE_PROJECT     = var.project
+    MILLRACE_LOCATION    = var.location
+    MILLRACE_LOG_FORMAT  = "json"
+  }
+}
+
+module "ingester" {
+  source = "../ingester"
+  count  = local.deployed ? 1 : 0
+
+  project               = var.project
+  region                = var.region
+  image                 = var.images.ingest
+  service_account_email = module.ingest_identity.email
+  instances             = var.ingest_instances
+  limits                = var.ingest_limits
+  secret_env            = local.ingest_secrets
+  deletion_protection   = var.deletion_protection
+  labels                = local.labels
+
+  env = merge(local.env, {
+    MILLRACE_API_BASE_URL      = var.api_base_url
+    MILLRACE_DEAD_LETTER_TOPIC = module.stream.dead_letter_topic
+  })
+}
+
+module "pipeline" {
+  source = "../job"
+  count  = local.deployed ? 1 : 0
+
+  project                         = var.project
+  region                          = var.region
+  name                            = "millrace-pipeline"
+  description                     = "Builds every zone with dbt, in order."
+  image                           = var.images.pipeline
+  args                            = ["run", "--once", "--json"]
+  service_account_email           = module.pipeline_identity.email
+  scheduler_service_account_email = module.scheduler_identity.email
+  schedule                        = var.pipeline_schedule
+  paused                          = var.schedules_paused
+  timeout_seconds                 = 3600
+  deletion_protection             = var.deletion_protection
+  labels                          = local.labels
+
+  # dbt's own dev target builds into datasets of one developer; a deployed pipeline builds into the zones themselves.
+  env = merge(local.env, { DBT_TARGET = var.environment == "dev" ? "staging" : var.environment })
+}
+
+module "reconcile" {
+  source = "../job"
+  count  = local.deployed ? 1 : 0
+
+  project                         = var.project
+  region                          = var.region
+  name                            = "millrace-reconcile"
+  description                     = "Holds the warehouse against the source's own snapshots, row by row."
+  image                           = var.images.reconcile
+  args                            = ["run", "--json"]
+  service_account_email           = module.reconcile_identity.email
+  scheduler_service_account_email = module.scheduler_identity.email
+  schedule                        = var.reconcile_schedule
+  paused                          = var.schedules_paused
+  timeout_seconds                 = 14400
+  limits                          = { cpu = "2", memory = "4Gi" }
+  secret_env                      = local.reconcile_secrets
+  deletion_protection             = var.deletion_protection
+  labels                          = local.labels
+
+  env = merge(
+    local.env,
+    { MILLRACE_SNAPSHOT_URI = var.snapshot_uri },
+    startswith(var.snapshot_uri, "s3://") ? { AWS_DEFAULT_REGION = var.aws_region } : {},
+  )
+}

@@ -1,0 +1,95 @@
+locals {
+  labels = {
+    application = "millrace"
+    environment = var.environment
+    managed-by  = "terraform"
+  }
+
+  services = toset([
+    "artifactregistry.googleapis.com",
+    "bigquery.googleapis.com",
+    "bigquerystorage.googleapis.com",
+    "cloudscheduler.googleapis.com",
+    "pubsub.googleapis.com",
+    "run.googleapis.com",
+    "secretmanager.googleapis.com",
+  ])
+}
+
+data "google_project" "this" {
+  project_id = var.project
+}
+
+resource "google_project_service" "this" {
+  for_each = local.services
+
+  project            = var.project
+  service            = each.value
+  disable_on_destroy = false
+}
+
+module "contracts" {
+  source = "../contracts"
+
+  path = var.contracts_path
+}
+
+module "stream" {
+  source = "../stream"
+
+  project                = var.project
+  project_number         = data.google_project.this.number
+  topics                 = setunion(values(module.contracts.table_topics), module.contracts.notification_topics)
+  message_retention_days = var.message_retention_days
+  persistence_regions    = var.persistence_regions
+  labels                 = local.labels
+
+  depends_on = [google_project_service.this]
+}
+
+module "warehouse" {
+  source = "../warehouse"
+
+  project                       = var.project
+  location                      = var.location
+  raw_tables                    = module.contracts.tables
+  raw_partition_expiration_days = var.raw_partition_expiration_days
+  require_partition_filter      = var.require_partition_filter
+  deletion_protection           = var.deletion_protection
+  labels                        = local.labels
+
+  depends_on = [google_project_service.this]
+}
+
+resource "google_artifact_registry_repository" "images" {
+  project       = var.project
+  location      = var.region
+  repository_id = "millrace"
+  description   = "Images of the ingester, the pipeline and reconciliation."
+  format        = "DOCKER"
+  labels        = local.labels
+
+  docker_config {
+    immutable_tags = true
+  }
+
+  cleanup_policies {
+    id     = "keep-recent"
+    action = "KEEP"
+
+    most_recent_versions {
+      keep_count = 20
+    }
+  }
+
+  cleanup_policies {
+    id     = "delete-old"
+    action = "DELETE"
+
+    condition {
+      older_than = "7776000s"
+    }
+  }
+
+  depends_on = [google_project_service.this]
+}

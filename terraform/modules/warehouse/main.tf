@@ -1,0 +1,60 @@
+locals {
+  day_ms = 24 * 60 * 60 * 1000
+
+  zones = {
+    raw       = "Change events as they came: append-only, at least once. Written by the ingester."
+    structure = "One row per key of each source table: decoded, cast, deduplicated, in source order."
+    snapshots = "History of slowly changing rows (SCD2)."
+    refined   = "Members as the business sees them: cleaned and joined over sources."
+    analytics = "Marts: features, dimensions, facts."
+    audit     = "What the parts say about their own runs: dead letters, runs, reconciliation."
+  }
+}
+
+resource "google_bigquery_dataset" "zone" {
+  for_each = local.zones
+
+  project                    = var.project
+  dataset_id                 = each.key
+  description                = each.value
+  location                   = var.location
+  max_time_travel_hours      = tostring(var.time_travel_hours)
+  delete_contents_on_destroy = !var.deletion_protection
+  labels                     = merge(var.labels, { zone = each.key })
+}
+
+resource "google_bigquery_table" "raw" {
+  for_each = var.raw_tables
+
+  project                  = var.project
+  dataset_id               = google_bigquery_dataset.zone[each.value.dataset].dataset_id
+  table_id                 = each.key
+  description              = each.value.description
+  schema                   = file("${path.module}/raw_row.json")
+  clustering               = ["_key"]
+  require_partition_filter = var.require_partition_filter
+  deletion_protection      = var.deletion_protection
+  labels                   = merge(var.labels, { zone = "raw", owner = each.value.owner })
+
+  time_partitioning {
+    type          = "DAY"
+    field         = "_ingestion_ts"
+    expiration_ms = var.raw_partition_expiration_days == null ? null : var.raw_partition_expiration_days * local.day_ms
+  }
+}
+
+resource "google_bigquery_table" "dead_letters" {
+  project             = var.project
+  dataset_id          = google_bigquery_dataset.zone["audit"].dataset_id
+  table_id            = "dead_letters"
+  description         = "Messages that could not be landed, with the reason: append-only, at least once per event_id."
+  schema              = file("${path.module}/dead_letters.json")
+  clustering          = ["event_id"]
+  deletion_protection = var.deletion_protection
+  labels              = merge(var.labels, { zone = "audit" })
+
+  time_partitioning {
+    type  = "DAY"
+    field = "dead_lettered_at"
+  }
+}

@@ -1,0 +1,159 @@
+"""Every root module passes `terraform test`, and what the environments would make keeps our policies."""
+
+import json
+import os
+import re
+import subprocess
+from collections import Counter
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from core.contracts import load_contracts
+
+REPOSITORY = Path(__file__).parents[2]
+TERRAFORM = REPOSITORY / "terraform"
+ENVIRONMENTS = sorted(path.name for path in (TERRAFORM / "environments").iterdir())
+MODULES = sorted(path.parent.name for path in (TERRAFORM / "modules").glob("*/tests"))
+
+Change = dict[str, Any]
+
+
+def check(root: str, **environment: str) -> None:
+    result = subprocess.run(
+        [TERRAFORM / "check", root],
+        check=False,
+        env=os.environ | environment,
+        capture_output=True,
+        text=True,
+        timeout=240,
+    )
+    assert result.returncode == 0, result.stdout + result.stderr
+
+
+@pytest.fixture(scope="module", params=ENVIRONMENTS)
+def environment(request: pytest.FixtureRequest) -> str:
+    return str(request.param)
+
+
+@pytest.fixture(scope="module")
+def plan(environment: str, tmp_path_factory: pytest.TempPathFactory) -> list[Change]:
+    """What `terraform apply` would make in a fresh project, after the root's own tests have passed."""
+    folder = tmp_path_factory.mktemp(environment)
+    variables, output = folder / "variables.tfvars.json", folder / "plan.json"
+    digest = "@sha256:" + "0" * 64
+    images = {name: f"registry.example/{name}{digest}" for name in ("ingest", "pipeline", "reconcile")}
+    variables.write_text(
+        json.dumps(
+            {
+                "project": "acme-millrace",
+                "api_base_url": "https://members.acme.example",
+                "snapshot_uri": "s3://acme-member-snapshots",
+                "images": images,
+            }
+        )
+    )
+    check(f"environments/{environment}", PLAN_JSON=str(output), VARS=f"-var-file={variables}")
+    changes: list[Change] = json.loads(output.read_text())["resource_changes"]
+    return [change for change in changes if change["mode"] == "managed"]
+
+
+def planned(plan: list[Change], resource_type: str) -> list[dict[str, Any]]:
+    return [change["change"]["after"] for change in plan if change["type"] == resource_type]
+
+
+def grants(plan: list[Change]) -> list[tuple[str, str, str]]:
+    """Every role given: by which module, on what, which."""
+    found = []
+    for change in plan:
+        after = change["change"]["after"]
+        if "_iam_" not in change["type"]:
+            continue
+        target = next(
+            (after[k] for k in ("dataset_id", "subscription", "topic", "secret_id", "name") if k in after), None
+        )
+        found.append((change["module_address"].removeprefix("module.millrace."), target or "project", after["role"]))
+    return found
+
+
+@pytest.mark.parametrize("module", MODULES)
+def test_the_tests_of_a_module_pass(module: str) -> None:
+    check(f"modules/{module}")
+
+
+def test_every_contract_has_its_topic_subscription_and_raw_table(plan: list[Change]) -> None:
+    contracts = load_contracts(REPOSITORY / "dbt_project/models/raw")
+    topics = {topic["name"] for topic in planned(plan, "google_pubsub_topic")}
+    expected = {*contracts.by_topic(), *contracts.notification_topics()}
+    assert topics == {*expected, "millrace-dead-letters"}
+    subscriptions = {subscription["name"] for subscription in planned(plan, "google_pubsub_subscription")}
+    assert subscriptions == {*(f"{topic}-ingest" for topic in expected), "millrace-dead-letters-keep"}
+    tables = {(table["dataset_id"], table["table_id"]) for table in planned(plan, "google_bigquery_table")}
+    assert tables == {*(("raw", name) for name in contracts), ("audit", "dead_letters")}
+
+
+def test_nobody_gets_more_than_a_named_role_on_a_named_thing(plan: list[Change]) -> None:
+    roles = grants(plan)
+    assert roles
+    assert not [grant for grant in roles if re.search(r"owner|editor$|viewer$|admin", grant[2], re.IGNORECASE)
+                and grant[2] not in {"roles/bigquery.dataEditor", "roles/bigquery.dataViewer"}]  # fmt: skip
+    on_project = {role for _, target, role in roles if target == "project"}
+    assert on_project <= {"roles/bigquery.jobUser", "roles/bigquery.readSessionUser"}
+    assert not re.search(r"allUsers|allAuthenticatedUsers", json.dumps(plan))
+
+
+def test_only_members_are_added_so_that_no_grant_made_elsewhere_is_removed(plan: list[Change]) -> None:
+    iam = {change["type"] for change in plan if "_iam_" in change["type"]}
+    assert iam
+    assert all(name.endswith("_iam_member") for name in iam)
+
+
+def test_what_runs_runs_under_an_account_of_its_own_from_a_pinned_image(plan: list[Change]) -> None:
+    pools = planned(plan, "google_cloud_run_v2_worker_pool")
+    jobs = [job["template"][0] for job in planned(plan, "google_cloud_run_v2_job")]
+    containers = [
+        template["template"][0]["containers"][0] for template in (*jobs, *({"template": p["template"]} for p in pools))
+    ]
+    assert len(containers) == 3
+    for container in containers:
+        assert "@sha256:" in container["image"]
+        secret = [env for env in container["env"] if re.search("TOKEN|SECRET|KEY", env["name"])]
+        assert all(env["value_source"] and env.get("value") is None for env in secret)
+    accounts = [account["account_id"] for account in planned(plan, "google_service_account")]
+    assert sorted(accounts) == ["millrace-ingest", "millrace-pipeline", "millrace-reconcile", "millrace-scheduler"]
+
+
+def test_no_secret_value_reaches_the_state(plan: list[Change]) -> None:
+    assert not planned(plan, "google_secret_manager_secret_version")
+    assert planned(plan, "google_secret_manager_secret")
+
+
+def test_data_is_protected_everywhere_but_in_dev(plan: list[Change], environment: str) -> None:
+    protected = environment != "dev"
+    tables = planned(plan, "google_bigquery_table")
+    assert {table["deletion_protection"] for table in tables} == {protected}
+    assert {dataset["delete_contents_on_destroy"] for dataset in planned(plan, "google_bigquery_dataset")} == {
+        not protected
+    }
+    expirations = {
+        table["time_partitioning"][0].get("expiration_ms") for table in tables if table["dataset_id"] == "raw"
+    }
+    days = {"dev": 30, "staging": 92, "production": None}[environment]
+    assert expirations == {days and days * 86_400_000}
+
+
+def test_the_plan_is_the_one_that_was_reviewed(plan: list[Change], environment: str) -> None:
+    """A change of what stands here is read in a diff, before it is read in a bill or an incident."""
+    reviewed = yaml.safe_load((Path(__file__).parent / "inventory.yml").read_text())
+    assert dict(Counter(change["type"] for change in plan)) == reviewed["resources"], environment
+    told: dict[str, list[str]] = {}
+    for module, target, role in grants(plan):
+        told.setdefault(module, []).append(f"{target} {role}")
+    per_topic = re.compile(r"^loyalty\.member\.\w+-ingest ")
+    compact = {
+        module: sorted({per_topic.sub("loyalty.member.*-ingest ", line) for line in lines})
+        for module, lines in told.items()
+    }
+    assert compact == reviewed["grants"], environment
