@@ -1,0 +1,5 @@
+"""A local S3: moto's server on loopback."""
+
+from devstack.s3.server import S3Address, running_s3
+
+__all__ = ["S3Address", "running_s3"]
