@@ -1,0 +1,87 @@
+"""Micro-batches are sent when full, when heavy or when the first item has waited; nothing is lost between."""
+
+import asyncio
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from ingest.batches import BatchLimits, MicroBatches
+
+
+@given(st.lists(st.integers(0, 40), max_size=60), st.integers(1, 7), st.integers(1, 100))
+def test_every_item_is_sent_once_in_order_within_the_limits(sizes: list[int], items: int, size: int) -> None:
+    sent: list[list[int]] = []
+
+    async def send(batch: list[int]) -> None:
+        sent.append(batch)
+
+    async def scenario() -> None:
+        batches = MicroBatches(send, BatchLimits(items, 60, size, concurrency=1), pytest.fail)
+        for place in range(len(sizes)):
+            batches.add(place, sizes[place])
+        await batches.drain()
+        assert batches.is_empty
+
+    asyncio.run(scenario())
+    assert [place for batch in sent for place in batch] == list(range(len(sizes)))
+    assert all(len(batch) <= items for batch in sent)
+    # A batch goes as soon as it is heavy enough, so only its last item may have crossed the line.
+    assert all(sum(sizes[place] for place in batch[:-1]) < size for batch in sent)
+
+
+async def test_the_first_item_does_not_wait_for_company_for_ever() -> None:
+    sent = asyncio.Event()
+
+    async def send(batch: list[int]) -> None:
+        assert batch == [1]
+        sent.set()
+
+    batches = MicroBatches(send, BatchLimits(100, 0.01), pytest.fail)
+    batches.add(1)
+    assert not batches.is_empty
+    async with asyncio.timeout(5):
+        await sent.wait()
+
+
+async def test_no_more_batches_are_sent_at_once_than_allowed() -> None:
+    running = most = 0
+
+    async def send(_: list[int]) -> None:
+        nonlocal running, most
+        running += 1
+        most = max(most, running)
+        await asyncio.sleep(0)
+        running -= 1
+
+    batches = MicroBatches(send, BatchLimits(1, 60, concurrency=3), pytest.fail)
+    batches.extend(range(50))
+    await batches.drain()
+    assert most == 3
+
+
+async def test_an_error_is_told_and_the_next_batch_still_goes() -> None:
+    errors: list[BaseException] = []
+
+    async def send(batch: list[int]) -> None:
+        if batch == [1]:
+            raise ValueError("no")
+
+    batches = MicroBatches(send, BatchLimits(1, 60), errors.append)
+    batches.extend([1, 2])
+    await batches.drain()
+    assert [str(error) for error in errors] == ["no"]
+
+
+async def test_cancelling_gives_up_what_waits_and_what_is_being_sent() -> None:
+    begun = asyncio.Event()
+
+    async def send(_: list[int]) -> None:
+        begun.set()
+        await asyncio.Event().wait()
+
+    batches = MicroBatches(send, BatchLimits(2, 60), pytest.fail)
+    batches.extend([1, 2, 3])
+    await begun.wait()
+    await batches.cancel()
+    assert batches.is_empty
