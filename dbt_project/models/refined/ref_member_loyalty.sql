@@ -1,0 +1,147 @@
+{% set expiring_days = 90 %}
+
+with
+
+members as (
+
+    select member_id
+    from {{ ref('str_members') }}
+    where not is_deleted
+
+),
+
+tiers as (
+
+    select
+        tier_id,
+        member_id,
+        tier,
+        reason,
+        started_on,
+        ends_on
+    from {{ ref('str_member_tiers') }}
+    where not is_deleted
+
+),
+
+-- an entry moves the balance from the moment it takes effect
+entries as (
+
+    select
+        entry_id,
+        member_id,
+        entry_type,
+        points,
+        posted_at,
+        expires_on
+    from {{ ref('str_member_points') }}
+    where not is_deleted
+        and posted_at <= {{ as_of() }}
+
+),
+
+current_tiers as (
+
+    select
+        member_id,
+        tier,
+        reason,
+        started_on,
+        ends_on
+    from tiers
+    where started_on <= {{ as_of_date() }}
+        and coalesce(ends_on >= {{ as_of_date() }}, true)
+    qualify row_number() over (partition by member_id order by started_on desc, tier_id desc) = 1
+
+),
+
+balances as (
+
+    select
+        member_id,
+        sum(points) as points_balance,
+        sum(if(entry_type = 'earn', points, 0)) as points_earned,
+        -sum(if(entry_type = 'redeem', points, 0)) as points_redeemed,
+        -sum(if(entry_type = 'expire', points, 0)) as points_expired,
+        sum(if(entry_type = 'adjust', points, 0)) as points_adjusted,
+        -sum(if(points < 0, points, 0)) as points_spent,
+        max(posted_at) as last_posted_at
+    from entries
+    group by member_id
+
+),
+
+-- credits are used up in the order in which they lapse
+lots as (
+
+    select
+        entry_id,
+        member_id,
+        points,
+        expires_on,
+        sum(points) over (
+            partition by member_id
+            order by coalesce(expires_on, date '9999-12-31'), posted_at, entry_id
+            rows between unbounded preceding and current row
+        ) as points_so_far
+    from entries
+    where points > 0
+
+),
+
+open_lots as (
+
+    select
+        lots.member_id,
+        lots.expires_on,
+        greatest(0, least(lots.points, lots.points_so_far - balances.points_spent)) as points_left
+    from lots
+    inner join balances on lots.member_id = balances.member_id
+
+),
+
+expiry as (
+
+    select
+        member_id,
+        sum(if(expires_on < {{ as_of_date() }}, points_left, 0)) as points_overdue,
+        sum(
+            if(
+                expires_on between {{ as_of_date() }}
+                and date_add({{ as_of_date() }}, interval {{ expiring_days }} day),
+                points_left,
+                0
+            )
+        ) as points_expiring,
+        min(if(points_left > 0 and expires_on >= {{ as_of_date() }}, expires_on, null)) as next_expiry_on
+    from open_lots
+    group by member_id
+
+)
+
+select
+    -- ids
+    members.member_id,
+
+    -- tier
+    coalesce(current_tiers.tier, 'none') as tier,
+    current_tiers.reason as tier_reason,
+    current_tiers.started_on as tier_started_on,
+    current_tiers.ends_on as tier_ends_on,
+
+    -- points
+    coalesce(balances.points_balance, 0) as points_balance,
+    coalesce(balances.points_earned, 0) as points_earned,
+    coalesce(balances.points_redeemed, 0) as points_redeemed,
+    coalesce(balances.points_expired, 0) as points_expired,
+    coalesce(balances.points_adjusted, 0) as points_adjusted,
+    coalesce(expiry.points_expiring, 0) as points_expiring_{{ expiring_days }}d,
+    coalesce(expiry.points_overdue, 0) as points_overdue,
+
+    -- dates
+    expiry.next_expiry_on,
+    balances.last_posted_at
+from members
+left join current_tiers on members.member_id = current_tiers.member_id
+left join balances on members.member_id = balances.member_id
+left join expiry on members.member_id = expiry.member_id
