@@ -2,6 +2,7 @@
 
 import asyncio
 import email.utils
+import random
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime
@@ -26,7 +27,6 @@ from ingest.settings import IngestSettings
 _SERVICE_IS_DOWN: Final = frozenset(
     {
         HTTPStatus.REQUEST_TIMEOUT,
-        HTTPStatus.TOO_MANY_REQUESTS,
         HTTPStatus.BAD_GATEWAY,
         HTTPStatus.SERVICE_UNAVAILABLE,
         HTTPStatus.GATEWAY_TIMEOUT,
@@ -40,6 +40,10 @@ class FetchError(DecodeError):
 
 class EntityError(UnavailableError):
     """The API failed on this row; it may succeed later."""
+
+
+class ThrottledError(UnavailableError):
+    """The API asks everybody to slow down, which is no fault of this row."""
 
 
 class Entity(msgspec.Struct, frozen=True):
@@ -118,6 +122,7 @@ class Fetcher:
         self._settings = settings
         self._clock = clock
         self._answered = 0
+        self._resume_at = 0.0
         # Held for a request only, not for the waits between two: a row that fails must not slow the others.
         self._slots = asyncio.Semaphore(settings.fetch_concurrency)
 
@@ -138,6 +143,7 @@ class Fetcher:
         Raises:
             FetchError: when the answer for this row can never be used.
             EntityError: when the API kept failing on this row.
+            ThrottledError: when the API kept asking to slow down.
             UnavailableError: when the API did not answer.
             ConfigurationError: when the API refuses the token.
         """
@@ -150,6 +156,7 @@ class Fetcher:
 
     async def _fetch_once(self, notification: Notification) -> Entity:
         path = entity_path(notification.contract, notification)
+        await self._wait_for_turn()
         try:
             async with self._slots, self._client.stream("GET", path) as response:
                 body = await self._read(response)
@@ -187,11 +194,26 @@ class Fetcher:
         told = f"the API answered {status} {response.reason_phrase}".rstrip()
         if status in (HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN):
             return ConfigurationError(f"{told}: set MILLRACE_API_TOKEN to a token that may read every table")
+        wait_s = retry_after_s(response.headers.get("Retry-After"), self._clock())
+        if status == HTTPStatus.TOO_MANY_REQUESTS:
+            self._pause(wait_s)
+            return ThrottledError(told, wait_s)
         if status in _SERVICE_IS_DOWN:
-            return UnavailableError(told, retry_after_s(response.headers.get("Retry-After"), self._clock()))
+            return UnavailableError(told, wait_s)
         if status >= HTTPStatus.INTERNAL_SERVER_ERROR:
-            return EntityError(told, retry_after_s(response.headers.get("Retry-After"), self._clock()))
+            return EntityError(told, wait_s)
         return FetchError("fetch_refused", told)
+
+    def _pause(self, wait_s: float | None) -> None:
+        """Hold all requests back for as long as the API asked one of them to wait."""
+        pause_s = min(wait_s or 0.0, self._settings.retry_longest_wait_s)
+        self._resume_at = max(self._resume_at, asyncio.get_running_loop().time() + pause_s)
+
+    async def _wait_for_turn(self) -> None:
+        wait_s = self._resume_at - asyncio.get_running_loop().time()
+        if wait_s > 0:
+            # Spread a little, or all that waited would come back in one instant.
+            await asyncio.sleep(wait_s * random.uniform(1, 1.2))  # noqa: S311
 
 
 def entity_path(contract: TableContract, notification: Notification) -> str:
@@ -248,7 +270,8 @@ def _found(body: bytes, notification: Notification) -> Entity:
     except msgspec.ValidationError as error:
         raise FetchError("invalid_response", f"not the API's answer for a row: {error}") from error
     except (UnicodeDecodeError, msgspec.DecodeError, RecursionError) as error:
-        raise explain(error, body) from error
+        # Cut off on its way, as far as we can tell.
+        raise EntityError(f"the answer is no JSON: {explain(error, body)}") from error
     payload = bytes(found.data)
     row = read_row(payload)
     if key_encoder(notification.contract)(row) != notification.key:

@@ -6,23 +6,26 @@ row with its own `_event_id`, so that every message sent can be found again.
 
 import asyncio
 from collections.abc import Iterable, Mapping
+from typing import Final
 
 import structlog
 
-from core.errors import ConfigurationError, DecodeError, UnavailableError
+from core.errors import DecodeError, UnavailableError
 from ingest.batches import BatchLimits, MicroBatches
 from ingest.context import RunContext
 from ingest.dead_letters import DeadLetter, DeadLetters
 from ingest.decode.notification import Notification
 from ingest.decode.payload import trace_id
-from ingest.fetch import Entity, EntityError, Fetcher
+from ingest.fetch import Entity, EntityError, Fetcher, ThrottledError
 from ingest.landing import TableLanding
 from ingest.leases import Leases
 from ingest.row import RawRow
 
 _log = structlog.get_logger(__name__)
 
-SOURCE_SYSTEM = "member-api"
+SOURCE_SYSTEM: Final = "member-api"
+_ROUNDS: Final = 3
+_REMEMBERED_ROWS: Final = 10_000
 
 
 class Notifications:
@@ -52,6 +55,7 @@ class Notifications:
         self._context = context
         self._settings = settings = context.settings
         # A window whose slowest row is still being retried must not hold up the windows after it.
+        self._failed_rounds: dict[tuple[str, bytes], int] = {}
         limits = BatchLimits(
             settings.batch_rows, settings.notification_window_ms / 1_000, concurrency=settings.outstanding_messages
         )
@@ -78,25 +82,35 @@ class Notifications:
         sign_of_life = self._fetcher.answered
         try:
             entity = await self._fetcher.fetch(newest)
-        except ConfigurationError:
-            raise
         except DecodeError as error:
             self._give_up(notifications, error.reason, str(error), attempts=1)
         except EntityError as error:
             self._give_up(notifications, "fetch_failed", str(error), self._settings.fetch_attempts)
         except UnavailableError as error:
-            if self._fetcher.answered > sign_of_life:
-                self._give_up(notifications, "fetch_failed", str(error), self._settings.fetch_attempts)
-            else:
-                # Nobody was answered: an outage is no property of this row.
-                _log.warning("the API is down; notifications are given back", error=str(error))
-                self._leases.release(notification.message for notification in notifications)
+            is_alive = self._fetcher.answered > sign_of_life and not isinstance(error, ThrottledError)
+            self._postpone(notifications, newest, str(error), is_alive=is_alive)
         else:
+            self._failed_rounds.pop(newest.identity, None)
             self._context.progress.fetched += 1
             self._context.failpoint.hit("after_fetch", len(notifications))
             for notification in notifications:
                 row = _row(notification, entity, self._context.progress.load_id)
                 self._tables[notification.contract.name].add(notification.message, row)
+
+    def _postpone(self, notifications: list[Notification], newest: Notification, words: str, *, is_alive: bool) -> None:
+        """Give notifications back; after some rounds in which only their row failed, give them up.
+
+        An outage is no property of a row: as long as the API answers nobody, every notification stays.
+        """
+        rounds = self._failed_rounds.pop(newest.identity, 0) + is_alive
+        if rounds >= _ROUNDS:
+            self._give_up(notifications, "fetch_failed", words, rounds * self._settings.fetch_attempts)
+            return
+        self._failed_rounds[newest.identity] = rounds
+        while len(self._failed_rounds) > _REMEMBERED_ROWS:
+            del self._failed_rounds[next(iter(self._failed_rounds))]
+        _log.warning("notifications given back", table=newest.contract.name, error=words, round=rounds)
+        self._leases.release(notification.message for notification in notifications)
 
     def _give_up(self, notifications: list[Notification], reason: str, words: str, attempts: int) -> None:
         for notification in notifications:
@@ -115,7 +129,7 @@ def coalesce(notifications: Iterable[Notification]) -> list[list[Notification]]:
     """
     rows: dict[tuple[str, bytes], list[Notification]] = {}
     for notification in notifications:
-        rows.setdefault((notification.contract.name, notification.key), []).append(notification)
+        rows.setdefault(notification.identity, []).append(notification)
     return list(rows.values())
 
 

@@ -33,6 +33,11 @@ class Notification(msgspec.Struct, frozen=True):
     key_values: Mapping[str, object]
     version: int
 
+    @property
+    def identity(self) -> tuple[str, bytes]:
+        """What tells its row from all others: table and canonical key."""
+        return self.contract.name, self.key
+
 
 class _Body(msgspec.Struct, gc=False):
     table: str
