@@ -35,7 +35,8 @@ def up(folder: Folder = DEFAULT_FOLDER, as_json: AsJson = False) -> None:
     stack.up(folder)
     _print_status(folder, as_json)
     if not as_json:
-        print('\nPoint your shell at it:  eval "$(devstack env)"')
+        option = "" if folder == DEFAULT_FOLDER else f" --folder {shlex.quote(str(folder))}"
+        print(f'\nPoint your shell at it:  eval "$(devstack env{option})"')
 
 
 @app.command()

@@ -19,7 +19,8 @@ from pydantic import SecretStr
 
 from core.errors import MillraceError
 from core.logs import configure_logs
-from devstack.services import SERVICES, Service, command, port_file, read_ports
+from devstack.member_api.store import write_store
+from devstack.services import SERVICES, Service, api_store, command, port_file, read_ports
 from devstack.state import FILE, ProcessId, ServiceState, StackState, process_id, write_state
 
 _log = structlog.get_logger(__name__)
@@ -70,6 +71,11 @@ class Supervisor:
             self._stop_all()
 
     def _start_all(self) -> None:
+        # Nothing else outlives the stack, so what the API served before must not either.
+        store = api_store(self._folder)
+        for path in (store, store.with_name(f"{store.name}-wal"), store.with_name(f"{store.name}-shm")):
+            path.unlink(missing_ok=True)
+        write_store(store, ())
         processes = [(service, self._spawn(service, {})) for service in SERVICES]
         # Registered before anything is awaited, so that a failed start leaves no process behind.
         self._running = [_Running(service, process, process_id(process.pid), {}) for service, process in processes]

@@ -11,6 +11,7 @@ import os
 import signal
 import sys
 import threading
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -186,12 +187,18 @@ def capture(config: CaptureConfig) -> None:
         def handleJsonBatch(self, records: list[Any]) -> None:  # noqa: N802 - the name the engine calls
             sink.publish(list(records))
 
-    engine = DebeziumJsonEngine(debezium_properties(config), Handler(), jvm_opts=["-Xmx512m"])
+    # -Xrs leaves the signals to Python; the main thread stays in Python so that it can act on them.
+    engine = DebeziumJsonEngine(debezium_properties(config), Handler(), jvm_opts=["-Xmx512m", "-Xrs"])
+    ended = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
-        # The engine waits for its threads when closed, which a signal handler must not.
-        signal.signal(number, lambda *_: threading.Thread(target=engine.close).start())
-    _log.info("capture_started", port=config.port, schema=config.schema_name)
-    engine.run()
+        signal.signal(number, lambda *_: ended.set())
+    with ThreadPoolExecutor(1) as pool:
+        run = pool.submit(engine.run)
+        run.add_done_callback(lambda _: ended.set())
+        _log.info("capture_started", port=config.port, schema=config.schema_name)
+        ended.wait()
+        engine.close()
+        run.result()
     publisher.stop()
     _log.info("capture_stopped")
 

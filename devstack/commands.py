@@ -1,0 +1,97 @@
+"""Run Millrace's own commands as a user would: as processes, by their exit codes and their JSON."""
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Collection, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from core.errors import MillraceError
+
+_TAIL_CHARACTERS = 4000
+
+
+def command_line(name: str, arguments: Sequence[str]) -> list[str]:
+    """Return the argument vector of a command installed beside this interpreter.
+
+    Args:
+        name: the command, such as `ingest`.
+        arguments: its arguments.
+
+    Returns:
+        The vector, the command with its full path.
+    """
+    return [str(Path(sys.executable).with_name(name)), *arguments]
+
+
+def run_json(
+    name: str,
+    arguments: Sequence[str],
+    environment: Mapping[str, str],
+    log: Path,
+    accepted: Collection[int] = (0,),
+) -> Any:
+    """Run a command with `--json` to its end and return what it printed.
+
+    Args:
+        name: the command.
+        arguments: its arguments; `--json` is added.
+        environment: variables set on top of this process's own.
+        log: file that the command's standard error is appended to.
+        accepted: exit codes that are no failure.
+
+    Returns:
+        The JSON document on its standard output; None when it printed nothing.
+
+    Raises:
+        MillraceError: when it ends with another code, or prints something else than JSON.
+    """
+    output = run_text(name, [*arguments, "--json"], environment, log, accepted)
+    try:
+        return json.loads(output) if output.strip() else None
+    except json.JSONDecodeError as error:
+        raise MillraceError(f"`{name} {' '.join(arguments)}` printed no JSON: {output[:200]!r}") from error
+
+
+def run_text(
+    name: str,
+    arguments: Sequence[str],
+    environment: Mapping[str, str],
+    log: Path,
+    accepted: Collection[int] = (0,),
+) -> str:
+    """Run a command to its end and return its standard output.
+
+    Args:
+        name: the command.
+        arguments: its arguments.
+        environment: variables set on top of this process's own.
+        log: file that the command's standard error is appended to.
+        accepted: exit codes that are no failure.
+
+    Returns:
+        What it printed.
+
+    Raises:
+        MillraceError: when it ends with another code; the message ends with its last words.
+    """
+    log.parent.mkdir(parents=True, exist_ok=True)
+    start = log.stat().st_size if log.exists() else 0
+    with log.open("ab") as errors:
+        result = subprocess.run(  # noqa: S603 - our own commands
+            command_line(name, arguments),
+            env={**os.environ, **environment},
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=errors,
+            check=False,
+        )
+    output = result.stdout.decode(errors="replace")
+    if result.returncode not in accepted:
+        said = log.read_bytes()[start:].decode(errors="replace") + output
+        raise MillraceError(
+            f"`{name} {' '.join(arguments)}` ended with code {result.returncode}:\n{said.strip()[-_TAIL_CHARACTERS:]}"
+        )
+    return output
