@@ -1,5 +1,6 @@
 """The operational database of the world: its rows, its log and its transactions."""
 
+from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
@@ -22,6 +23,7 @@ class Transaction:
     Attributes:
         database: where they are made.
         at: when they are committed (UTC).
+        identity: its number.
         changes: what was made so far.
     """
 
@@ -29,6 +31,7 @@ class Transaction:
     at: datetime
     identity: int
     changes: list[Change] = field(default_factory=list)
+    _by_table: Counter[str] = field(default_factory=Counter, repr=False)
 
     def insert(self, table: str, row: Row) -> Key:
         """Add a row and return its key.
@@ -84,6 +87,7 @@ class Transaction:
     def _record(
         self, table: str, op: Op, key: Key, *, before: Row | None = None, after: Row | None = None, position: int
     ) -> None:
+        self._by_table[table] += 1
         member_id = (after or before or {}).get("member_id")
         self.changes.append(
             Change(
@@ -94,7 +98,7 @@ class Transaction:
                 after=after,
                 position=position,
                 sequence=len(self.changes) + 1,
-                table_sequence=1 + sum(1 for change in self.changes if change.table == table),
+                table_sequence=self._by_table[table],
                 transaction_id=self.identity,
                 event_time=self.at,
                 by_notification=member_id in self.database.notified_members,

@@ -23,6 +23,10 @@ def _with(values: Mapping[str, Any]) -> Spoil:
     return lambda event, _: {**event, **values}
 
 
+def _in_source(name: str, value: object) -> Spoil:
+    return lambda event, _: {**event, "source": {**event["source"], name: value}}
+
+
 def _without_key(event: dict[str, Any], contract: TableContract) -> object:
     keys = {column.name for column in contract.key}
     image = {name: value for name, value in event["after"].items() if name not in keys}
@@ -33,6 +37,10 @@ def _null_key(event: dict[str, Any], contract: TableContract) -> object:
     return {**event, "before": None, "after": event["after"] | {column.name: None for column in contract.key}}
 
 
+def _in_after(data: bytes, value: bytes) -> bytes:
+    return data.replace(b'"after":{', b'"after":{"spoiled":' + value + b",", 1)
+
+
 _SPOILED_EVENTS: Final[Mapping[str, Spoil]] = {
     "array": lambda *_: [1, 2, 3],
     "text": lambda *_: "neither row nor event",
@@ -40,6 +48,8 @@ _SPOILED_EVENTS: Final[Mapping[str, Spoil]] = {
     "missing_op": _without("op"),
     "unknown_op": _with({"op": "x"}),
     "missing_source": _without("source"),
+    "other_table": _in_source("table", "no_such_table"),
+    "missing_position": _in_source("lsn", None),
     "missing_images": _with({"op": "c", "before": None, "after": None}),
     "image_is_text": _with({"op": "c", "before": None, "after": "text"}),
     "missing_key": _without_key,
@@ -48,7 +58,9 @@ _SPOILED_EVENTS: Final[Mapping[str, Spoil]] = {
 _SPOILED_BYTES: Final[Mapping[str, Callable[[bytes], bytes]]] = {
     "cut_off": lambda data: data[: len(data) // 2],
     "two_documents": lambda data: data + data,
-    "invalid_utf8": lambda data: data.replace(b'"after":{', b'"after":{"spoiled":"\xff\xfe",', 1),
+    "invalid_utf8": lambda data: _in_after(data, b'"\xff\xfe"'),
+    "not_a_number": lambda data: _in_after(data, b"NaN"),
+    "number_out_of_range": lambda data: _in_after(data, b"1e999"),
 }
 _SPOILED_KEYS: Final = {"tombstone_without_key": "", "tombstone_with_broken_key": "{not json"}
 _SPOILED_NOTIFICATIONS: Final[Mapping[str, Spoil]] = {

@@ -186,19 +186,18 @@ class World:
     def _live(self) -> list[Change]:
         society = self._society
         with self._database.transaction(self.now) as tx:
-            must_join = not society.members and self._joined < self._most_members
-            if must_join or (self._joined < self._most_members and self._rng.random() < _JOINS):
+            may_join = self._joined < self._most_members
+            if not society.members or (may_join and self._rng.random() < _JOINS):
                 self._join(tx)
-            elif society.members:
-                self._act(tx)
             else:
-                raise ConfigurationError("every member has been erased: give the world more members or fewer events")
+                self._act(tx)
         return tx.changes
 
     def _act(self, tx: Transaction) -> None:
         society = self._society
         # Some members are far more active than others.
         member = society.sampler.pick_early(society.members)
+        # Somebody always stays.
         if len(society.members) > 1 and self._rng.random() < _ERASURES:
             life.erase(society, tx, member)
             return
