@@ -1,0 +1,176 @@
+"""The `reconcile` command.
+
+Exit 0 when every comparison is equal, 1 when one differs or cannot be read, 2 on wrong use.
+"""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Annotated, Final
+
+import typer
+from rich.console import Console
+
+from core.cli import run as run_application
+from core.errors import ConfigurationError
+from reconcile.config import DEFAULT_CONFIG
+
+app: Final = typer.Typer(
+    help="Prove, row by row, that the warehouse holds what the snapshots hold.",
+    epilog=(
+        "Exit codes: 0 all equal, 1 a difference or something unreadable, 2 wrong use. "
+        "Settings come from MILLRACE_* variables; see docs/guides/reconcile.md."
+    ),
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode="markdown",
+)
+
+ConfigOption = Annotated[Path, typer.Option("--config", help="What to compare.", dir_okay=False)]
+TableOption = Annotated[list[str] | None, typer.Option("--table", help="A comparison to make; give it again for more.")]
+AllOption = Annotated[bool, typer.Option("--all", help="Make every comparison; the default.")]
+SnapshotOption = Annotated[
+    str | None, typer.Option("--snapshot", help="The snapshot's name, instead of the configured one.")
+]
+JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON on standard output.")]
+
+
+@app.command()
+def run(
+    *,
+    config: ConfigOption = DEFAULT_CONFIG,
+    table: TableOption = None,
+    every: AllOption = False,
+    snapshot: SnapshotOption = None,
+    output: Annotated[Path, typer.Option("--output", help="Folder for the reports.", file_okay=False)] = Path(
+        "build/reconcile"
+    ),
+    as_json: JsonOption = False,
+    fail_fast: Annotated[bool, typer.Option("--fail-fast", help="Stop at the first table that fails.")] = False,
+    values: Annotated[
+        bool,
+        typer.Option("--values", help="Write both sides' values, personal ones too, into the Parquet of differences."),
+    ] = False,
+    audit: Annotated[bool, typer.Option("--audit/--no-audit", help="Append to audit.reconciliation_runs.")] = True,
+) -> None:
+    """Compare tables with a snapshot and write the reports.
+
+    **Examples**
+
+    `reconcile run`
+
+    `reconcile run --table members --table member_points --snapshot 2026-01-31T00-00-00Z`
+
+    `reconcile run --json --no-audit | jq .verdict`
+    """
+    # Imported here: Google's clients take seconds to load, and `--help` needs none of them.
+    from core.settings import load_settings
+    from reconcile.config import load_config
+    from reconcile.report.files import HTML_NAME, to_json
+    from reconcile.report.progress import showing_progress
+    from reconcile.report.terminal import print_result
+    from reconcile.runner import run as reconcile
+
+    with _usage():
+        names = _names(table, every=every)
+        loaded = load_config(config)
+        count = len(loaded.select(names))
+        with showing_progress(count) as on_progress:
+            result = reconcile(
+                loaded,
+                load_settings(),
+                tables=names,
+                snapshot_id=snapshot,
+                output=output,
+                audit=audit,
+                values=values,
+                fail_fast=fail_fast,
+                on_progress=on_progress,
+            )
+    if as_json:
+        typer.echo(to_json(result), nl=False)
+    else:
+        console = _console()
+        print_result(console, result)
+        console.print(f"report: {output / HTML_NAME}", markup=False)
+    raise typer.Exit(0 if result.verdict == "equal" else 1)
+
+
+@app.command()
+def plan(
+    *,
+    config: ConfigOption = DEFAULT_CONFIG,
+    table: TableOption = None,
+    every: AllOption = False,
+    snapshot: SnapshotOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Say what would be read and compared, with every type checked; no data is read.
+
+    **Examples**
+
+    `reconcile plan`
+
+    `reconcile plan --table members --json`
+    """
+    from core.settings import load_settings
+    from reconcile.config import load_config
+    from reconcile.report.terminal import plan_json, print_plan
+    from reconcile.runner import plan as make_plan
+
+    with _usage():
+        planned = make_plan(
+            load_config(config), load_settings(), tables=_names(table, every=every), snapshot_id=snapshot
+        )
+    if as_json:
+        typer.echo(plan_json(planned), nl=False)
+    else:
+        print_plan(_console(), planned)
+    raise typer.Exit(0 if planned.is_complete else 1)
+
+
+@app.command()
+def show(
+    report: Annotated[Path, typer.Argument(help="A report.json, or the folder it is in.")] = Path("build/reconcile"),
+) -> None:
+    """Print a report as a table; exits as the run did.
+
+    **Examples**
+
+    `reconcile show`
+
+    `reconcile show archive/2026-01-31/report.json`
+    """
+    from reconcile.report.files import read_json
+    from reconcile.report.terminal import print_result
+
+    result = read_json(report)
+    print_result(_console(), result)
+    raise typer.Exit(0 if result.verdict == "equal" else 1)
+
+
+def main() -> None:
+    """Run the command."""
+    run_application(app, "reconcile")
+
+
+def _names(table: list[str] | None, *, every: bool) -> tuple[str, ...]:
+    if table and every:
+        raise ConfigurationError("give --table or --all, not both")
+    return tuple(table or ())
+
+
+@contextmanager
+def _usage() -> Iterator[None]:
+    """Turn a fault of the configuration into a wrong use: exit 2."""
+    try:
+        yield
+    except ConfigurationError as error:
+        typer.echo(f"reconcile: {error}", err=True)
+        raise typer.Exit(2) from error
+
+
+def _console() -> Console:
+    # Lines are left to the terminal to wrap, so that output stays greppable.
+    return Console(soft_wrap=True, highlight=False)

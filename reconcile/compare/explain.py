@@ -1,0 +1,89 @@
+"""What kind of difference it is, where two values look alike to the eye."""
+
+import math
+import unicodedata
+from datetime import datetime
+from decimal import Decimal, localcontext
+from typing import Any, Final
+
+from core.contracts import DataType
+
+_DIGITS: Final = 80
+
+
+def hint(data_type: DataType, left: Any, right: Any) -> str | None:
+    """Return what two differing values differ in, where that is easily overlooked.
+
+    Args:
+        data_type: type of the column.
+        left: the warehouse's value; None for null.
+        right: the snapshot's value; None for null.
+
+    Returns:
+        A few words; None when the values speak for themselves.
+    """
+    if left is None or right is None:
+        return _null_hint(left, right)
+    if data_type == "string":
+        return _text_hint(left, right)
+    if data_type == "float64":
+        return _float_hint(left, right)
+    if data_type in ("array<string>", "array<int64>") and _sorted(left) == _sorted(right):
+        return "order of elements only"
+    if isinstance(left, Decimal | datetime) and isinstance(right, Decimal | datetime):
+        return f"warehouse is {_signed(left, right)}"
+    return None
+
+
+def decimal_text(value: Decimal) -> str:
+    """Return a decimal in plain digits, without trailing zeros.
+
+    Args:
+        value: a finite decimal.
+
+    Returns:
+        Such as `-12.5`, and never with an exponent.
+    """
+    text = f"{value:f}"
+    return text.rstrip("0").rstrip(".") if "." in text else text
+
+
+def _null_hint(left: Any, right: Any) -> str | None:
+    present, side = (right, "warehouse") if left is None else (left, "snapshot")
+    if present in ("", [], b""):
+        return f"null in the {side}, empty on the other side"
+    return None
+
+
+def _text_hint(left: str, right: str) -> str | None:
+    if unicodedata.normalize("NFC", left) == unicodedata.normalize("NFC", right):
+        return "Unicode normalization form only"
+    if "".join(left.split()) == "".join(right.split()):
+        return "white space only"
+    if left.casefold() == right.casefold():
+        return "letter case only"
+    return None
+
+
+def _float_hint(left: float, right: float) -> str | None:
+    if not (math.isfinite(left) and math.isfinite(right)):
+        return None
+    if left == right:
+        return "sign of zero only"
+    if math.nextafter(left, right) == right:
+        return "neighbouring doubles (one unit in the last place)"
+    return f"warehouse is {left - right:+.3g}"
+
+
+def _sorted(values: list[Any]) -> list[Any]:
+    return sorted(values, key=lambda value: (value is None, value if value is not None else 0))
+
+
+def _signed(left: Any, right: Any) -> str:
+    # The default context would round to 28 digits.
+    with localcontext(prec=_DIGITS):
+        gap = left - right
+    if isinstance(gap, Decimal):
+        return f"{'+' if gap > 0 else ''}{decimal_text(gap)}"
+    seconds = gap.days * 86_400 + gap.seconds + gap.microseconds / 1_000_000
+    return f"{seconds:+.6f} s"

@@ -1,0 +1,325 @@
+"""The configuration of a reconciliation: what is compared with what, checked before anything is read."""
+
+import re
+from datetime import date, datetime
+from decimal import Decimal
+from pathlib import Path
+from typing import Annotated, Any, Final, Literal
+
+import yaml
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, field_validator, model_validator
+
+from core.contracts import DataType
+from core.errors import ConfigurationError
+from core.identifiers import check_name
+from reconcile.rules import JsonNumbers, Precision, Rule
+
+DEFAULT_CONFIG: Final = Path("reconcile.yml")
+SnapshotFormat = Literal["parquet", "ndjson.gz"]
+Scalar = bool | int | Decimal | datetime | date | str
+
+_MEMORY: Final = re.compile(r"(?P<count>[1-9][0-9]*) ?(?P<unit>MB|GB)")
+_LEAST_MEMORY_MB: Final = 128
+_PATH: Final = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.=/-]*")
+
+
+def _no_floats(value: object) -> object:
+    # YAML's floats are binary; a constant in a filter is meant in decimal, as it is spelled.
+    return Decimal(repr(value)) if isinstance(value, float) else value
+
+
+Constant = Annotated[Scalar | None, BeforeValidator(_no_floats)]
+Where = dict[str, Constant | tuple[Constant, ...]]
+
+
+class _Strict(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class ColumnConfig(_Strict):
+    """How one column is mapped and compared; see `reconcile.rules.Rule` for the settings that make the rule.
+
+    Attributes:
+        snapshot: its name in the snapshot; the same by default.
+        cast: type to compare in, when a side holds it in another one.
+        ignore: leave it out.
+        mask: whether values are hidden in reports; by default those with a PII class, or all without a contract.
+    """
+
+    snapshot: str | None = None
+    cast: DataType | None = None
+    ignore: bool = False
+    mask: bool | None = None
+    absolute: Annotated[Decimal, BeforeValidator(_no_floats), Field(ge=0)] | None = None
+    relative: Annotated[float, Field(ge=0, lt=1)] | None = None
+    nan: Literal["equal", "distinct"] = "equal"
+    zero: Literal["equal", "signed"] = "equal"
+    precision: Precision | None = None
+    case: Literal["exact", "ignore"] = "exact"
+    space: Literal["exact", "trim", "collapse"] = "exact"
+    unicode: Literal["exact", "nfc"] = "exact"
+    order: Literal["exact", "ignore"] = "exact"
+    null_array: Literal["empty", "distinct"] = "empty"
+    numbers: JsonNumbers = "value"
+    null_equivalents: tuple[str, ...] = ()
+
+    def rule(self) -> Rule:
+        """Return the rule these settings make."""
+        return Rule(**{name: getattr(self, name) for name in Rule.__dataclass_fields__})
+
+
+class InFlight(_Strict):
+    """Set aside, rather than report, what the warehouse took in after the snapshot was taken.
+
+    Attributes:
+        column: timestamp column of the warehouse that says when it took a row in.
+    """
+
+    column: str = "_ingestion_ts"
+
+    @field_validator("column")
+    @classmethod
+    def _column(cls, value: str) -> str:
+        return _checked(value)
+
+
+class ComparisonConfig(_Strict):
+    """One comparison.
+
+    Attributes:
+        name: its name in commands and reports; the contract's by default.
+        contract: contract that says columns, types and key; without one, the warehouse's schema does.
+        warehouse: `dataset.table`; by default the table of that name in the default dataset.
+        snapshot: folder of the table within the snapshot; the name by default.
+        format: format of its files; the manifest's by default.
+        key: key columns; needed without a contract.
+        where: constants that warehouse columns must equal (a list: one of them; null: be null).
+        snapshot_where: the same for columns of the snapshot.
+        columns: mapping and rule by column.
+        in_flight: see `InFlight`; off by default.
+    """
+
+    name: str
+    contract: str | None = None
+    warehouse: str | None = None
+    snapshot: str | None = None
+    format: SnapshotFormat | None = None
+    key: tuple[str, ...] = ()
+    where: Where | None = None
+    snapshot_where: Where = {}
+    columns: dict[str, ColumnConfig] = {}
+    in_flight: InFlight | None = None
+
+    @model_validator(mode="before")
+    @classmethod
+    def _name(cls, data: Any) -> Any:
+        if isinstance(data, dict) and "name" not in data and isinstance(data.get("contract"), str):
+            return {**data, "name": data["contract"]}
+        return data
+
+    @field_validator("name")
+    @classmethod
+    def _check_name(cls, value: str) -> str:
+        return _checked(value)
+
+    @field_validator("warehouse")
+    @classmethod
+    def _check_table(cls, value: str | None) -> str | None:
+        if value is not None:
+            dataset, dot, table = value.partition(".")
+            if not dot:
+                raise ValueError(f"{value!r} must be dataset.table")
+            _checked(dataset)
+            _checked(table)
+        return value
+
+    @field_validator("snapshot")
+    @classmethod
+    def _check_path(cls, value: str | None) -> str | None:
+        if value is not None and (not _PATH.fullmatch(value) or ".." in value):
+            raise ValueError(f"{value!r} must be a folder below the snapshot, such as members")
+        return value
+
+    @field_validator("where", "snapshot_where", "columns")
+    @classmethod
+    def _check_columns(cls, value: dict[str, Any] | None) -> dict[str, Any] | None:
+        for column in value or ():
+            _checked(column)
+        return value
+
+    @model_validator(mode="after")
+    def _check_key(self) -> "ComparisonConfig":
+        if self.contract is None and not self.key:
+            raise ValueError("name a contract, or the key columns")
+        if self.contract is not None and self.key:
+            raise ValueError("the contract says what the key is; drop key or contract")
+        for name in self.key:
+            if self.columns.get(name, ColumnConfig()).ignore:
+                raise ValueError(f"the key column {name} cannot be ignored")
+        return self
+
+
+class SnapshotConfig(_Strict):
+    """Where the snapshots lie.
+
+    Attributes:
+        uri: `s3://bucket/prefix` or `file:///folder`; `MILLRACE_SNAPSHOT_URI` by default.
+        id: which of them; `latest` is the one whose name sorts last, so name them by time (ISO 8601).
+        manifest: name of the manifest within a snapshot; null when the snapshots have none.
+    """
+
+    uri: Annotated[str, Field(pattern=r"^(s3|file)://")] | None = None
+    id: Annotated[str, Field(pattern=r"^[A-Za-z0-9_][A-Za-z0-9_.:+=-]*$")] = "latest"
+    manifest: Annotated[str, Field(pattern=r"^[A-Za-z0-9_.-]+$")] | None = "manifest.json"
+
+
+class Defaults(_Strict):
+    """What holds for every comparison that says nothing else.
+
+    Attributes:
+        dataset: dataset of the warehouse tables.
+        where: filter of the warehouse.
+        in_flight: see `InFlight`.
+    """
+
+    dataset: str = "structure"
+    where: Where = {}
+    in_flight: InFlight | None = None
+
+    @field_validator("dataset")
+    @classmethod
+    def _check_dataset(cls, value: str) -> str:
+        return _checked(value)
+
+    @field_validator("where")
+    @classmethod
+    def _check_columns(cls, value: Where) -> Where:
+        for column in value:
+            _checked(column)
+        return value
+
+
+def _memory_mb(value: object) -> object:
+    if not isinstance(value, str):
+        return value
+    match = _MEMORY.fullmatch(value)
+    if not match:
+        raise ValueError(f"{value!r} must be a size such as 512 MB or 2 GB")
+    return int(match["count"]) * (1024 if match["unit"] == "GB" else 1)
+
+
+class Limits(_Strict):
+    """What a run may use.
+
+    Attributes:
+        memory_mb: working memory of the join, in MiB, written as `512 MB`; what exceeds it goes to scratch space.
+            The process itself comes on top (about 250 MB).
+        threads: threads of the join; the machine's cores by default.
+        readers: how many streams or files are read at once on each side.
+        sample: differences of each kind that a report shows for each comparison.
+    """
+
+    memory_mb: Annotated[int, BeforeValidator(_memory_mb), Field(ge=_LEAST_MEMORY_MB, alias="memory_limit")] = 512
+    threads: Annotated[int, Field(ge=1, le=256)] | None = None
+    readers: Annotated[int, Field(ge=1, le=64)] = 2
+    sample: Annotated[int, Field(ge=0, le=1000)] = 25
+
+
+class ReconcileConfig(_Strict):
+    """A whole configuration.
+
+    Attributes:
+        version: version of this format.
+        snapshot: where the snapshots lie.
+        defaults: what holds for every comparison.
+        limits: what a run may use.
+        comparisons: what is compared.
+    """
+
+    version: Literal[1]
+    snapshot: SnapshotConfig = SnapshotConfig()
+    defaults: Defaults = Defaults()
+    limits: Limits = Limits()
+    comparisons: Annotated[tuple[ComparisonConfig, ...], Field(min_length=1)]
+
+    @model_validator(mode="after")
+    def _check_unique(self) -> "ReconcileConfig":
+        names = [comparison.name for comparison in self.comparisons]
+        doubled = sorted({name for name in names if names.count(name) > 1})
+        if doubled:
+            raise ValueError(f"comparisons are declared more than once: {', '.join(doubled)}")
+        return self
+
+    def select(self, names: tuple[str, ...]) -> tuple[ComparisonConfig, ...]:
+        """Return the comparisons of these names, in the configuration's order.
+
+        Args:
+            names: names of comparisons; none at all selects every one.
+
+        Returns:
+            The comparisons.
+
+        Raises:
+            ConfigurationError: when a name is not among them.
+        """
+        known = {comparison.name for comparison in self.comparisons}
+        unknown = sorted(set(names) - known)
+        if unknown:
+            raise ConfigurationError(
+                f"no comparison is called {', '.join(unknown)}; there are {', '.join(sorted(known))}"
+            )
+        return tuple(comparison for comparison in self.comparisons if not names or comparison.name in names)
+
+
+def load_config(path: Path = DEFAULT_CONFIG) -> ReconcileConfig:
+    """Read a configuration.
+
+    Args:
+        path: the YAML file.
+
+    Returns:
+        The configuration, checked.
+
+    Raises:
+        ConfigurationError: naming the file and, for every fault, the path to the key.
+    """
+    try:
+        document: Any = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise ConfigurationError(f"{path}: cannot be read: {error.strerror}; name another with --config") from error
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        raise ConfigurationError(f"{path}: not valid YAML: {error}") from error
+    try:
+        return ReconcileConfig.model_validate(document or {})
+    except ValidationError as error:
+        faults = [f"{_location(fault['loc'], document)}: {_message(fault['msg'])}" for fault in error.errors()]
+        raise ConfigurationError(f"{path} is not valid:\n  " + "\n  ".join(faults)) from error
+
+
+def _checked(name: str) -> str:
+    try:
+        return check_name(name)
+    except ConfigurationError as error:
+        raise ValueError(str(error)) from error
+
+
+def _message(message: str) -> str:
+    return message.removeprefix("Value error, ")
+
+
+def _location(location: tuple[int | str, ...], document: Any) -> str:
+    """Name the key as its author knows it: `comparisons[2] (members).columns.email.case`."""
+    text = ""
+    node = document
+    for part in location:
+        if isinstance(node, list) and isinstance(part, int) and part < len(node):
+            node = node[part]
+            name = (node.get("name") or node.get("contract")) if isinstance(node, dict) else None
+            text += f"[{part}]" + (f" ({name})" if name else "")
+        elif isinstance(node, dict) and part in node:
+            node = node[part]
+            text += f".{part}" if text else str(part)
+        elif isinstance(node, dict) and isinstance(part, str) and part.isidentifier():
+            node = None
+            text += f".{part}" if text else part
+    return text or "the file"

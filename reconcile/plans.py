@@ -1,0 +1,148 @@
+"""What a run will read and compare: decided, typed and checked before any data moves."""
+
+from dataclasses import dataclass
+from datetime import datetime
+
+from core.contracts import DataType, TableContract
+from reconcile.config import SnapshotFormat
+from reconcile.read.filters import Condition
+from reconcile.read.objects import ObjectRef
+from reconcile.read.warehouse import WarehouseTable
+from reconcile.result import SnapshotId
+from reconcile.rules import Rule
+
+
+@dataclass(frozen=True)
+class PlannedColumn:
+    """A column that is compared.
+
+    Attributes:
+        name: its name in the warehouse.
+        snapshot_name: its name in the snapshot.
+        data_type: type both sides are compared in.
+        is_key: whether it belongs to the key.
+        rule: when two values count as equal.
+        masked: class of personal data to hide values for; None to show them.
+        cast: whether a side may be converted to `data_type` even with loss.
+    """
+
+    name: str
+    snapshot_name: str
+    data_type: DataType
+    is_key: bool
+    rule: Rule
+    masked: str | None
+    cast: bool
+
+
+@dataclass(frozen=True)
+class InFlightPlan:
+    """How rows in flight are told.
+
+    Attributes:
+        column: timestamp column of the warehouse.
+        after: rows taken in after this instant (UTC) are in flight: when the snapshot was taken.
+    """
+
+    column: str
+    after: datetime
+
+
+@dataclass(frozen=True)
+class WarehousePlan:
+    """What is read of the warehouse.
+
+    Attributes:
+        table: the table.
+        where: conditions that rows must meet.
+        in_flight: how rows in flight are told; None to report them like any other.
+        restriction: the filter pushed down, in GoogleSQL.
+    """
+
+    table: WarehouseTable
+    where: tuple[Condition, ...]
+    in_flight: InFlightPlan | None
+    restriction: str
+
+
+@dataclass(frozen=True)
+class SnapshotPlan:
+    """What is read of the snapshot.
+
+    Attributes:
+        objects: files, pinned.
+        format: their format.
+        expected_rows: rows in them by the manifest; None without one.
+        where: conditions that rows must meet.
+    """
+
+    objects: tuple[ObjectRef, ...]
+    format: SnapshotFormat
+    expected_rows: int | None
+    where: tuple[Condition, ...]
+
+
+@dataclass(frozen=True)
+class ComparisonPlan:
+    """One comparison.
+
+    Attributes:
+        name: its name.
+        contract: the contract it follows; None when it follows the warehouse's schema.
+        columns: what is compared, the key first.
+        warehouse: what is read of the warehouse.
+        snapshot: what is read of the snapshot.
+        not_compared: columns either side holds that are left out, such as `warehouse._op`.
+    """
+
+    name: str
+    contract: TableContract | None
+    columns: tuple[PlannedColumn, ...]
+    warehouse: WarehousePlan
+    snapshot: SnapshotPlan
+    not_compared: tuple[str, ...]
+
+    @property
+    def key(self) -> tuple[PlannedColumn, ...]:
+        """The columns of the key."""
+        return tuple(column for column in self.columns if column.is_key)
+
+    @property
+    def values(self) -> tuple[PlannedColumn, ...]:
+        """The columns outside the key."""
+        return tuple(column for column in self.columns if not column.is_key)
+
+
+@dataclass(frozen=True)
+class Unplanned:
+    """A comparison that cannot be made.
+
+    Attributes:
+        name: its name.
+        contract: the contract it follows, when it names one.
+        reason: why not.
+    """
+
+    name: str
+    contract: TableContract | None
+    reason: str
+
+
+@dataclass(frozen=True)
+class RunPlan:
+    """A whole run.
+
+    Attributes:
+        project: Google Cloud project of the warehouse.
+        snapshot: the snapshot compared with.
+        comparisons: each planned, or why it could not be.
+    """
+
+    project: str
+    snapshot: SnapshotId
+    comparisons: tuple[ComparisonPlan | Unplanned, ...]
+
+    @property
+    def is_complete(self) -> bool:
+        """Whether every comparison can be made."""
+        return not any(isinstance(comparison, Unplanned) for comparison in self.comparisons)

@@ -1,0 +1,136 @@
+"""Constant filters: pushed down to the warehouse as GoogleSQL, applied to the snapshot in Arrow."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import UTC, date, datetime
+from decimal import Decimal
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from core.errors import UnreadableError
+from core.identifiers import check_name
+from reconcile.config import Scalar, Where
+
+
+@dataclass(frozen=True)
+class Condition:
+    """A column that must be one of some constants.
+
+    Attributes:
+        column: the column.
+        values: what it may be; None is null.
+    """
+
+    column: str
+    values: tuple[Scalar | None, ...]
+
+    def googlesql(self) -> str:
+        """Return the condition as GoogleSQL, fit for a row restriction of the Storage Read API."""
+        name = check_name(self.column)
+        constants = [googlesql_literal(value) for value in self.values if value is not None]
+        parts = []
+        if len(constants) == 1:
+            parts.append(f"{name} = {constants[0]}")
+        elif constants:
+            parts.append(f"{name} in ({', '.join(constants)})")
+        if None in self.values:
+            parts.append(f"{name} is null")
+        return parts[0] if len(parts) == 1 else f"({' or '.join(parts)})"
+
+    def mask(self, array: pa.Array) -> pa.Array:
+        """Return which rows meet the condition.
+
+        Args:
+            array: the column's values.
+
+        Returns:
+            Booleans without nulls.
+
+        Raises:
+            UnreadableError: when a constant is not of the column's type.
+        """
+        constants = [value for value in self.values if value is not None]
+        try:
+            found = pc.is_in(array, pa.array(constants, array.type), skip_nulls=True)
+        except (pa.ArrowInvalid, pa.ArrowTypeError, pa.ArrowNotImplementedError) as error:
+            raise UnreadableError(
+                f"the filter on {self.column} does not suit its type {array.type}: {error}"
+            ) from error
+        return pc.or_(found, array.is_null()) if None in self.values else found
+
+
+def conditions(where: Where) -> tuple[Condition, ...]:
+    """Return the conditions of a configured filter.
+
+    Args:
+        where: constants, or lists of them, by column.
+
+    Returns:
+        One condition a column, all of which must hold.
+    """
+    return tuple(
+        Condition(column, values if isinstance(values, tuple) else (values,)) for column, values in where.items()
+    )
+
+
+def restriction(found: Sequence[Condition]) -> str:
+    """Return the conditions as one GoogleSQL expression.
+
+    Args:
+        found: conditions that must all hold.
+
+    Returns:
+        The expression; empty when there are none.
+    """
+    return " and ".join(condition.googlesql() for condition in found)
+
+
+def all_hold(found: Sequence[Condition], batch: pa.RecordBatch) -> pa.Array:
+    """Return which rows meet every condition.
+
+    Args:
+        found: the conditions.
+        batch: rows that hold the conditions' columns.
+
+    Returns:
+        Booleans without nulls.
+
+    Raises:
+        UnreadableError: when a column is not there, or a constant is not of its type.
+    """
+    mask = pa.repeat(pa.scalar(value=True), batch.num_rows)
+    for condition in found:
+        if condition.column not in batch.schema.names:
+            raise UnreadableError(f"the filter's column {condition.column} is not there")
+        mask = pc.and_(mask, condition.mask(batch.column(condition.column)))
+    return mask
+
+
+def googlesql_literal(value: Scalar) -> str:
+    """Return a constant as a GoogleSQL literal.
+
+    Args:
+        value: the constant; a datetime without a zone is taken as UTC.
+
+    Returns:
+        The literal. See "Lexical structure and syntax" in the GoogleSQL reference for the escapes.
+    """
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    if isinstance(value, int):
+        return str(value)
+    if isinstance(value, Decimal):
+        return f"numeric '{value}'"
+    if isinstance(value, datetime):
+        instant = value.replace(tzinfo=UTC) if value.tzinfo is None else value.astimezone(UTC)
+        return f"timestamp '{instant:%Y-%m-%d %H:%M:%S.%f}+00:00'"
+    if isinstance(value, date):
+        return f"date '{value.isoformat()}'"
+    return "'" + "".join(_escaped(letter) for letter in value) + "'"
+
+
+def _escaped(letter: str) -> str:
+    if letter in "\\'":
+        return "\\" + letter
+    return letter if letter.isprintable() else f"\\U{ord(letter):08x}"

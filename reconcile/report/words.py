@@ -1,0 +1,74 @@
+"""A result in plain sentences, shared by the page and the terminal."""
+
+from collections.abc import Iterator
+from typing import Final
+
+from reconcile.result import ComparisonResult, Counts, Kind, RunResult
+
+MEANINGS: Final[dict[Kind, str]] = {
+    "changed": "Both sides hold the key, and some column differs: a change was lost, came late or was cast wrongly.",
+    "missing": "The snapshot holds the key and the warehouse does not: not landed, dead-lettered or not yet built.",
+    "extra": "The warehouse holds the key and the snapshot does not: a delete that was lost, or a row never there.",
+    "duplicated": "The key stands more than once on a side, so nobody can say which row belongs to which.",
+    "in_flight": "The row differs, but the warehouse took it in after the snapshot was taken: no fault by itself.",
+}
+"""What each kind of difference usually comes from."""
+
+_VERDICTS: Final = {
+    "equal": "Every row matches",
+    "different": "The warehouse differs from the snapshot",
+    "unreadable": "Not everything could be read",
+}
+
+
+def headline(result: RunResult) -> str:
+    """Return the verdict of a run as a sentence."""
+    return _VERDICTS[result.verdict]
+
+
+def sentence(comparison: ComparisonResult) -> str:
+    """Return what was found in one comparison, as a sentence.
+
+    Args:
+        comparison: the comparison.
+
+    Returns:
+        A sentence with its full stop.
+    """
+    if comparison.counts is None:
+        return f"Could not be compared: {comparison.reason}."
+    parts = list(_findings(comparison.counts))
+    if not parts:
+        return f"All {plural(comparison.counts.matched, 'row')} match."
+    most = max(comparison.columns, key=lambda column: column.changed)
+    worst = f" The column that differs most is {most.name} ({most.changed:,})." if most.changed else ""
+    text = "; ".join(parts)
+    return f"{text[0].upper()}{text[1:]}.{worst}"
+
+
+def plural(count: int, noun: str) -> str:
+    """Return a count with its noun, such as `1 row` or `2,000 rows`."""
+    return f"{count:,} {noun}{'' if count == 1 else 's'}"
+
+
+def rows_read(result: RunResult) -> int:
+    """Return how many rows were read on both sides of all comparisons."""
+    counted = (comparison.counts for comparison in result.comparisons)
+    return sum(counts.warehouse_rows + counts.snapshot_rows for counts in counted if counts)
+
+
+def _findings(counts: Counts) -> Iterator[str]:
+    if counts.missing:
+        yield f"{plural(counts.missing, 'row')} of the snapshot {_is(counts.missing)} missing from the warehouse"
+    if counts.extra:
+        yield f"{plural(counts.extra, 'row')} of the warehouse {_is(counts.extra)} not in the snapshot"
+    if counts.changed:
+        yield f"{plural(counts.changed, 'row')} {'differs' if counts.changed == 1 else 'differ'}"
+    if counts.duplicated_keys:
+        yield f"{plural(counts.duplicated_keys, 'key')} {_is(counts.duplicated_keys)} there more than once"
+    if counts.in_flight:
+        yield f"{plural(counts.in_flight, 'key')} {_is(counts.in_flight)} in flight"
+
+
+def _is(count: int) -> str:
+    return "is" if count == 1 else "are"

@@ -1,0 +1,338 @@
+"""A run: plan, read, compare, report, one comparison after the other."""
+
+import os
+import platform
+import tempfile
+import time
+import uuid
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
+from dataclasses import dataclass
+from datetime import datetime
+from functools import partial
+from importlib import metadata
+from pathlib import Path
+from typing import Literal
+
+import duckdb
+import pyarrow as pa
+from google.cloud import bigquery
+from google.cloud.bigquery_storage_v1 import BigQueryReadClient
+
+from core.clients import bigquery_client, bigquery_read_client
+from core.clock import Clock, utc_now
+from core.contracts import load_contracts
+from core.errors import UnreadableError
+from core.settings import Settings
+from reconcile.audit import append_run
+from reconcile.compare.engine import EngineLimits, compare
+from reconcile.config import Limits, ReconcileConfig
+from reconcile.planner import plan_run
+from reconcile.plans import ComparisonPlan, RunPlan, Unplanned
+from reconcile.read.objects import ObjectStore, open_store
+from reconcile.read.sides import Tally, snapshot_units, stored_schema, warehouse_columns, warehouse_units
+from reconcile.read.spill import Spill, spill
+from reconcile.read.warehouse import Session, open_session
+from reconcile.report.files import DIFFERENCES, prepare_output, write_reports
+from reconcile.result import (
+    SCHEMA_VERSION,
+    ComparisonResult,
+    Inputs,
+    PinnedObject,
+    RunResult,
+    Timing,
+    Versions,
+    worst,
+)
+
+Phase = Literal["warehouse", "snapshot", "compare", "done"]
+
+
+@dataclass(frozen=True)
+class Progress:
+    """What a run is doing.
+
+    Attributes:
+        comparison: the comparison at work.
+        phase: side being read, or `compare`, or `done`.
+        rows: rows read since the last call.
+    """
+
+    comparison: str
+    phase: Phase
+    rows: int = 0
+
+
+OnProgress = Callable[[Progress], None]
+"""Told of progress; called from several threads."""
+
+
+@dataclass(frozen=True)
+class _Work:
+    """What the steps of one run share."""
+
+    reader: BigQueryReadClient
+    store: ObjectStore
+    limits: Limits
+    snapshot_time: datetime | None
+    output: Path | None
+    values: bool
+    on_progress: OnProgress
+
+
+def plan(
+    config: ReconcileConfig, settings: Settings, *, tables: Sequence[str] = (), snapshot_id: str | None = None
+) -> RunPlan:
+    """Say what a run would read and compare, with every type checked, without reading data.
+
+    Args:
+        config: the configuration.
+        settings: where the warehouse, the contracts and S3 are.
+        tables: names of comparisons; all when empty.
+        snapshot_id: which snapshot instead of the configured one.
+
+    Returns:
+        The plan; what cannot be read is in it, with the reason.
+
+    Raises:
+        ConfigurationError: when a name is unknown, or the configuration contradicts the contracts.
+    """
+    with bigquery_client(settings) as client:
+        return _planned(
+            config, settings, client, _store(config, settings), tables=tuple(tables), snapshot_id=snapshot_id
+        )
+
+
+def run(
+    config: ReconcileConfig,
+    settings: Settings,
+    *,
+    tables: Sequence[str] = (),
+    snapshot_id: str | None = None,
+    output: Path | None = None,
+    audit: bool = True,
+    values: bool = False,
+    fail_fast: bool = False,
+    clock: Clock = utc_now,
+    on_progress: OnProgress = lambda _: None,
+) -> RunResult:
+    """Reconcile the warehouse with a snapshot.
+
+    Args:
+        config: the configuration.
+        settings: where the warehouse, the contracts and S3 are.
+        tables: names of comparisons; all when empty.
+        snapshot_id: which snapshot instead of the configured one.
+        output: folder for `report.json`, `report.html` and `differences/`; None to write nothing.
+        audit: whether to append a row for each comparison to `reconciliation_runs` in the audit dataset.
+        values: whether the Parquet of differences holds both sides' values, personal ones included.
+        fail_fast: whether to stop after the first comparison that is not equal.
+        clock: what time it is.
+        on_progress: told of progress, from several threads.
+
+    Returns:
+        What was found. A difference, or a side that cannot be read, is a result and no exception.
+
+    Raises:
+        ConfigurationError: when a name is unknown, or the configuration contradicts the contracts.
+        UnavailableError: when the audit row cannot be written; the reports are by then.
+    """
+    started_at, began = clock(), time.monotonic()
+    if output is not None:
+        prepare_output(output)
+    with ExitStack() as stack:
+        client = stack.enter_context(bigquery_client(settings))
+        store = _store(config, settings)
+        planned = _planned(config, settings, client, store, tables=tuple(tables), snapshot_id=snapshot_id)
+        reader = bigquery_read_client(settings)
+        stack.callback(reader.transport.close)
+        work = _Work(
+            reader=reader,
+            store=store,
+            limits=config.limits,
+            # A stand-in knows one time only, its present.
+            snapshot_time=started_at if settings.bigquery_storage_emulator_host is None else None,
+            output=output,
+            values=values,
+            on_progress=on_progress,
+        )
+        results, not_run = _comparisons(work, planned, fail_fast=fail_fast)
+        result = RunResult(
+            schema_version=SCHEMA_VERSION,
+            run_id=f"{started_at:%Y%m%dT%H%M%SZ}-{uuid.uuid4().hex[:8]}",
+            verdict=worst(tuple(found.verdict for found in results)),
+            started_at=started_at,
+            seconds=round(time.monotonic() - began, 3),
+            project=planned.project,
+            snapshot=planned.snapshot,
+            comparisons=results,
+            not_run=not_run,
+            versions=_versions(),
+        )
+        if output is not None:
+            write_reports(result, output)
+        if audit:
+            append_run(client, settings, result)
+    return result
+
+
+def _store(config: ReconcileConfig, settings: Settings) -> ObjectStore:
+    return open_store(config.snapshot.uri or settings.snapshot_uri, settings)
+
+
+def _planned(
+    config: ReconcileConfig,
+    settings: Settings,
+    client: bigquery.Client,
+    store: ObjectStore,
+    *,
+    tables: tuple[str, ...],
+    snapshot_id: str | None,
+) -> RunPlan:
+    return plan_run(
+        config,
+        config.select(tables),
+        project=settings.project,
+        contracts=load_contracts(settings.contracts_path),
+        warehouse=client,
+        store=store,
+        snapshot_uri=(config.snapshot.uri or settings.snapshot_uri).rstrip("/"),
+        snapshot_id=snapshot_id,
+    )
+
+
+def _comparisons(
+    work: _Work, planned: RunPlan, *, fail_fast: bool
+) -> tuple[tuple[ComparisonResult, ...], tuple[str, ...]]:
+    results: list[ComparisonResult] = []
+    for number, comparison in enumerate(planned.comparisons, start=1):
+        results.append(_comparison(work, comparison))
+        work.on_progress(Progress(comparison.name, "done"))
+        if fail_fast and results[-1].verdict != "equal":
+            return tuple(results), tuple(left.name for left in planned.comparisons[number:])
+    return tuple(results), ()
+
+
+def _comparison(work: _Work, comparison: ComparisonPlan | Unplanned) -> ComparisonResult:
+    if isinstance(comparison, Unplanned):
+        return _unreadable(comparison, comparison.reason, None, 0.0)
+    began = time.monotonic()
+    try:
+        session = _session(work, comparison)
+        with tempfile.TemporaryDirectory(prefix="millrace-reconcile-") as scratch:
+            sides = _read(work, comparison, session, Path(scratch))
+            read_s = time.monotonic() - began
+            return _compared(work, comparison, session, sides=sides, scratch=Path(scratch), read_s=read_s)
+    except UnreadableError as error:
+        return _unreadable(comparison, str(error), _inputs(comparison, None), time.monotonic() - began)
+
+
+def _session(work: _Work, comparison: ComparisonPlan) -> Session:
+    return open_session(
+        work.reader,
+        comparison.warehouse.table,
+        warehouse_columns(comparison),
+        comparison.warehouse.restriction,
+        snapshot_time=work.snapshot_time,
+        streams=work.limits.readers,
+    )
+
+
+def _read(work: _Work, comparison: ComparisonPlan, session: Session, scratch: Path) -> tuple[Spill, Spill]:
+    tally = Tally()
+    schema = stored_schema(comparison.columns)
+    sides = {
+        "warehouse": warehouse_units(comparison, work.reader, session),
+        "snapshot": snapshot_units(comparison, work.store, tally),
+    }
+
+    def read(side: Literal["warehouse", "snapshot"]) -> Spill:
+        folder = scratch / side
+        folder.mkdir()
+        told = partial(_tell, work.on_progress, comparison.name, side)
+        return spill(sides[side], schema, folder, workers=work.limits.readers, on_rows=told)
+
+    with ThreadPoolExecutor(2, thread_name_prefix="reconcile-side") as pool:
+        warehouse, snapshot = pool.map(read, ("warehouse", "snapshot"))
+    tally.check(comparison.snapshot, comparison.name)
+    return warehouse, snapshot
+
+
+def _tell(on_progress: OnProgress, name: str, side: Phase, rows: int) -> None:
+    on_progress(Progress(name, side, rows))
+
+
+def _compared(
+    work: _Work,
+    comparison: ComparisonPlan,
+    session: Session,
+    *,
+    sides: tuple[Spill, Spill],
+    scratch: Path,
+    read_s: float,
+) -> ComparisonResult:
+    work.on_progress(Progress(comparison.name, "compare"))
+    began = time.monotonic()
+    file = f"{DIFFERENCES}/{comparison.name}.parquet"
+    limits = EngineLimits(work.limits.memory_mb, work.limits.threads or os.cpu_count() or 1, work.limits.sample)
+    found = compare(
+        comparison,
+        *sides,
+        scratch=scratch,
+        limits=limits,
+        export=work.output / file if work.output is not None else None,
+        values=work.values,
+    )
+    return ComparisonResult(
+        name=comparison.name,
+        contract=comparison.contract.name if comparison.contract else None,
+        owner=comparison.contract.owner if comparison.contract else None,
+        verdict="different" if found.counts.differences else "equal",
+        reason=None,
+        counts=found.counts,
+        columns=found.columns,
+        not_compared=comparison.not_compared,
+        sample=found.sample,
+        differences_file=file if found.exported else None,
+        inputs=_inputs(comparison, session),
+        timing=Timing(round(read_s, 3), round(time.monotonic() - began, 3)),
+    )
+
+
+def _unreadable(
+    comparison: ComparisonPlan | Unplanned, reason: str, inputs: Inputs | None, read_s: float
+) -> ComparisonResult:
+    return ComparisonResult(
+        name=comparison.name,
+        contract=comparison.contract.name if comparison.contract else None,
+        owner=comparison.contract.owner if comparison.contract else None,
+        verdict="unreadable",
+        reason=reason,
+        counts=None,
+        columns=(),
+        not_compared=(),
+        sample=(),
+        differences_file=None,
+        inputs=inputs,
+        timing=Timing(round(read_s, 3), 0.0),
+    )
+
+
+def _inputs(comparison: ComparisonPlan, session: Session | None) -> Inputs:
+    return Inputs(
+        warehouse_table=str(comparison.warehouse.table),
+        row_restriction=comparison.warehouse.restriction,
+        snapshot_time=session.snapshot_time if session else None,
+        read_session=session.name if session else None,
+        objects=tuple(PinnedObject(ref.uri, ref.etag, ref.size) for ref in comparison.snapshot.objects),
+        snapshot_format=comparison.snapshot.format,
+    )
+
+
+def _versions() -> Versions:
+    try:
+        ours = metadata.version("millrace")
+    except metadata.PackageNotFoundError:
+        ours = "uninstalled"
+    return Versions(millrace=ours, duckdb=duckdb.__version__, pyarrow=pa.__version__, python=platform.python_version())
