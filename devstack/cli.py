@@ -109,6 +109,50 @@ def doctor(folder: Folder = DEFAULT_FOLDER, as_json: AsJson = False) -> None:
         raise typer.Exit(1)
 
 
+@app.command()
+def demo(
+    members: Annotated[int, typer.Option(min=100, help="Members who ever join.")] = 20_000,
+    events: Annotated[int, typer.Option(min=1_000, help="Changes at the source, over all increments.")] = 200_000,
+    increments: Annotated[int, typer.Option(min=1, help="Rounds of publishing, ingesting and building.")] = 3,
+    seed: Annotated[int, typer.Option(help="The same seed sends the same bytes.")] = 7,
+    folder: Annotated[Path, typer.Option("--folder", help="Where everything is written.")] = Path("build/demo"),
+    keep: Annotated[bool, typer.Option("--keep", help="Leave the stack running afterwards.")] = False,
+    as_json: AsJson = False,
+) -> None:
+    """Run the whole river on local stand-ins and prove it; exit 1 unless everything holds.
+
+    Example: `devstack demo --members 2000 --events 20000 --keep`
+    """
+    from devstack.demo.run import DemoOptions, run_demo
+    from devstack.demo.view import show
+
+    options = DemoOptions(members=members, events=events, increments=increments, seed=seed, folder=folder, keep=keep)
+    summary = run_demo(options, Console(stderr=as_json, highlight=False))
+    if as_json:
+        print(json.dumps(summary.to_json(), indent=2))
+    else:
+        show(summary, Console(highlight=False))
+    if summary.faults():
+        raise typer.Exit(1)
+
+
+@app.command()
+def docs(
+    folder: Annotated[Path, typer.Option("--folder", help="Folder of the throw-away stack.")] = Path(
+        "build/docs-stack"
+    ),
+) -> None:
+    """Generate the dbt docs, with columns and lineage, and the reference of our commands.
+
+    Example: `devstack docs`
+    """
+    from devstack.docs import generate_docs_on_empty_zones, write_reference
+
+    for page in write_reference():
+        print(page)
+    print(generate_docs_on_empty_zones(folder))
+
+
 def _print_status(folder: Path, as_json: bool) -> None:
     rows = stack.status(folder)
     if as_json:

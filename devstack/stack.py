@@ -44,6 +44,21 @@ class Stack:
         """The file that the member API serves."""
         return api_store(self.folder)
 
+    def settings(self) -> Settings:
+        """Return Millrace's settings for this stack, for use within this process.
+
+        S3 credentials are no settings: boto3 reads them from the environment, where `environment` has them.
+        """
+        variables = self.environment()
+        return Settings(
+            bigquery_emulator_host=variables["BIGQUERY_EMULATOR_HOST"],
+            bigquery_storage_emulator_host=variables["BIGQUERY_STORAGE_EMULATOR_HOST"],
+            pubsub_emulator_host=variables["PUBSUB_EMULATOR_HOST"],
+            s3_endpoint_url=variables["AWS_ENDPOINT_URL_S3"],
+            api_base_url=variables["MILLRACE_API_BASE_URL"],
+            api_token=self.state.api_token,
+        )
+
     def environment(self) -> dict[str, str]:
         """Return the variables that point every tool, ours and others', at this stack."""
         return {
