@@ -16,6 +16,7 @@ from devstack.bigquery.shims import (
     bounded_history,
     contracts,
     dataset_tables,
+    distinct_aggregates,
     failed_queries,
     field_paths,
     grants,
@@ -26,6 +27,7 @@ from devstack.bigquery.shims import (
     script_variables,
     statements,
     storage_server,
+    system_views,
     table_patch,
     thread_cursors,
 )
@@ -33,18 +35,24 @@ from devstack.bigquery.shims import (
 PINNED_VERSION = "1.4.0"
 
 _PATCHES = (
+    # start and storage
     no_spatial,
-    numeric_precision,
     thread_cursors,
-    storage_server,
     append_only,
-    append_rows,
     bounded_history,
-    parse_cache,
+    # Storage Write and Read
+    storage_server,
+    append_rows,
+    # REST
     table_patch,
     row_counts,
     failed_queries,
+    # statements, as a whole
+    parse_cache,
     script_variables,
+    # functions and types
+    numeric_precision,
+    distinct_aggregates,
 )
 
 
@@ -81,5 +89,6 @@ def apply_shims() -> None:
             *grants.mends(),
             field_paths.mend(),
             dataset_tables.mend(),
+            *system_views.mends(),
         )
     )

@@ -8,22 +8,17 @@ stand-in has no users. Grants live in memory, and are gone after a restart.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import astuple, dataclass
 
+import pyarrow as pa
 import sqlglot
 from sqlglot.tokenizer_core import Token, TokenType
 
 from devstack.bigquery.shims.statements import DIALECT, Mend, Scope
-from devstack.bigquery.shims.virtual_tables import Column, virtual_table
+from devstack.bigquery.shims.virtual_tables import arrow_rows, virtual_table
 
-_COLUMNS = (
-    Column("object_catalog", "string"),
-    Column("object_schema", "string"),
-    Column("object_name", "string"),
-    Column("object_type", "string"),
-    Column("privilege_type", "string"),
-    Column("grantee", "string"),
-)
+_NAMES = ("object_catalog", "object_schema", "object_name", "object_type", "privilege_type", "grantee")
+_SCHEMA = pa.schema([(name, pa.string()) for name in _NAMES])
 
 
 @dataclass(frozen=True)
@@ -117,12 +112,11 @@ def mends() -> tuple[Mend, Mend]:
         # Something harmless that the emulator reports as DDL, without rows, like the real statement.
         return "alter table granted.granted set options ()"
 
-    def rows(scope: Scope, project_id: str, dataset_id: str | None) -> Iterator[tuple[str, ...]]:  # noqa: ARG001
-        for grant in sorted(held, key=str):
-            if grant.catalog == project_id:
-                yield (grant.catalog, grant.schema, grant.name, grant.kind, grant.role, grant.grantee)
+    def rows(scope: Scope, project_id: str, dataset_id: str | None) -> pa.Table:  # noqa: ARG001
+        visible = [grant for grant in sorted(held, key=str) if grant.catalog == project_id]
+        return arrow_rows(_SCHEMA, [astuple(grant) for grant in visible])
 
     return (
         Mend(words=("grant", "revoke"), rewrite=record),
-        virtual_table("information_schema.object_privileges", _COLUMNS, rows),
+        virtual_table("information_schema.object_privileges", rows),
     )

@@ -10,7 +10,7 @@ Source: GoogleSQL data types, "Decimal type".
 
 from __future__ import annotations
 
-import bqemulator.storage.type_map as type_map
+from bqemulator.storage import type_map
 from sqlglot import exp
 from sqlglot.dialects.dialect import build_default_decimal_type
 from sqlglot.dialects.duckdb import DuckDB
