@@ -1,0 +1,19 @@
+{{ config(materialized='ephemeral', contract={'enforced': false}, on_schema_change='ignore') }}
+
+select
+    consent_id,
+    member_id,
+    purpose,
+    channel,
+    state,
+    legal_basis,
+    text_version,
+    captured_in,
+    captured_at,
+    expires_at,
+    created_at,
+    updated_at,
+    _source_ts,
+    _source_position
+from {{ ref('str_member_consents') }}
+where not is_deleted

@@ -1,0 +1,16 @@
+{{ config(materialized='ephemeral', contract={'enforced': false}, on_schema_change='ignore') }}
+
+select
+    tier_id,
+    member_id,
+    tier,
+    qualifying_points,
+    reason,
+    started_on,
+    ends_on,
+    created_at,
+    updated_at,
+    _source_ts,
+    _source_position
+from {{ ref('str_member_tiers') }}
+where not is_deleted

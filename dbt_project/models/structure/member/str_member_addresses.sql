@@ -1,0 +1,68 @@
+{{
+    config(
+        unique_key=['address_id'],
+        cluster_by=['address_id'],
+        meta={'merge_update_when': cdc_is_newer()},
+    )
+}}
+
+with
+
+raw_rows as (
+
+    select {{ cdc_raw_columns() }}
+    from {{ source('member', 'member_addresses') }}
+    where {{ cdc_window() }}
+
+),
+
+truncates as (
+
+    select
+        _op,
+        _source_position,
+        _source_sequence,
+        _source_ts,
+        _ingestion_ts
+    from {{ ref('str_truncates') }}
+    where table_name = 'member_addresses' and _op = 'TRUNCATE'
+
+),
+
+changes as (
+
+    {{ cdc_changes('raw_rows', 'member_addresses') }}
+
+),
+
+decoded as (
+
+    select
+        address_id,
+        {{ cdc_cast('member_id', 'int64') }} as member_id,
+        {{ cdc_cast('address_type', 'string') }} as address_type,
+        {{ cdc_cast('line_1', 'string') }} as line_1,
+        {{ cdc_cast('line_2', 'string') }} as line_2,
+        {{ cdc_cast('city', 'string') }} as city,
+        {{ cdc_cast('region', 'string') }} as region,
+        {{ cdc_cast('postal_code', 'string') }} as postal_code,
+        {{ cdc_cast('country_code', 'string') }} as country_code,
+        {{ cdc_cast('latitude', 'float64') }} as latitude,
+        {{ cdc_cast('longitude', 'float64') }} as longitude,
+        {{ cdc_cast('is_primary', 'bool') }} as is_primary,
+        {{ cdc_cast('valid_from', 'date') }} as valid_from,
+        {{ cdc_cast('valid_to', 'date') }} as valid_to,
+        {{ cdc_cast('created_at', 'timestamp') }} as created_at,
+        {{ cdc_cast('updated_at', 'timestamp') }} as updated_at,
+        {{ cdc_change_metadata() }}
+    from changes
+
+),
+
+current_state as (
+
+    {{ cdc_current_state('decoded', 'raw_rows', 'truncates', 'member_addresses') }}
+
+)
+
+select * from current_state

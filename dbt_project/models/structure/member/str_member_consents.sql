@@ -1,0 +1,64 @@
+{{
+    config(
+        unique_key=['consent_id'],
+        cluster_by=['consent_id'],
+        meta={'merge_update_when': cdc_is_newer()},
+    )
+}}
+
+with
+
+raw_rows as (
+
+    select {{ cdc_raw_columns() }}
+    from {{ source('member', 'member_consents') }}
+    where {{ cdc_window() }}
+
+),
+
+truncates as (
+
+    select
+        _op,
+        _source_position,
+        _source_sequence,
+        _source_ts,
+        _ingestion_ts
+    from {{ ref('str_truncates') }}
+    where table_name = 'member_consents' and _op = 'TRUNCATE'
+
+),
+
+changes as (
+
+    {{ cdc_changes('raw_rows', 'member_consents') }}
+
+),
+
+decoded as (
+
+    select
+        consent_id,
+        {{ cdc_cast('member_id', 'int64') }} as member_id,
+        {{ cdc_cast('purpose', 'string') }} as purpose,
+        {{ cdc_cast('channel', 'string') }} as channel,
+        {{ cdc_cast('state', 'string') }} as state,
+        {{ cdc_cast('legal_basis', 'string') }} as legal_basis,
+        {{ cdc_cast('text_version', 'string') }} as text_version,
+        {{ cdc_cast('captured_in', 'string') }} as captured_in,
+        {{ cdc_cast('captured_at', 'timestamp') }} as captured_at,
+        {{ cdc_cast('expires_at', 'timestamp') }} as expires_at,
+        {{ cdc_cast('created_at', 'timestamp') }} as created_at,
+        {{ cdc_cast('updated_at', 'timestamp') }} as updated_at,
+        {{ cdc_change_metadata() }}
+    from changes
+
+),
+
+current_state as (
+
+    {{ cdc_current_state('decoded', 'raw_rows', 'truncates', 'member_consents') }}
+
+)
+
+select * from current_state

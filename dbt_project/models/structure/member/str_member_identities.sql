@@ -1,0 +1,62 @@
+{{
+    config(
+        unique_key=['identity_id'],
+        cluster_by=['identity_id'],
+        meta={'merge_update_when': cdc_is_newer()},
+    )
+}}
+
+with
+
+raw_rows as (
+
+    select {{ cdc_raw_columns() }}
+    from {{ source('member', 'member_identities') }}
+    where {{ cdc_window() }}
+
+),
+
+truncates as (
+
+    select
+        _op,
+        _source_position,
+        _source_sequence,
+        _source_ts,
+        _ingestion_ts
+    from {{ ref('str_truncates') }}
+    where table_name = 'member_identities' and _op = 'TRUNCATE'
+
+),
+
+changes as (
+
+    {{ cdc_changes('raw_rows', 'member_identities') }}
+
+),
+
+decoded as (
+
+    select
+        identity_id,
+        {{ cdc_cast('member_id', 'int64') }} as member_id,
+        {{ cdc_cast('provider', 'string') }} as provider,
+        {{ cdc_cast('external_id', 'string') }} as external_id,
+        {{ cdc_cast('document_digest', 'bytes') }} as document_digest,
+        {{ cdc_cast('is_verified', 'bool') }} as is_verified,
+        {{ cdc_cast('issued_on', 'date') }} as issued_on,
+        {{ cdc_cast('expires_on', 'date') }} as expires_on,
+        {{ cdc_cast('created_at', 'timestamp') }} as created_at,
+        {{ cdc_cast('updated_at', 'timestamp') }} as updated_at,
+        {{ cdc_change_metadata() }}
+    from changes
+
+),
+
+current_state as (
+
+    {{ cdc_current_state('decoded', 'raw_rows', 'truncates', 'member_identities') }}
+
+)
+
+select * from current_state

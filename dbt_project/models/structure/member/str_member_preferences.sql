@@ -1,0 +1,60 @@
+{{
+    config(
+        unique_key=['member_id', 'channel', 'topic'],
+        cluster_by=['member_id', 'channel', 'topic'],
+        meta={'merge_update_when': cdc_is_newer()},
+    )
+}}
+
+with
+
+raw_rows as (
+
+    select {{ cdc_raw_columns() }}
+    from {{ source('member', 'member_preferences') }}
+    where {{ cdc_window() }}
+
+),
+
+truncates as (
+
+    select
+        _op,
+        _source_position,
+        _source_sequence,
+        _source_ts,
+        _ingestion_ts
+    from {{ ref('str_truncates') }}
+    where table_name = 'member_preferences' and _op = 'TRUNCATE'
+
+),
+
+changes as (
+
+    {{ cdc_changes('raw_rows', 'member_preferences') }}
+
+),
+
+decoded as (
+
+    select
+        member_id,
+        channel,
+        topic,
+        {{ cdc_cast('is_enabled', 'bool') }} as is_enabled,
+        {{ cdc_cast('frequency_cap', 'int64') }} as frequency_cap,
+        {{ cdc_cast('quiet_hours', 'json') }} as quiet_hours,
+        {{ cdc_cast('created_at', 'timestamp') }} as created_at,
+        {{ cdc_cast('updated_at', 'timestamp') }} as updated_at,
+        {{ cdc_change_metadata() }}
+    from changes
+
+),
+
+current_state as (
+
+    {{ cdc_current_state('decoded', 'raw_rows', 'truncates', 'member_preferences') }}
+
+)
+
+select * from current_state
