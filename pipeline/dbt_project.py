@@ -5,10 +5,9 @@ already parsed spends none of it: https://docs.getdbt.com/reference/programmatic
 """
 
 import copy
-import importlib
 import threading
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
@@ -132,8 +131,9 @@ class DbtProject:
 
     def _invoke(self, arguments: list[str], manifest: Any) -> Any:
         # Imported here because dbt takes a second or two to load, which `--help` should not wait for.
-        runner: Callable[..., Any] = importlib.import_module("dbt.cli.main").dbtRunner
-        outcome = runner(manifest=manifest, callbacks=[_log_warning]).invoke([*arguments, *self._common_arguments()])
+        from dbt.cli.main import dbtRunner
+
+        outcome = dbtRunner(manifest=manifest, callbacks=[_log_warning]).invoke([*arguments, *self._common_arguments()])
         if isinstance(outcome.exception, KeyboardInterrupt | SystemExit):
             raise outcome.exception
         return outcome
