@@ -148,7 +148,7 @@ class Backlog:
             later.acked = False
             lane.parked.appendleft(later)
         if ready_at is not None:
-            lane.resting_until = ready_at
+            lane.resting_until = max(lane.resting_until, ready_at)
             self._rest(ready_at, lane)
         self._reopen(lane)
         return tail

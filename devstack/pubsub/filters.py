@@ -207,7 +207,7 @@ def _unescaped(match: re.Match[str]) -> str:
         number = int(code, 16) if code else int(match["octal"], 8)
         try:
             return chr(number)
-        except ValueError:
+        except (ValueError, OverflowError):
             raise invalid(f"The filter has an escape that is no character: {match[0]}.") from None
     character = _CHARACTERS.get(match["char"])
     if character is None:

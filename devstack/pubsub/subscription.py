@@ -198,6 +198,11 @@ class Subscription:
         self._unacked -= 1
         self._unacked_bytes -= len(entry.message.encoded)
 
+    def _retire(self, entry: Entry) -> None:
+        self._dismiss(entry)
+        if self.settings.retain_acked:
+            self._retained.append(entry.message)
+
     def _resolve(self, ack_ids: Iterable[str]) -> tuple[list[Entry], list[str]]:
         """Returns the entries leased under the ids, in order of publication, and the ids of no lease."""
         entries: dict[str, Entry] = {}
@@ -215,9 +220,7 @@ class Subscription:
 
     def _settle(self, done: list[Entry], now: int) -> None:
         for entry in done:
-            self._dismiss(entry)
-            if self.settings.retain_acked:
-                self._retained.append(entry.message)
+            self._retire(entry)
         self._count(acked=len(done))
         if self._retained:
             self._expire_retention(now)
@@ -243,7 +246,7 @@ class Subscription:
             if self._is_exhausted(entry):
                 self._leases.end(entry)
                 self._settle(self._backlog.drop(entry), now)
-                self._dismiss(entry)
+                self._retire(entry)
                 self._count(dead_lettered=1)
                 self.undeliverable.append(entry)
                 continue
