@@ -168,7 +168,7 @@ def status_error(code: grpc.StatusCode, details: str, what: str) -> MillraceErro
     if code in RETRYABLE:
         return UnavailableError(f"{what}: {code.name}: {details}")
     fix = _FIXES.get(code, "")
-    return ConfigurationError(f"{what}: {code.name}: {details}{fix}")
+    return ConfigurationError(f"{what}: {code.name}: {details.rstrip('.')}{fix}")
 
 
 _FIXES: Final = {

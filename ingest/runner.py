@@ -37,6 +37,11 @@ class Run:
         self._failure: BaseException | None = None
         self._context = RunContext(settings, Progress(uuid.uuid4().hex), self.fail, failpoint or Failpoint())
 
+    @property
+    def progress(self) -> Progress:
+        """What the run has done so far."""
+        return self._context.progress
+
     def stop(self) -> None:
         """End the run: land what is held, then return."""
         self._stop.set()
@@ -66,9 +71,9 @@ class Run:
         """
         async with open_stages(self._plan, self._context) as stages:
             await asyncio.gather(*(subscription.check() for subscription in stages.subscriptions))
-            _log.info("ingesting", load_id=self._context.progress.load_id, subscriptions=len(stages.subscriptions))
+            _log.info("ingesting", load_id=self.progress.load_id, subscriptions=len(stages.subscriptions))
             await self._pull(stages, until_idle_s)
-        summary = self._context.progress.summary()
+        summary = self.progress.summary()
         _log.info("stopped", **msgspec.to_builtins(summary))
         if self._failure is not None:
             raise self._failure
@@ -110,7 +115,7 @@ class Run:
             self.fail(error)
 
     async def _report_forever(self, stages: Stages) -> None:
-        progress = self._context.progress
+        progress = self.progress
         landed, at = 0, time.monotonic()
         while True:
             await asyncio.sleep(self._context.settings.progress_s)
@@ -128,11 +133,11 @@ class Run:
 
     async def _stop_when_idle(self, stages: Stages, idle_s: float) -> None:
         idle_since = time.monotonic()
-        received = self._context.progress.received
+        received = self.progress.received
         while time.monotonic() - idle_since < idle_s:
             await asyncio.sleep(min(0.05, idle_s / 4))
-            if not stages.is_idle or received != self._context.progress.received:
-                idle_since, received = time.monotonic(), self._context.progress.received
+            if not stages.is_idle or received != self.progress.received:
+                idle_since, received = time.monotonic(), self.progress.received
         self.stop()
 
 
