@@ -124,7 +124,7 @@ def test_every_life_follows_the_model(ordered: bool, exactly_once: bool, retry: 
         exactly_once=exactly_once,
         retain_acked=exactly_once,
         retry=retry,
-        dead_letter=None if retry else DeadLetterPolicy("projects/p/topics/dead", 5),
+        dead_letter=None if retry else DeadLetterPolicy("projects/p/topics/dead", 3),
     )
     run_state_machine_as_test(  # type: ignore[no-untyped-call]
         lambda: SubscriptionLife(settings),
