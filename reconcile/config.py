@@ -15,7 +15,7 @@ from core.identifiers import check_name
 from reconcile.rules import JsonNumbers, Precision, Rule
 
 DEFAULT_CONFIG: Final = Path("reconcile.yml")
-SnapshotFormat = Literal["parquet", "ndjson.gz"]
+SnapshotFormat = Literal["parquet", "ndjson"]
 Scalar = bool | int | Decimal | datetime | date | str
 
 _MEMORY: Final = re.compile(r"(?P<count>[1-9][0-9]*) ?(?P<unit>MB|GB)")

@@ -260,7 +260,7 @@ def _snapshot_plan(comparison: ComparisonConfig, snapshot: Snapshot) -> Snapshot
 
 
 def _format_of(path: str) -> SnapshotFormat:
-    return "parquet" if path.endswith(".parquet") else "ndjson.gz"
+    return "parquet" if path.endswith(".parquet") else "ndjson"
 
 
 def _check_snapshot(store: ObjectStore, source: SnapshotPlan, columns: tuple[PlannedColumn, ...]) -> tuple[str, ...]:

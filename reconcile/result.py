@@ -162,7 +162,7 @@ class Inputs:
         snapshot_time: instant the warehouse was read as of (UTC); None where the service cannot pin one.
         read_session: name of the Storage Read API session.
         objects: the snapshot's objects.
-        snapshot_format: `parquet` or `ndjson.gz`.
+        snapshot_format: `parquet` or `ndjson`.
     """
 
     warehouse_table: str

@@ -88,9 +88,14 @@ def read_ndjson(store: ObjectStore, ref: ObjectRef, columns: dict[str, DataType]
 
 def _row_type(columns: dict[str, DataType]) -> type[msgspec.Struct]:
     # Fields are numbered: a column may be called what a struct's own attribute is called.
-    fields = [(f"c{number}", _PYTHON_TYPES[kind] | None) for number, kind in enumerate(columns.values())]
+    fields = [(f"c{number}", _field_type(kind)) for number, kind in enumerate(columns.values())]
     names = {f"c{number}": name for number, name in enumerate(columns)}
     return msgspec.defstruct("Row", fields, rename=names, gc=False)
+
+
+def _field_type(kind: DataType) -> Any:
+    # Raw text is taken whole, null included, and may not stand in a union.
+    return _PYTHON_TYPES[kind] if kind == "json" else _PYTHON_TYPES[kind] | None
 
 
 def _lines(ref: ObjectRef, raw: "io.BufferedReader[PinnedFile]") -> Iterator[bytes]:

@@ -16,7 +16,6 @@ from reconcile.rules import EXACT, describe
 _COUNTED: Final = {
     "warehouse_rows": "warehouse",
     "snapshot_rows": "snapshot",
-    "matched": "matched",
     "missing": "missing",
     "extra": "extra",
     "changed": "changed",
@@ -25,6 +24,7 @@ _COUNTED: Final = {
 }
 """Counts of the table, and what its columns are called."""
 
+_RARE: Final = ("duplicated_keys", "in_flight")
 _STYLES: Final[dict[Verdict, str]] = {"equal": "green", "different": "red", "unreadable": "yellow"}
 
 
@@ -35,20 +35,19 @@ def print_result(console: Console, result: RunResult) -> None:
         console: where to print.
         result: the run.
     """
+    counted = _shown(result)
     table = Table(box=None, pad_edge=False, header_style="bold")
     table.add_column("table", no_wrap=True)
     table.add_column("verdict", no_wrap=True)
-    for name in _COUNTED.values():
+    for name in counted.values():
         table.add_column(name, justify="right", no_wrap=True)
-    table.add_column("s", justify="right", no_wrap=True)
     for found in result.comparisons:
         counts = found.counts
-        numbers = None if counts is None else [getattr(counts, name) for name in _COUNTED]
+        numbers = None if counts is None else [getattr(counts, name) for name in counted]
         table.add_row(
             found.name,
             Text(found.verdict, _STYLES[found.verdict]),
-            *([f"{number:,}" for number in numbers] if numbers else ["-"] * len(_COUNTED)),
-            f"{found.timing.read_s + found.timing.compare_s:.2f}",
+            *([f"{number:,}" for number in numbers] if numbers else ["-"] * len(counted)),
         )
     console.print(table)
     console.print()
@@ -61,6 +60,13 @@ def print_result(console: Console, result: RunResult) -> None:
     rows = plural(rows_read(result), "row")
     style = _STYLES[result.verdict]
     console.print(f"[{style}]{headline(result)}[/]: {rows} in {result.seconds:.1f} s, {escape(where)}")
+
+
+def _shown(result: RunResult) -> dict[str, str]:
+    """Return the counts worth a column: the rare kinds only where they occur, so that 80 characters do."""
+    found = [comparison.counts for comparison in result.comparisons if comparison.counts]
+    empty = {name for name in _RARE if not any(getattr(counts, name) for counts in found)}
+    return {name: label for name, label in _COUNTED.items() if name not in empty}
 
 
 def print_plan(console: Console, planned: RunPlan) -> None:

@@ -14,6 +14,7 @@ MEANINGS: Final[dict[Kind, str]] = {
 }
 """What each kind of difference usually comes from."""
 
+_NAMED: Final = 3
 _VERDICTS: Final = {
     "equal": "Every row matches",
     "different": "The warehouse differs from the snapshot",
@@ -40,10 +41,8 @@ def sentence(comparison: ComparisonResult) -> str:
     parts = list(_findings(comparison.counts))
     if not parts:
         return f"All {plural(comparison.counts.matched, 'row')} match."
-    most = max(comparison.columns, key=lambda column: column.changed)
-    worst = f" The column that differs most is {most.name} ({most.changed:,})." if most.changed else ""
     text = "; ".join(parts)
-    return f"{text[0].upper()}{text[1:]}.{worst}"
+    return f"{text[0].upper()}{text[1:]}.{_columns(comparison)}"
 
 
 def plural(count: int, noun: str) -> str:
@@ -55,6 +54,13 @@ def rows_read(result: RunResult) -> int:
     """Return how many rows were read on both sides of all comparisons."""
     counted = (comparison.counts for comparison in result.comparisons)
     return sum(counts.warehouse_rows + counts.snapshot_rows for counts in counted if counts)
+
+
+def _columns(comparison: ComparisonResult) -> str:
+    found = sorted((c for c in comparison.columns if c.changed), key=lambda c: c.changed, reverse=True)
+    named = ", ".join(f"{column.name} ({column.changed:,})" for column in found[:_NAMED])
+    more = f" and {len(found) - _NAMED} more" if len(found) > _NAMED else ""
+    return f" Changed: {named}{more}." if found else ""
 
 
 def _findings(counts: Counts) -> Iterator[str]:
