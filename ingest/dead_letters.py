@@ -4,6 +4,8 @@ A message is acknowledged only when both have it.
 """
 
 import asyncio
+from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -118,13 +120,6 @@ class DeadLetters:
         Args:
             letter: what and why.
         """
-        _log.warning(
-            "dead letter",
-            reason=letter.reason,
-            error=letter.error,
-            event_id=letter.message.event_id,
-            topic=letter.message.topic,
-        )
         self.batches.add(letter, letter.message.size)
 
     async def _write(self, letters: list[DeadLetter]) -> None:
@@ -138,6 +133,7 @@ class DeadLetters:
         self._leases.release(letters[place].message for place in refused)
         kept = [letter for place, letter in enumerate(letters) if place not in refused]
         self._context.progress.reasons.update(letter.reason for letter in kept)
+        _tell(kept)
         self._leases.settle(letter.message for letter in kept)
 
     async def _publish(self, letters: list[DeadLetter]) -> None:
@@ -160,6 +156,20 @@ class DeadLetters:
                 raise translate(error, f"publish to {self._topic}") from error
 
         await retrying_async(self._settings.retry_policy(self._settings.append_attempts), "publish")(attempt)
+
+
+def _tell(letters: Sequence[DeadLetter]) -> None:
+    """Log one line a reason, with one example: a flood of poison must not become a flood of logs."""
+    reasons = Counter(letter.reason for letter in letters)
+    for letter in {letter.reason: letter for letter in letters}.values():
+        _log.warning(
+            "dead letters",
+            reason=letter.reason,
+            count=reasons[letter.reason],
+            error=letter.error,
+            event_id=letter.message.event_id,
+            topic=letter.message.topic,
+        )
 
 
 def _row(letter: DeadLetter, now: int, load_id: str) -> bytes:

@@ -8,6 +8,7 @@ import sys
 import uuid
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
+from datetime import datetime
 from functools import cached_property
 from typing import Any
 
@@ -97,6 +98,12 @@ class River:
         settings = IngestSettings.model_validate(QUICK | tunables)
         return await Run(Plan(self.settings, self.contracts), settings, failpoint).run(idle_s)
 
+    def begin(self, group: asyncio.TaskGroup, *, until_idle_s: float, **tunables: object) -> Run:
+        """Start the ingester in this process and leave it running."""
+        run = Run(Plan(self.settings, self.contracts), IngestSettings.model_validate(QUICK | tunables))
+        group.create_task(run.run(until_idle_s))
+        return run
+
     async def run_until(self, reached: Callable[[Progress], bool], **tunables: object) -> Summary:
         """Run the ingester in this process until its counters say that it is enough."""
         settings = IngestSettings.model_validate(QUICK | tunables)
@@ -140,6 +147,25 @@ class River:
             text=True,
         )
 
+    def seek(self, topic: str, instant: datetime) -> None:
+        """End all leases of a topic's subscription and deliver what was published since an instant."""
+        self._subscriber().seek(request={"subscription": self._subscription(topic), "time": instant})
+
+    def retain_acknowledged(self, topic: str) -> None:
+        """Have the topic's subscription keep what is acknowledged, so that a seek delivers it again."""
+        self._subscriber().update_subscription(
+            request={
+                "subscription": {"name": self._subscription(topic), "retain_acked_messages": True},
+                "update_mask": {"paths": ["retain_acked_messages"]},
+            }
+        )
+
+    def _subscriber(self) -> SubscriberClient:
+        return SubscriberClient(transport=SubscriberGrpcTransport(channel=self.channel))
+
+    def _subscription(self, topic: str) -> str:
+        return f"projects/{self.settings.project}/subscriptions/{topic}{self.settings.subscription_suffix}"
+
     def rows(self, table: str) -> list[dict[str, Any]]:
         """Return what landed in a raw table."""
         return self._table("raw", table)
@@ -157,7 +183,7 @@ class River:
 
     def dead_topic(self, count: int) -> list[Any]:
         """Take that many messages from the dead-letter topic; more of them are none of this test's."""
-        subscriber = SubscriberClient(transport=SubscriberGrpcTransport(channel=self.channel))
+        subscriber = self._subscriber()
         path = f"projects/{self.settings.project}/subscriptions/millrace-dead-letters-keep"
         taken: list[Any] = []
         while len(taken) < count:
