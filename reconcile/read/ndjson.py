@@ -16,6 +16,7 @@ from typing import Any, Final
 
 import msgspec
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from core.contracts import DataType
 from core.errors import UnreadableError
@@ -58,7 +59,8 @@ _ARROW_TYPES: Final[dict[DataType, pa.DataType]] = {
     "array<string>": pa.list_(pa.string()),
     "array<int64>": pa.list_(pa.int64()),
 }
-_PARSED_BY_ARROW: Final[frozenset[DataType]] = frozenset({"date", "datetime", "time", "timestamp"})
+_PARSED_BY_ARROW: Final[frozenset[DataType]] = frozenset({"date", "datetime", "timestamp"})
+_ANY_DAY: Final = "1970-01-01T"
 
 
 def read_ndjson(store: ObjectStore, ref: ObjectRef, columns: dict[str, DataType]) -> Iterator[pa.RecordBatch]:
@@ -130,6 +132,10 @@ def _batch(ref: ObjectRef, first: int, rows: list[Any], columns: dict[str, DataT
 
 
 def _array(values: list[Any], kind: DataType) -> pa.Array:
+    if kind == "time":
+        # Arrow parses points in time, but not times of day; on any day they are the same.
+        dated = pc.binary_join_element_wise(_ANY_DAY, pa.array(values, pa.string()), "")
+        return dated.cast(pa.timestamp("us")).cast(pa.time64("us"))
     if kind in _PARSED_BY_ARROW:
         return pa.array(values, pa.string()).cast(_ARROW_TYPES[kind])
     if kind in _PREPARED:
