@@ -1,5 +1,0 @@
-"""`python -m pipeline` is the command `pipeline`."""
-
-from pipeline.cli import main
-
-main()

@@ -1,0 +1,186 @@
+"""Zones of a small dbt project, built by dbt in this process on the BigQuery stand-in."""
+
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from google.auth.credentials import AnonymousCredentials
+from google.cloud import bigquery
+from structlog.testing import capture_logs
+
+from core.errors import ConfigurationError, LockedError
+from devstack.bigquery import running_bigquery
+from pipeline.dbt_project import DbtProject, DbtSettings
+from pipeline.locks import zone_lock
+from pipeline.zones import build
+
+FILES = {
+    "dbt_project.yml": """
+name: tiny
+version: "1.0"
+profile: tiny
+model-paths: [models]
+flags: {send_anonymous_usage_stats: false}
+""",
+    "profiles/profiles.yml": """
+tiny:
+  target: local
+  outputs:
+    local:
+      type: bigquery
+      method: oauth-secrets
+      token: local
+      project: millrace-local
+      dataset: tiny
+      threads: 2
+      api_endpoint: "{{ env_var('BIGQUERY_EMULATOR_HOST') }}"
+""",
+    "selectors.yml": """
+selectors:
+  - {name: structure, definition: {method: path, value: models/structure}}
+  - {name: refined, definition: {method: path, value: models/refined}}
+  - {name: failing, definition: {method: path, value: models/failing}}
+  - {name: nothing, definition: {method: path, value: models/nothing}}
+""",
+    "models/structure/str_members.sql": """
+{{ config(materialized='incremental', unique_key='member_id') }}
+{{ log('said while building', info=true) }}
+select {{ var('member_id', 1) }} as member_id, '{{ run_started_at }}' as built_at
+""",
+    "models/structure/structure.yml": """
+models:
+  - name: str_members
+    columns: [{name: member_id, data_tests: [not_null, unique]}]
+unit_tests:
+  - name: unit_tests_are_not_run_here
+    model: str_members
+    given: []
+    expect: {rows: [{member_id: 99}]}
+""",
+    "models/refined/ref_names.sql": """
+{{ config(materialized='ephemeral') }}
+select member_id from {{ ref('str_members') }}
+""",
+    "models/refined/ref_members.sql": """
+{{ config(materialized='table') }}
+select member_id, '{{ invocation_id }}' as invocation_id from {{ ref('ref_names') }}
+""",
+    "models/failing/broken.sql": "select no_such_column from {{ ref('str_members') }}",
+    "models/failing/below.sql": "select * from {{ ref('broken') }}",
+    "models/failing/doubtful.sql": "select 1 as id union all select 1 as id",
+    "models/failing/failing.yml": """
+models:
+  - name: doubtful
+    columns:
+      - name: id
+        data_tests: [unique, {accepted_values: {arguments: {values: [2]}, config: {severity: warn}}}]
+""",
+}
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("tiny")
+    for name, text in FILES.items():
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        (folder / name).write_text(text.lstrip())
+    return folder
+
+
+@pytest.fixture(scope="module")
+def client() -> Iterator[bigquery.Client]:
+    with running_bigquery() as address, pytest.MonkeyPatch.context() as patch:
+        patch.setenv("BIGQUERY_EMULATOR_HOST", address.rest_url)
+        with bigquery.Client(
+            project="millrace-local",
+            credentials=AnonymousCredentials(),
+            client_options={"api_endpoint": address.rest_url},
+        ) as client:
+            yield client
+
+
+def settings(folder: Path) -> DbtSettings:
+    return DbtSettings(project_dir=folder, profiles_dir=folder / "profiles", log_path=folder / "logs")
+
+
+@pytest.fixture(scope="module")
+def project(folder: Path, client: bigquery.Client) -> DbtProject:
+    project = DbtProject(settings(folder))
+    project.parse()
+    return project
+
+
+def rows(client: bigquery.Client, table: str) -> list[tuple[object, ...]]:
+    return [tuple(row.values()) for row in client.query_and_wait(f"select * from `millrace-local.tiny.{table}`")]
+
+
+def test_a_zone_is_built_and_tested_again_and_again_from_one_parse(
+    project: DbtProject, client: bigquery.Client, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    invocations, instants = set(), set()
+    with capture_logs() as logs:
+        for _ in range(2):
+            structure = build("structure", project, locks=tmp_path)
+            assert (structure.status, structure.models_built, structure.tests_passed) == ("succeeded", 1, 2), (
+                structure.errors
+            )
+            refined = build("refined", project, locks=tmp_path)
+            assert (refined.status, refined.models_built) == ("succeeded", 1), refined.errors
+            ((_, instant),) = rows(client, "str_members")
+            ((_, invocation),) = rows(client, "ref_members")
+            invocations.add(invocation)
+            instants.add(instant)
+    assert len(invocations) == len(instants) == 2, "a warm manifest must not freeze what is told by the run"
+    assert {node.kind for node in structure.nodes} == {"model", "test"}
+    assert capfd.readouterr().out == "", "standard output belongs to our own results"
+    assert [log["zone"] for log in logs if log["event"] == "zone succeeded"] == ["structure", "refined"] * 2
+
+
+def test_failures_are_named_counted_and_stop_what_is_below(project: DbtProject, tmp_path: Path) -> None:
+    build("structure", project, locks=tmp_path)
+    result = build("failing", project, locks=tmp_path)
+    assert result.status == "failed"
+    assert (result.models_failed, result.tests_failed, result.tests_warned, result.nodes_skipped) == (1, 1, 1, 1)
+    errors = sorted(result.errors)
+    assert len(errors) == 2
+    assert errors[0].startswith("broken: ")
+    assert "no_such_column" in errors[0]
+    assert errors[1].startswith("unique_doubtful_id: ")
+    outcomes = {node.name: node.outcome for node in result.nodes}
+    assert (outcomes["broken"], outcomes["below"], outcomes["doubtful"]) == ("failed", "skipped", "ok")
+
+
+@pytest.mark.parametrize(("zone", "fault"), [("nothing", "no model and no test"), ("bronze", "selector named bronze")])
+def test_a_selector_that_finds_nothing_is_a_failure(project: DbtProject, tmp_path: Path, zone: str, fault: str) -> None:
+    result = build(zone, project, locks=tmp_path)
+    assert result.status == "failed"
+    assert fault in result.errors[0]
+
+
+def test_a_zone_can_be_built_anew_with_a_selector_of_another_name(
+    project: DbtProject, client: bigquery.Client, tmp_path: Path
+) -> None:
+    client.query_and_wait(
+        "create or replace table `millrace-local.tiny.str_members` as select 7 as member_id, '' as built_at"
+    )
+    build("members", project, selector="structure", locks=tmp_path)
+    assert {row[0] for row in rows(client, "str_members")} == {1, 7}
+    result = build("members", project, selector="structure", locks=tmp_path, full_refresh=True)
+    assert result.zone == "members"
+    assert {row[0] for row in rows(client, "str_members")} == {1}
+
+
+def test_a_zone_that_somebody_else_builds_is_left_alone(project: DbtProject, tmp_path: Path) -> None:
+    with zone_lock(tmp_path, "structure", "another"), pytest.raises(LockedError, match="run another"):
+        build("structure", project, locks=tmp_path)
+
+
+def test_an_invalid_project_or_profile_is_told_before_anything_is_built(folder: Path, tmp_path: Path) -> None:
+    with pytest.raises(ConfigurationError, match="profiles' does not exist"):
+        build("structure", DbtProject(settings(tmp_path)), locks=tmp_path)
+    copy = tmp_path / "copy"
+    shutil.copytree(folder, copy)
+    (copy / "models/refined/ref_members.sql").write_text("select * from {{ ref('no_such_model') }}")
+    with pytest.raises(ConfigurationError, match="no_such_model"):
+        build("structure", DbtProject(settings(copy)), locks=tmp_path)
