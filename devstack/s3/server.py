@@ -1,7 +1,7 @@
 """Serves moto's S3 on loopback.
 
-Moto keeps all buckets in one state per process, so `running_s3` begins with an empty one; two of them at once
-in one process would share it.
+Moto keeps all buckets in one state per process, which `running_s3` empties when it begins and when it ends: run
+one at a time in a process, or start others with `python -m devstack.s3`.
 """
 
 import ipaddress
@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
+from moto.core.base_backend import BackendDict
 from moto.core.model_instances import reset_model_data
 from moto.moto_server.werkzeug_app import DomainDispatcherApplication, MotoRequestHandler, create_backend_app
 from werkzeug.serving import make_server
@@ -66,8 +67,8 @@ def running_s3(*, host: str = "127.0.0.1", port: int = 0) -> Iterator[S3Address]
     """
     # One line of log a request would drown everything else.
     logging.getLogger("werkzeug").setLevel(logging.WARNING)
-    reset_model_data()
     with _listening(host, port) as listener:
+        _forget_everything()
         # Not ThreadedMotoServer, which waits for ever when it cannot bind its port.
         server = make_server(
             host,
@@ -85,7 +86,7 @@ def running_s3(*, host: str = "127.0.0.1", port: int = 0) -> Iterator[S3Address]
             server.shutdown()
             thread.join()
             server.server_close()
-            reset_model_data()
+            _forget_everything()
 
 
 def serve(host: str, port: int, port_file: Path | None, stop: threading.Event) -> None:
@@ -104,6 +105,11 @@ def serve(host: str, port: int, port_file: Path | None, stop: threading.Event) -
             draft.write_text(json.dumps({"port": address.port}), encoding="utf-8")
             draft.replace(port_file)
         stop.wait()
+
+
+def _forget_everything() -> None:
+    BackendDict.reset()
+    reset_model_data()
 
 
 def _listening(host: str, port: int) -> socket.socket:

@@ -6,7 +6,7 @@ import unicodedata
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
-from decimal import Decimal
+from decimal import Context, Decimal
 from random import Random
 from typing import Any, Final
 
@@ -17,6 +17,8 @@ from devstack.world.jsonb import jsonb_text
 MISSING_ROW: Final = "missing_row"
 EXTRA_ROW: Final = "extra_row"
 
+# The default context rounds to 28 digits; a NUMERIC has up to 38.
+_EXACT: Final = Context(prec=60)
 _CENT: Final = Decimal("0.01")
 _NUMERIC_STEP: Final = Decimal("0.000000001")
 _NUMERIC_LIMIT: Final = Decimal(10) ** 28
@@ -54,7 +56,7 @@ class _Alteration:
 
 
 def _numeric_plus(step: Decimal) -> Callable[[Decimal | None], Decimal | None]:
-    return lambda value: None if value is None or abs(value) > _NUMERIC_LIMIT else value + step
+    return lambda value: None if value is None or abs(value) > _NUMERIC_LIMIT else _EXACT.add(value, step)
 
 
 def _plus_microsecond(value: datetime | None) -> datetime | None:
