@@ -14,22 +14,30 @@ from devstack.bigquery.shims import (
     append_only,
     append_rows,
     bounded_history,
+    casts,
+    catalog_types,
     contracts,
     dataset_tables,
     distinct_aggregates,
     failed_queries,
     field_paths,
+    functions,
     grants,
+    json_functions,
+    needless_parses,
     no_spatial,
     numeric_precision,
     parse_cache,
     row_counts,
+    safe_functions,
     script_variables,
     statements,
     storage_server,
     system_views,
     table_patch,
     thread_cursors,
+    time_differences,
+    time_formats,
 )
 
 PINNED_VERSION = "1.4.0"
@@ -49,10 +57,15 @@ _PATCHES = (
     failed_queries,
     # statements, as a whole
     parse_cache,
+    needless_parses,
     script_variables,
     # functions and types
+    catalog_types,
     numeric_precision,
+    safe_functions,
     distinct_aggregates,
+    time_differences,
+    time_formats,
 )
 
 
@@ -82,6 +95,10 @@ def apply_shims() -> None:
     check_version(version("bqemulator"))
     for patch in _PATCHES:
         patch.apply()
+    functions.install(
+        rules=(*casts.RULES, *json_functions.RULES),
+        macros=(*casts.MACROS, *json_functions.MACROS, *time_formats.MACROS),
+    )
     statements.install(
         (
             contracts.MEND,
