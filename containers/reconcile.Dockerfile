@@ -7,12 +7,14 @@ RUN python -m venv /venv \
 RUN printf '#!/venv/bin/python\nfrom reconcile.cli import main\nmain()\n' > /venv/bin/reconcile && chmod 755 /venv/bin/reconcile
 
 FROM python:3.11.14-slim-bookworm
+# The application's folder stays read-only; reports go to a scratch folder, findings to the audit table.
 ENV PATH=/venv/bin:$PATH \
     PYTHONPATH=/app \
     PYTHONUNBUFFERED=1 \
     PYTHONDONTWRITEBYTECODE=1
 WORKDIR /app
 COPY --from=dependencies /venv /venv
+COPY reconcile.yml ./
 COPY dbt_project/models/raw dbt_project/models/raw
 COPY core core
 COPY reconcile reconcile
@@ -20,4 +22,4 @@ COPY reconcile reconcile
 USER 10001:10001
 # No HEALTHCHECK: a run ends, with an exit code that tells how.
 ENTRYPOINT ["reconcile"]
-CMD ["run", "--json"]
+CMD ["run", "--json", "--output", "/var/tmp/millrace/reconcile"]

@@ -1,4 +1,4 @@
-"""Write the table schemas that Terraform reads from the columns that the ingester appends.
+"""Write the table schemas that Terraform reads from the columns that the programs append.
 
 Run `python terraform/schemas.py` after a change to either; a test fails when they differ.
 """
@@ -6,15 +6,18 @@ Run `python terraform/schemas.py` after a change to either; a test fails when th
 import json
 from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import Final, Protocol
+from typing import Any, Final, Protocol
 
 from core.raw_row import RAW_COLUMNS
 from ingest.dead_letters import DEAD_LETTER_COLUMNS
+from reconcile.audit import SCHEMA
 
 _FOLDER: Final = Path(__file__).parent / "modules" / "warehouse"
 
 # BigQuery answers with the older names of these types; with the newer ones every plan would show a change.
 _API_TYPES: Final = {"INT64": "INTEGER", "BOOL": "BOOLEAN", "FLOAT64": "FLOAT"}
+
+_PROPERTIES: Final = ("name", "type", "mode", "description")
 
 
 class _Column(Protocol):
@@ -33,20 +36,25 @@ def schemas() -> Mapping[Path, str]:
     return {
         _FOLDER / "raw_row.json": _schema(RAW_COLUMNS),
         _FOLDER / "dead_letters.json": _schema(DEAD_LETTER_COLUMNS),
+        _FOLDER / "reconciliation_runs.json": _text(field.to_api_repr() for field in SCHEMA),
     }
 
 
 def _schema(columns: Iterable[_Column]) -> str:
-    fields = [
+    return _text(
         {
             "name": column.name,
-            "type": _API_TYPES.get(column.data_type, column.data_type),
+            "type": column.data_type,
             "mode": "REQUIRED" if column.required else "NULLABLE",
             "description": column.description,
         }
         for column in columns
-    ]
-    return json.dumps(fields, indent=2) + "\n"
+    )
+
+
+def _text(fields: Iterable[dict[str, Any]]) -> str:
+    renamed = [field | {"type": _API_TYPES.get(field["type"], field["type"])} for field in fields]
+    return json.dumps([{name: field[name] for name in _PROPERTIES} for field in renamed], indent=2) + "\n"
 
 
 if __name__ == "__main__":

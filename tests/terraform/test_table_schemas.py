@@ -5,7 +5,11 @@ import runpy
 from pathlib import Path
 
 from core.raw_row import CLUSTER_COLUMN, PARTITION_COLUMN, RAW_COLUMNS
+from core.settings import Settings
 from ingest.dead_letters import DEAD_LETTER_COLUMNS
+from ingest.setup import dead_letters_table
+from reconcile.audit import PARTITION_COLUMN as RECONCILIATION_PARTITION
+from reconcile.audit import SCHEMA
 
 TERRAFORM = Path(__file__).parents[2] / "terraform"
 WAREHOUSE = TERRAFORM / "modules" / "warehouse"
@@ -35,13 +39,26 @@ def test_dead_letters_have_the_columns_the_ingester_appends() -> None:
     assert columns("dead_letters.json") == expected, HOW_TO_FIX
 
 
+def test_reconciliation_runs_have_the_columns_that_reconciliation_appends() -> None:
+    types = {"INT64": "INTEGER", "FLOAT64": "FLOAT"}
+    expected = [(f.name, types.get(f.field_type, f.field_type), f.mode, f.description) for f in SCHEMA]
+    assert columns("reconciliation_runs.json") == expected, HOW_TO_FIX
+
+
 def test_the_script_writes_the_files_as_they_are() -> None:
     schemas = runpy.run_path(str(TERRAFORM / "schemas.py"))["schemas"]()
     assert {path.name: path.read_text() for path in schemas} == {path.name: text for path, text in schemas.items()}
     assert {path.name for path in schemas} == {path.name for path in WAREHOUSE.glob("*.json")}
 
 
-def test_raw_tables_are_laid_out_as_the_raw_row_says() -> None:
+def test_tables_are_laid_out_as_the_programs_make_them_locally() -> None:
+    """`ingest setup` makes the same tables on a laptop: partitioned, clustered and described alike."""
     text = (WAREHOUSE / "main.tf").read_text()
+    settings = Settings.model_construct(project="millrace-local", audit_dataset="audit")
     assert f'field         = "{PARTITION_COLUMN}"' in text
     assert f'= ["{CLUSTER_COLUMN}"]' in text
+    dead_letters = dead_letters_table(settings)
+    assert f'description  = "{dead_letters.description}"' in text
+    assert f'partition_by = "{dead_letters.time_partitioning.field}"' in text
+    assert f"clustering   = {json.dumps(dead_letters.clustering_fields)}" in text
+    assert f'partition_by = "{RECONCILIATION_PARTITION}"' in text

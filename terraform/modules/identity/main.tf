@@ -31,6 +31,16 @@ resource "google_pubsub_subscription_iam_member" "subscriber" {
   member       = google_service_account.this.member
 }
 
+# A subscriber may pull but not look its subscription up, which the ingester does before it starts.
+resource "google_pubsub_subscription_iam_member" "viewer" {
+  for_each = var.subscriptions
+
+  project      = var.project
+  subscription = each.value
+  role         = "roles/pubsub.viewer"
+  member       = google_service_account.this.member
+}
+
 resource "google_pubsub_topic_iam_member" "publisher" {
   for_each = var.publish_topics
 

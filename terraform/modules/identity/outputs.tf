@@ -6,6 +6,7 @@ output "email" {
     google_project_iam_member.this,
     google_bigquery_dataset_iam_member.this,
     google_pubsub_subscription_iam_member.subscriber,
+    google_pubsub_subscription_iam_member.viewer,
     google_pubsub_topic_iam_member.publisher,
     google_secret_manager_secret_iam_member.accessor,
   ]
@@ -17,6 +18,7 @@ output "grants" {
     [for role in var.project_roles : "project ${role}"],
     [for dataset, role in var.dataset_roles : "dataset ${dataset} ${role}"],
     [for subscription in values(var.subscriptions) : "subscription ${subscription} roles/pubsub.subscriber"],
+    [for subscription in values(var.subscriptions) : "subscription ${subscription} roles/pubsub.viewer"],
     [for topic in values(var.publish_topics) : "topic ${topic} roles/pubsub.publisher"],
     [for secret in values(var.secrets) : "secret ${secret} roles/secretmanager.secretAccessor"],
   ))

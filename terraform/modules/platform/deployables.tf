@@ -2,7 +2,9 @@ locals {
   deployed = var.images != null
 
   env = {
-    MILLRACE_ENVIRONMENT = var.environment
+    # To the programs, dev is a developer's machine: they make what is missing, and dbt builds into datasets of one
+    # person. What is deployed finds everything made, and builds into the zones themselves.
+    MILLRACE_ENVIRONMENT = var.environment == "dev" ? "staging" : var.environment
     MILLRACE_PROJECT     = var.project
     MILLRACE_LOCATION    = var.location
     MILLRACE_LOG_FORMAT  = "json"
@@ -46,9 +48,7 @@ module "pipeline" {
   timeout_seconds                 = 3600
   deletion_protection             = var.deletion_protection
   labels                          = local.labels
-
-  # dbt's own dev target builds into datasets of one developer; a deployed pipeline builds into the zones themselves.
-  env = merge(local.env, { DBT_TARGET = var.environment == "dev" ? "staging" : var.environment })
+  env                             = local.env
 }
 
 module "reconcile" {
@@ -60,7 +60,7 @@ module "reconcile" {
   name                            = "millrace-reconcile"
   description                     = "Holds the warehouse against the source's own snapshots, row by row."
   image                           = var.images.reconcile
-  args                            = ["run", "--json"]
+  args                            = ["run", "--json", "--output", "/var/tmp/millrace/reconcile"]
   service_account_email           = module.reconcile_identity.email
   scheduler_service_account_email = module.scheduler_identity.email
   schedule                        = var.reconcile_schedule

@@ -9,6 +9,19 @@ locals {
     analytics = "Marts: features, dimensions, facts."
     audit     = "What the parts say about their own runs: dead letters, runs, reconciliation."
   }
+
+  audit_tables = {
+    dead_letters = {
+      description  = "Messages the ingester could not land, whole, with the reason. Append-only."
+      partition_by = "dead_lettered_at"
+      clustering   = ["reason"]
+    }
+    reconciliation_runs = {
+      description  = "One row for each comparison of the warehouse with a snapshot; append-only."
+      partition_by = "started_at"
+      clustering   = null
+    }
+  }
 }
 
 resource "google_bigquery_dataset" "zone" {
@@ -43,18 +56,20 @@ resource "google_bigquery_table" "raw" {
   }
 }
 
-resource "google_bigquery_table" "dead_letters" {
+resource "google_bigquery_table" "audit" {
+  for_each = local.audit_tables
+
   project             = var.project
   dataset_id          = google_bigquery_dataset.zone["audit"].dataset_id
-  table_id            = "dead_letters"
-  description         = "Messages that could not be landed, with the reason: append-only, at least once per event_id."
-  schema              = file("${path.module}/dead_letters.json")
-  clustering          = ["event_id"]
+  table_id            = each.key
+  description         = each.value.description
+  schema              = file("${path.module}/${each.key}.json")
+  clustering          = each.value.clustering
   deletion_protection = var.deletion_protection
   labels              = merge(var.labels, { zone = "audit" })
 
   time_partitioning {
     type  = "DAY"
-    field = "dead_lettered_at"
+    field = each.value.partition_by
   }
 }

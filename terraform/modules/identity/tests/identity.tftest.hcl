@@ -33,6 +33,7 @@ run "every_grant_is_told" {
       "project roles/bigquery.jobUser",
       "secret token roles/secretmanager.secretAccessor",
       "subscription members-ingest roles/pubsub.subscriber",
+      "subscription members-ingest roles/pubsub.viewer",
       "topic dead-letters roles/pubsub.publisher",
     ])
     error_message = "The output must list every role: ${join(", ", output.grants)}"
