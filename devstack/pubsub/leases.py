@@ -2,15 +2,19 @@
 
 import heapq
 from collections.abc import Iterable, Sequence
+from typing import Final
 
 from devstack.pubsub.model import Consumer, Entry
+
+_SPARE_IDS: Final = 10_000
 
 
 class Leases:
     """Deliveries by acknowledgement id, and their deadlines.
 
     Deadlines are kept in a heap with one item per batch, not per message. An item only says "look at these
-    ids then": an entry whose lease was extended or ended meanwhile is passed over.
+    ids then": an entry whose lease was extended or ended meanwhile is passed over. When most of the heap is
+    of that kind, it is built anew, so that it does not outgrow the leases.
     """
 
     def __init__(self, prefix: str) -> None:
@@ -25,6 +29,7 @@ class Leases:
         self._expired: dict[str, Entry] = {}
         self._deadlines: list[tuple[int, int, list[str]]] = []
         self._batches = 0
+        self._watched = 0
 
     def __len__(self) -> int:
         return len(self._held)
@@ -79,7 +84,9 @@ class Leases:
         """Returns the leased entries whose deadline has come, in the order of publication."""
         expired = []
         while self._deadlines and self._deadlines[0][0] <= now:
-            for ack_id in heapq.heappop(self._deadlines)[2]:
+            ids = heapq.heappop(self._deadlines)[2]
+            self._watched -= len(ids)
+            for ack_id in ids:
                 entry = self._held.get(ack_id)
                 if entry is not None and entry.deadline <= now:
                     expired.append(entry)
@@ -100,8 +107,21 @@ class Leases:
             self.end(entry)
         self._expired.clear()
         self._deadlines.clear()
+        self._watched = 0
 
     def _watch(self, ids: list[str], deadline: int) -> None:
         if ids:
             self._batches += 1
+            self._watched += len(ids)
             heapq.heappush(self._deadlines, (deadline, self._batches, ids))
+            if self._watched > _SPARE_IDS + 2 * len(self._held):
+                self._rebuild()
+
+    def _rebuild(self) -> None:
+        by_deadline: dict[int, list[str]] = {}
+        for ack_id, entry in self._held.items():
+            by_deadline.setdefault(entry.deadline, []).append(ack_id)
+        self._deadlines = [
+            (deadline, number, ids) for number, (deadline, ids) in enumerate(sorted(by_deadline.items()))
+        ]
+        self._watched = len(self._held)

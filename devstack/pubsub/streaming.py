@@ -53,7 +53,8 @@ class _Stream:
             max_messages=max(UNLIMITED, first.max_outstanding_messages),
             max_bytes=max(UNLIMITED, first.max_outstanding_bytes),
         )
-        self._pending: Proto = self._properties()
+        # The first response goes out at once: it tells the client that the stream is open.
+        self._pending: Proto = _Response()
 
     async def serve(self, first: Proto, rest: AsyncIterator[Proto]) -> None:
         """Serves the stream until the client closes it or the subscription is gone.
@@ -90,6 +91,7 @@ class _Stream:
                 response = response or _Response()
                 attempts = self._state.settings.dead_letter is not None
                 wire.fill(response.received_messages, entries, attempts=attempts)
+            response.subscription_properties.CopyFrom(self._properties())
             await self._context.write(response)
 
     async def _read(self, requests: AsyncIterator[Proto]) -> None:
@@ -129,10 +131,9 @@ class _Stream:
             confirmation.unordered_ack_ids.extend(verdict.unordered)
 
     def _properties(self) -> Proto:
+        """Returns what every response has to tell: clients take a missing value for "no"."""
         settings = self._state.settings
-        return _Response(
-            subscription_properties=types.StreamingPullResponse.SubscriptionProperties.pb()(
-                exactly_once_delivery_enabled=settings.exactly_once,
-                message_ordering_enabled=settings.ordered,
-            )
+        return types.StreamingPullResponse.SubscriptionProperties.pb()(
+            exactly_once_delivery_enabled=settings.exactly_once,
+            message_ordering_enabled=settings.ordered,
         )

@@ -4,7 +4,7 @@ The client library wraps its messages in proto-plus, which costs ten times the w
 protocol buffers underneath.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any, Final
 
@@ -100,8 +100,3 @@ def copy(proto: Proto) -> Proto:
     duplicate = type(proto)()
     duplicate.CopyFrom(proto)
     return duplicate
-
-
-def copies(protos: Iterable[Proto]) -> list[Proto]:
-    """Returns copies of several resources."""
-    return [copy(proto) for proto in protos]

@@ -50,6 +50,12 @@ def millrace_address() -> Iterator[str]:
         yield address
 
 
+@pytest.fixture(scope="session")
+def fast_address() -> Iterator[str]:
+    with running_server() as address:
+        yield address
+
+
 @pytest.fixture(scope="session", params=_SERVERS)
 def any_address(request: pytest.FixtureRequest) -> Iterator[str]:
     with ExitStack() as stack:
@@ -76,3 +82,9 @@ def anywhere(any_address: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[Clie
 def ours(millrace_address: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[Clients]:
     """Stock clients of a project of its own, on our server."""
     yield from _clients(millrace_address, monkeypatch)
+
+
+@pytest.fixture
+def fast(fast_address: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[Clients]:
+    """The same on a server whose clock is pushed forward, for nobody else to trip over."""
+    yield from _clients(fast_address, monkeypatch)

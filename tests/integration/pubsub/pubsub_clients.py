@@ -55,6 +55,11 @@ class Stream:
         assert len(received) == count
         return received
 
+    def drain(self) -> None:
+        """Reads to the end of the stream."""
+        for _ in self._call:
+            pass
+
     def close(self) -> None:
         self._call.cancel()
         self.half_close()

@@ -1,5 +1,7 @@
 """One subscription's rules by example: what a reader would look up first."""
 
+import tracemalloc
+
 import pytest
 
 from devstack.pubsub.model import SECOND, Consumer, DeadLetterPolicy, Message, RetryPolicy, Settings
@@ -202,3 +204,19 @@ def test_a_rewind_ends_leases_and_brings_back_what_was_retained() -> None:
     assert [*take(mine)] == [1, 3, 9]
     assert mine.acknowledge([leased[3]], NOW).invalid == ()
     assert [message.sequence for message in mine.unacked()] == [1, 3, 9]
+
+
+def test_settled_leases_leave_nothing_behind() -> None:
+    mine = subscription()
+    tracemalloc.start()
+    try:
+        for turn in range(60):
+            mine.offer([Message(turn * 1000 + number, NOW, "", b"x" * 100) for number in range(1000)], 0, NOW)
+            entries = mine.take(Consumer(), NOW, lease=600 * SECOND)
+            mine.acknowledge([entry.ack_id for entry in entries[turn == 59 :]], NOW)
+        del entries
+        assert tracemalloc.get_traced_memory()[0] < 2_000_000
+    finally:
+        tracemalloc.stop()
+    assert mine.next_event() == NOW + 600 * SECOND
+    assert [*take(mine, NOW + 600 * SECOND)] == [59_000]
