@@ -15,10 +15,20 @@ snapshots as (
         is_test,
         joined_at,
         closed_at,
-        dbt_is_deleted,
+        dbt_is_deleted = 'True' as is_deleted,
         dbt_valid_from,
         dbt_valid_to
     from {{ ref('snp_members') }}
+
+),
+
+deletions as (
+
+    select
+        member_id,
+        _source_ts as deleted_at
+    from {{ ref('str_members') }}
+    where is_deleted
 
 ),
 
@@ -32,7 +42,9 @@ test_members as (
 
 ),
 
-versions as (
+-- the snapshot dates a deletion by when it noticed; the source knows better, and a member who came back was gone
+-- before that
+dated as (
 
     select
         snapshots.dbt_scd_id,
@@ -46,12 +58,42 @@ versions as (
         snapshots.referrer_member_id,
         snapshots.joined_at,
         snapshots.closed_at,
-        lower(cast(snapshots.dbt_is_deleted as string)) = 'true' as is_deleted,
-        snapshots.dbt_valid_from as effective_from,
-        coalesce(snapshots.dbt_valid_to, timestamp '9999-12-31 00:00:00+00:00') as effective_to
+        snapshots.is_deleted,
+        case
+            when not snapshots.is_deleted then snapshots.dbt_valid_from
+            when snapshots.dbt_valid_to < timestamp '9999-12-31 00:00:00+00:00'
+                then least(snapshots.dbt_valid_from, snapshots.dbt_valid_to)
+            else coalesce(deletions.deleted_at, snapshots.dbt_valid_from)
+        end as effective_from
     from snapshots
+    left join deletions on snapshots.member_id = deletions.member_id
     left join test_members on snapshots.member_id = test_members.member_id
     where test_members.member_id is null
+
+),
+
+-- a version holds until the next one begins
+chained as (
+
+    select
+        dbt_scd_id,
+        member_id,
+        status,
+        gender,
+        country_code,
+        language_code,
+        birth_date,
+        home_store_id,
+        referrer_member_id,
+        joined_at,
+        closed_at,
+        is_deleted,
+        effective_from,
+        coalesce(
+            lead(effective_from) over (partition by member_id order by effective_from, is_deleted desc),
+            timestamp '9999-12-31 00:00:00+00:00'
+        ) as effective_to
+    from dated
 
 )
 
@@ -68,7 +110,7 @@ select
     gender,
     country_code,
     language_code,
-    cast(floor(extract(year from birth_date) / 10) * 10 as int64) as birth_decade,
+    div(extract(year from birth_date), 10) * 10 as birth_decade,
 
     -- booleans
     effective_to = timestamp '9999-12-31 00:00:00+00:00' as is_current,
@@ -79,4 +121,6 @@ select
     closed_at,
     effective_from,
     effective_to
-from versions
+from chained
+-- a version that held for no time at all
+where effective_from < effective_to
