@@ -116,7 +116,7 @@ def plan(
     """
     from core.settings import load_settings
     from reconcile.config import load_config
-    from reconcile.report.terminal import plan_json, print_plan
+    from reconcile.report.plan_view import plan_json, print_plan
     from reconcile.runner import plan as make_plan
 
     with _usage():

@@ -102,6 +102,8 @@ def _field_type(kind: DataType) -> Any:
 
 def _lines(ref: ObjectRef, raw: "io.BufferedReader[PinnedFile]") -> Iterator[bytes]:
     zipped = raw.peek(len(_GZIP_MAGIC))[: len(_GZIP_MAGIC)] == _GZIP_MAGIC
+    if ref.path.endswith(".gz") and not zipped:
+        raise UnreadableError(f"{ref.uri}: is truncated or corrupt: it does not begin as gzip does")
     source = gzip.GzipFile(fileobj=raw) if zipped else raw
     try:
         while line := source.readline(_LONGEST_LINE):

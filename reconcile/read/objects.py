@@ -262,7 +262,8 @@ def _told(where: str) -> Iterator[None]:
     except ClientError as error:
         raise _explained(where, error) from error
     except BotoConnectionError as error:
-        raise UnavailableError(f"{where}: cannot be reached: {error}") from error
+        # The client itself has tried again by now.
+        raise UnreadableError(f"{where}: cannot be reached: {error}") from error
     except BotoCoreError as error:
         raise UnreadableError(f"{where}: cannot be read: {error}") from error
 

@@ -175,7 +175,7 @@ def test_plain_and_empty_files_are_read_and_truncated_ones_are_not(tmp_path: Pat
     store, ref = _file(tmp_path, "t/empty.ndjson.gz", gzip.compress(b""))
     assert list(read_ndjson(store, ref, columns)) == []
     whole = gzip.compress(b"".join(b'{"v": %d}\n' % n for n in range(1000)))
-    for cut in (len(whole) // 2, len(whole) - 4):
+    for cut in (0, 1, len(whole) // 2, len(whole) - 4):
         store, ref = _file(tmp_path, "t/cut.ndjson.gz", whole[:cut])
         with pytest.raises(UnreadableError, match="truncated or corrupt"):
             list(read_ndjson(store, ref, columns))

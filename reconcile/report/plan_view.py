@@ -1,0 +1,94 @@
+"""A plan as text for the terminal, or as JSON."""
+
+import msgspec
+from rich.console import Console
+
+from reconcile.plans import ComparisonPlan, RunPlan, Unplanned
+from reconcile.report.words import plural
+from reconcile.rules import EXACT, describe
+
+
+def print_plan(console: Console, planned: RunPlan) -> None:
+    """Print a plan: what would be read on each side and how it would be compared.
+
+    Args:
+        console: where to print.
+        planned: the plan.
+    """
+    console.print(
+        f"snapshot {planned.snapshot.uri}/{planned.snapshot.snapshot_id or '?'}"
+        + (f", taken {planned.snapshot.taken_at:%Y-%m-%d %H:%M:%S} UTC" if planned.snapshot.taken_at else ""),
+        markup=False,
+    )
+    for comparison in planned.comparisons:
+        console.print()
+        if isinstance(comparison, ComparisonPlan):
+            _print_comparison(console, comparison)
+        else:
+            console.print(f"[yellow]{comparison.name}: unreadable[/]")
+            console.print(f"  {comparison.reason}", markup=False)
+
+
+def plan_json(planned: RunPlan) -> bytes:
+    """Return a plan as JSON, indented.
+
+    Args:
+        planned: the plan.
+
+    Returns:
+        UTF-8 text; a comparison that cannot be made holds a `reason`.
+    """
+    document = {
+        "project": planned.project,
+        "snapshot": planned.snapshot,
+        "comparisons": [_plan_document(comparison) for comparison in planned.comparisons],
+    }
+    return msgspec.json.format(msgspec.json.encode(document), indent=2) + b"\n"
+
+
+def _plan_document(comparison: ComparisonPlan | Unplanned) -> dict[str, object]:
+    if isinstance(comparison, Unplanned):
+        return {"name": comparison.name, "reason": comparison.reason}
+    return {
+        "name": comparison.name,
+        "contract": comparison.contract.name if comparison.contract else None,
+        "warehouse": str(comparison.warehouse.table),
+        "row_restriction": comparison.warehouse.restriction,
+        "snapshot_format": comparison.snapshot.format,
+        "snapshot_objects": [
+            {"uri": ref.uri, "etag": ref.etag, "size": ref.size} for ref in comparison.snapshot.objects
+        ],
+        "snapshot_rows": comparison.snapshot.expected_rows,
+        "columns": [
+            {
+                "name": column.name,
+                "snapshot_name": column.snapshot_name,
+                "data_type": column.data_type,
+                "is_key": column.is_key,
+                "rule": describe(column.rule),
+                "cast": column.cast,
+                "masked": column.masked,
+            }
+            for column in comparison.columns
+        ],
+        "not_compared": comparison.not_compared,
+    }
+
+
+def _print_comparison(console: Console, plan: ComparisonPlan) -> None:
+    console.print(f"[bold]{plan.name}[/]: {len(plan.columns)} columns by {', '.join(c.name for c in plan.key)}")
+    restriction = f" where {plan.warehouse.restriction}" if plan.warehouse.restriction else ""
+    console.print(f"  warehouse {plan.warehouse.table}{restriction}", markup=False)
+    source = plan.snapshot
+    size = sum(ref.size for ref in source.objects)
+    rows = plural(source.expected_rows, "row") if source.expected_rows is not None else "rows not stated"
+    files = plural(len(source.objects), "file")
+    console.print(f"  snapshot  {files}, {size:,} bytes, {source.format}, {rows}", markup=False)
+    for column in plan.columns:
+        notes = [describe(column.rule)] if column.rule != EXACT else []
+        if column.snapshot_name != column.name:
+            notes.append(f"from {column.snapshot_name}")
+        if column.cast:
+            notes.append(f"cast to {column.data_type}")
+        if notes:
+            console.print(f"  {column.name}: {', '.join(notes)}", markup=False)
