@@ -2,6 +2,7 @@
 
 import ipaddress
 import json
+import signal
 import socket
 import threading
 import time
@@ -21,7 +22,7 @@ _START_TIMEOUT_S: Final = 20.0
 
 
 def serve(app: FastAPI, host: str, port: int, port_file: Path | None) -> None:
-    """Serve until told to stop by SIGINT or SIGTERM.
+    """Serve until told to stop by SIGINT or SIGTERM; call it from the main thread only.
 
     Args:
         app: the application.
@@ -32,6 +33,9 @@ def serve(app: FastAPI, host: str, port: int, port_file: Path | None) -> None:
     Raises:
         ConfigurationError: when the address is not on loopback or the port is taken.
     """
+    # Having stopped, uvicorn raises the signal again for the handlers it found: a stop on demand is no failure.
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, lambda *_: None)
     with _listening(host, port) as listener:
         if port_file is not None:
             _publish(port_file, listener.getsockname()[1])

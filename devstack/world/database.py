@@ -1,8 +1,6 @@
 """The operational database of the world: its rows, its log and its transactions."""
 
 from collections import Counter
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from random import Random
@@ -134,18 +132,17 @@ class Database:
         self.position += self.rng.randrange(*_LOG_RECORD_BYTES)
         return self.position
 
-    @contextmanager
-    def transaction(self, at: datetime) -> Iterator[Transaction]:
-        """Begin a transaction.
+    def begin(self, at: datetime) -> Transaction:
+        """Begin a transaction. Its changes show at once, for nobody else is looking.
 
         Args:
             at: when it will be committed (UTC).
 
-        Yields:
+        Returns:
             The transaction, which collects its changes.
         """
         self.transaction_id += 1
-        yield Transaction(self, at, self.transaction_id)
+        return Transaction(self, at, self.transaction_id)
 
     def read_snapshot(self, at: datetime) -> list[Change]:
         """Tell of every row as the connector's initial snapshot does.

@@ -2,6 +2,7 @@
 
 from collections import deque
 from dataclasses import dataclass, field
+from datetime import datetime
 from decimal import Decimal
 from typing import Final
 
@@ -9,6 +10,7 @@ from devstack.world.changes import Key, Row
 from devstack.world.database import Database, Transaction
 from devstack.world.edges import EdgeColumns
 from devstack.world.pools import Country
+from devstack.world.rows.undeclared import undeclared_value
 from devstack.world.sampler import Sampler
 from devstack.world.shares import Shares
 
@@ -77,13 +79,25 @@ class Society:
 
     def add(self, tx: Transaction, member: Member, table: str, row: Row) -> Key:
         """Insert a row of a member, now and then with a value at the edge."""
-        key = tx.insert(table, self._edges[table].season(row, self.sampler, self.shares))
+        seasoned = self._edges[table].season(self._complete(table, row, tx.at), self.sampler, self.shares)
+        key = tx.insert(table, seasoned)
         member.keys(table).append(key)
         return key
 
+    def _complete(self, table: str, row: Row, at: datetime) -> Row:
+        """Give a row every column of its contract and no other, also those its factory knows nothing of."""
+        columns = self.database.contracts[table].columns
+        if len(row) == len(columns) and all(column.name in row for column in columns):
+            return row
+        return {
+            column.name: row[column.name] if column.name in row else undeclared_value(self.sampler, column, at)
+            for column in columns
+        }
+
     def set(self, tx: Transaction, table: str, key: Key, values: Row) -> None:
         """Update a row, now and then with a value at the edge."""
-        seasoned = self._edges[table].season({**self.database.tables[table][key], **values}, self.sampler, self.shares)
+        changed = self._complete(table, {**self.database.tables[table][key], **values}, tx.at)
+        seasoned = self._edges[table].season(changed, self.sampler, self.shares)
         tx.update(table, key, seasoned)
 
     def any_row(self, member: Member, table: str) -> tuple[Key, Row] | None:

@@ -173,24 +173,24 @@ class World:
         for joined_at in moments:
             if rows >= most_rows:
                 break
-            with self._database.transaction(joined_at) as tx:
-                member = self._join(tx)
+            tx = self._database.begin(joined_at)
+            member = self._join(tx)
             rows += len(tx.changes)
             for _ in range(self._rng.randrange(_MOST_PAST_ACTIONS)):
                 days = (self.now - joined_at).days
-                with self._database.transaction(self._society.sampler.before(self.now, days)) as tx:
-                    self._action()(self._society, tx, member)
+                tx = self._database.begin(self._society.sampler.before(self.now, days))
+                self._action()(self._society, tx, member)
                 rows += sum(1 for change in tx.changes if change.op == "c")
         return self._database.read_snapshot(self.now)
 
     def _live(self) -> list[Change]:
         society = self._society
-        with self._database.transaction(self.now) as tx:
-            may_join = self._joined < self._most_members
-            if not society.members or (may_join and self._rng.random() < _JOINS):
-                self._join(tx)
-            else:
-                self._act(tx)
+        tx = self._database.begin(self.now)
+        may_join = self._joined < self._most_members
+        if not society.members or (may_join and self._rng.random() < _JOINS):
+            self._join(tx)
+        else:
+            self._act(tx)
         return tx.changes
 
     def _act(self, tx: Transaction) -> None:
@@ -214,8 +214,8 @@ class World:
         return life.join(self._society, tx, tx.at, by_notification)
 
     def _truncate(self, table: str) -> list[Change]:
-        with self._database.transaction(self.now) as tx:
-            life.truncate(self._society, tx, table)
+        tx = self._database.begin(self.now)
+        life.truncate(self._society, tx, table)
         return tx.changes
 
 

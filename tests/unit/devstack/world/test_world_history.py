@@ -1,16 +1,19 @@
 """What happens makes sense: rows fit their contract, refer to each other, and every change continues the last."""
 
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
+from random import Random
 from typing import Any
 
 import pytest
 from world_stories import Told
 
-from core.contracts import Column, Contracts
-from core.errors import ConfigurationError
+from core.contracts import Column, Contracts, DataType
+from core.errors import ConfigurationError, ContractError
 from devstack.world import ORDERLY, Change, Key, Row, Shares, World
+from devstack.world.database import Database
 from devstack.world.rows.loyalty import TIERS
 from devstack.world.world import TABLES
 
@@ -232,6 +235,64 @@ def test_a_world_without_snapshot_begins_with_joins(contracts: Contracts) -> Non
     changes = World(1, 50, contracts, shares=Shares(snapshot_members=0)).evolve(200)
     assert "r" not in {change.op for change in changes}
     assert changes[0].table == "members"
+
+
+def test_a_column_the_contract_adds_is_filled_without_a_line_of_python(contracts: Contracts) -> None:
+    members = contracts["members"]
+    types: tuple[DataType, ...] = (
+        "int64",
+        "numeric",
+        "float64",
+        "bool",
+        "string",
+        "bytes",
+        "date",
+        "timestamp",
+        "json",
+        "array<string>",
+    )
+    added = tuple(Column(f"new_{place}", kind, "new", False, False, None, ()) for place, kind in enumerate(types))
+    chosen = Column("new_choice", "string", "new", False, True, None, ("a", "b"))
+    wider = replace(members, columns=(*members.columns, *added, chosen))
+    world = World(1, 60, Contracts({**contracts, "members": wider}))
+    world.evolve(400)
+    rows = list(world.truth()["members"].values())
+    assert {row["new_choice"] for row in rows} == {None, "a", "b"}
+    for row in rows:
+        assert [fault for column in wider.columns if (fault := _fault(column, row[column.name]))] == []
+    assert any(b'"new_0":' in message.data for message in world.deliver())
+
+
+def test_a_column_of_a_type_nobody_makes_is_refused(contracts: Contracts) -> None:
+    members = contracts["members"]
+    strange = Column("opening", "time", "new", False, False, None, ())
+    wider = Contracts({**contracts, "members": replace(members, columns=(*members.columns, strange))})
+    with pytest.raises(ContractError, match="opening"):
+        World(1, 1, wider).evolve(10)
+
+
+def test_a_column_the_contract_drops_is_told_no_more(contracts: Contracts) -> None:
+    members = contracts["members"]
+    narrower = replace(members, columns=tuple(column for column in members.columns if column.name != "home_store_id"))
+    world = World(1, 60, Contracts({**contracts, "members": narrower}))
+    world.evolve(400)
+    assert all("home_store_id" not in row for row in world.truth()["members"].values())
+
+
+def test_a_database_keeps_its_keys_apart(contracts: Contracts) -> None:
+    database = Database(contracts, Random(1))
+    tx = database.begin(datetime(2026, 1, 1, tzinfo=UTC))
+    row: Row = {"member_id": 1, "channel": "email", "topic": "news", "updated_at": tx.at}
+    other: Row = {**row, "topic": "offers"}
+    tx.insert("member_preferences", row)
+    tx.insert("member_preferences", other)
+    with pytest.raises(KeyError, match="already has a row"):
+        tx.insert("member_preferences", row)
+    with pytest.raises(KeyError, match="already has a row"):
+        tx.change_key("member_preferences", (1, "email", "news"), {"topic": "offers"})
+    with pytest.raises(TypeError, match="neither an integer nor text"):
+        tx.insert("members", {"member_id": None})
+    assert len(database.truth()["member_preferences"]) == 2
 
 
 def test_wrong_arguments_are_refused(contracts: Contracts) -> None:

@@ -2,15 +2,18 @@
 
 import json
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from world_oracle import read_event, read_row, replay, without
 from world_stories import Told, live_through
 
 from core.contracts import Contracts, TableContract
+from core.errors import ContractError
 from devstack.member_api.store import StoreReader, canonical_key
 from devstack.world import ORDERLY, Shares, World
 from devstack.world.api_rows import store_changes
@@ -121,6 +124,29 @@ def _with_documents(contract: TableContract, row: Mapping[str, Any]) -> dict[str
         name: json.loads(value) if name in documents and isinstance(value, str) else value
         for name, value in row.items()
     }
+
+
+def test_a_truncate_empties_the_store_too(contracts: Contracts, tmp_path: Path) -> None:
+    world = World(4, 40, contracts, shares=Shares(api_members=1))
+    world.evolve(400)
+    world.evolve(400, truncate=("member_emails",))
+    path = tmp_path / "store.sqlite"
+    store_changes(path, contracts, world.notified_changes())
+    store = StoreReader(path)
+    emails = {change.key for change in world.notified_changes() if change.table == "member_emails" and change.key}
+    found = {key: store.get("member_emails", canonical_key(contracts["member_emails"], key)) for key in emails}
+    store.close()
+    there = {key for key, row in found.items() if row is not None and row.data is not None}
+    assert there == set(world.truth()["member_emails"]) < emails
+    assert None not in found.values()
+
+
+def test_a_table_without_notifications_cannot_be_told_of_by_them(contracts: Contracts) -> None:
+    silent = replace(contracts["members"], notification_topic=None)
+    world = World(4, 5, Contracts({**contracts, "members": silent}), shares=Shares(api_members=1))
+    world.evolve(50)
+    with pytest.raises(ContractError, match="notification_topic"):
+        world.deliver()
 
 
 def test_markers_for_unchanged_long_text_refer_to_the_row_before(contracts: Contracts) -> None:
