@@ -8,7 +8,7 @@ import sys
 import uuid
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import UTC, datetime
 from functools import cached_property
 from typing import Any
 
@@ -147,9 +147,10 @@ class River:
             text=True,
         )
 
-    def seek(self, topic: str, instant: datetime) -> None:
-        """End all leases of a topic's subscription and deliver what was published since an instant."""
-        self._subscriber().seek(request={"subscription": self._subscription(topic), "time": instant})
+    def seek_to_beginning(self, topic: str = "loyalty.member.members") -> None:
+        """End all leases of a topic's subscription and deliver everything again that it still keeps."""
+        beginning = datetime(2000, 1, 1, tzinfo=UTC)
+        self._subscriber().seek(request={"subscription": self._subscription(topic), "time": beginning})
 
     def retain_acknowledged(self, topic: str) -> None:
         """Have the topic's subscription keep what is acknowledged, so that a seek delivers it again."""
