@@ -4,7 +4,6 @@ A dbt command line spends about half of a small build on starting up. `dbtRunner
 already parsed spends none of it: https://docs.getdbt.com/reference/programmatic-invocations.
 """
 
-import copy
 import threading
 import time
 from collections.abc import Iterable
@@ -80,7 +79,7 @@ class DbtProject:
 
     def __init__(self, settings: DbtSettings) -> None:
         self.settings = settings
-        self._manifest: Any = None
+        self._serialized: bytes | None = None
         self._busy = threading.Lock()
 
     def parse(self) -> None:
@@ -113,21 +112,20 @@ class DbtProject:
         if self.settings.threads is not None:
             arguments += ["--threads", str(self.settings.threads)]
         with self._busy:
-            # dbt marks ephemeral models as injected while it compiles, and would leave their CTEs out of the
-            # next build's SQL: every build gets a copy of the manifest as it was parsed.
-            outcome = self._invoke(arguments, copy.deepcopy(self._parsed()))
+            outcome = self._invoke(arguments, _manifest(self._parsed()))
         return _outcome(outcome)
 
-    def _parsed(self) -> Any:
-        if self._manifest is None:
+    def _parsed(self) -> bytes:
+        if self._serialized is None:
             started = time.monotonic()
             outcome = self._invoke(["parse"], None)
             if not outcome.success:
                 fault = outcome.exception or "dbt could not parse the project"
                 raise ConfigurationError(f"{self.settings.project_dir.resolve()}: {_one_line(fault)}")
-            self._manifest = outcome.result
-            _log.info("dbt project parsed", nodes=len(self._manifest.nodes), seconds=_seconds_since(started))
-        return self._manifest
+            serialized: bytes = outcome.result.to_msgpack()
+            self._serialized = serialized
+            _log.info("dbt project parsed", nodes=len(outcome.result.nodes), seconds=_seconds_since(started))
+        return self._serialized
 
     def _invoke(self, arguments: list[str], manifest: Any) -> Any:
         # Imported here because dbt takes a second or two to load, which `--help` should not wait for.
@@ -150,7 +148,30 @@ class DbtProject:
         if self.settings.target is not None:
             arguments += ["--target", self.settings.target]
         # Standard output belongs to our own results; dbt's own words go to its log file.
-        return [*arguments, "--log-level", "none", "--no-print", "--no-send-anonymous-usage-stats", "--no-use-colors"]
+        return [
+            *arguments,
+            "--log-level",
+            "none",
+            "--log-level-file",
+            "info",
+            "--no-print",
+            "--no-send-anonymous-usage-stats",
+            "--no-use-colors",
+        ]
+
+
+def _manifest(serialized: bytes) -> Any:
+    """Return a manifest as it was parsed, the way dbt itself does when it finds that nothing has changed.
+
+    A manifest that was built with must not be used again: dbt marks ephemeral models as injected while it compiles,
+    and would leave their CTEs out of the next build's SQL. `copy.deepcopy` is no way out, since dbt 1.11 hands its
+    lookups to the wrong fields when a manifest is copied.
+    """
+    from dbt.contracts.graph.manifest import Manifest
+
+    manifest = Manifest.from_msgpack(serialized)
+    manifest.build_flat_graph()
+    return manifest
 
 
 def _outcome(outcome: Any) -> DbtOutcome:

@@ -43,10 +43,16 @@ selectors:
   - {name: failing, definition: {method: path, value: models/failing}}
   - {name: nothing, definition: {method: path, value: models/nothing}}
 """,
+    "models/raw/raw.yml": """
+sources:
+  - name: member
+    schema: raw
+    tables: [{name: members}]
+""",
     "models/structure/str_members.sql": """
 {{ config(materialized='incremental', unique_key='member_id') }}
 {{ log('said while building', info=true) }}
-select {{ var('member_id', 1) }} as member_id, '{{ run_started_at }}' as built_at
+select member_id, '{{ run_started_at }}' as built_at from {{ source('member', 'members') }}
 """,
     "models/structure/structure.yml": """
 models:
@@ -55,7 +61,7 @@ models:
 unit_tests:
   - name: unit_tests_are_not_run_here
     model: str_members
-    given: []
+    given: [{input: "source('member', 'members')", rows: [{member_id: 1}]}]
     expect: {rows: [{member_id: 99}]}
 """,
     "models/refined/ref_names.sql": """
@@ -97,6 +103,8 @@ def client() -> Iterator[bigquery.Client]:
             credentials=AnonymousCredentials(),
             client_options={"api_endpoint": address.rest_url},
         ) as client:
+            client.create_dataset("raw")
+            client.query_and_wait("create table `millrace-local.raw.members` as select 1 as member_id")
             yield client
 
 
@@ -116,7 +124,7 @@ def rows(client: bigquery.Client, table: str) -> list[tuple[object, ...]]:
 
 
 def test_a_zone_is_built_and_tested_again_and_again_from_one_parse(
-    project: DbtProject, client: bigquery.Client, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+    project: DbtProject, client: bigquery.Client, folder: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
     invocations, instants = set(), set()
     with capture_logs() as logs:
@@ -134,6 +142,7 @@ def test_a_zone_is_built_and_tested_again_and_again_from_one_parse(
     assert len(invocations) == len(instants) == 2, "a warm manifest must not freeze what is told by the run"
     assert {node.kind for node in structure.nodes} == {"model", "test"}
     assert capfd.readouterr().out == "", "standard output belongs to our own results"
+    assert "said while building" in (folder / "logs" / "dbt.log").read_text()
     assert [log["zone"] for log in logs if log["event"] == "zone succeeded"] == ["structure", "refined"] * 2
 
 
