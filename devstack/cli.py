@@ -19,6 +19,7 @@ app = typer.Typer(
     no_args_is_help=True,
     add_completion=False,
     rich_markup_mode="markdown",
+    pretty_exceptions_enable=False,
     help="Run Millrace's local stand-ins: BigQuery, Pub/Sub, S3 and the member API, all on free loopback ports.",
 )
 
@@ -111,6 +112,7 @@ def doctor(folder: Folder = DEFAULT_FOLDER, as_json: AsJson = False) -> None:
 
 @app.command()
 def demo(
+    *,
     members: Annotated[int, typer.Option(min=100, help="Members who ever join.")] = 20_000,
     events: Annotated[int, typer.Option(min=1_000, help="Changes at the source, over all increments.")] = 200_000,
     increments: Annotated[int, typer.Option(min=1, help="Rounds of publishing, ingesting and building.")] = 3,

@@ -43,16 +43,19 @@ def run_json(
         accepted: exit codes that are no failure.
 
     Returns:
-        The JSON document on its standard output; None when it printed nothing.
+        The JSON document on its standard output.
 
     Raises:
         MillraceError: when it ends with another code, or prints something else than JSON.
     """
     output = run_text(name, [*arguments, "--json"], environment, log, accepted)
     try:
-        return json.loads(output) if output.strip() else None
+        return json.loads(output)
     except json.JSONDecodeError as error:
-        raise MillraceError(f"`{name} {' '.join(arguments)}` printed no JSON: {output[:200]!r}") from error
+        last_words = log.read_text(errors="replace").strip()[-_TAIL_CHARACTERS:]
+        raise MillraceError(
+            f"`{name} {' '.join(arguments)}` printed {output[:200]!r} instead of JSON:\n{last_words}"
+        ) from error
 
 
 def run_text(

@@ -22,7 +22,11 @@ def apply() -> None:
 
     @functools.lru_cache(_KEPT_TEXTS)
     def parsed(sql: str, dialect: str) -> exp.Expr:
-        return parse_one(sql, read=dialect)
+        tree = parse_one(sql, read=dialect)
+        for node in tree.walk():
+            # Where a token stood in the text: nobody asks, and copying it costs more than copying the node.
+            node._meta = None  # noqa: SLF001 - the public accessor makes a dict where there was none
+        return tree
 
     def parse_one_cached(sql: str, read: Any = None, dialect: Any = None, **options: Any) -> Any:
         name = read or dialect
