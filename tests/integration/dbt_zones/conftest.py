@@ -1,0 +1,62 @@
+"""One local BigQuery for the module: built once, then kept up to date."""
+
+from collections.abc import Iterator
+
+import pytest
+from zones_rows import StructureRows
+from zones_warehouse import Build, Warehouse, connect
+
+from devstack.bigquery import running_bigquery
+
+_ZONES = ("--select", "path:dbt_project/seeds", "path:dbt_project/models/refined", "path:dbt_project/models/analytics")
+
+
+@pytest.fixture(scope="module")
+def warehouse(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Warehouse]:
+    with running_bigquery() as address, pytest.MonkeyPatch.context() as patch:
+        patch.setenv("BIGQUERY_EMULATOR_HOST", address.rest_url)
+        patch.setenv("MILLRACE_PROJECT", "millrace-local")
+        yield connect(address.rest_url, tmp_path_factory.mktemp("dbt"))
+
+
+@pytest.fixture(scope="module")
+def first(warehouse: Warehouse) -> Build:
+    """A build with its data tests, of empty zones."""
+    given = StructureRows(seed=20260301, members=60)
+    warehouse.load(given.tables)
+    warehouse.dbt("build", *_ZONES, "--exclude", "test_type:unit")
+    return Build(given, warehouse.built())
+
+
+@pytest.fixture(scope="module")
+def second(warehouse: Warehouse, first: Build) -> Build:
+    """An incremental run after the structure zone has changed; other tables are made anew by every build."""
+    given = first.given.copy()
+    change(given)
+    warehouse.load(given.tables)
+    warehouse.dbt("run", "--select", "fct_transactions")
+    return Build(given, warehouse.built())
+
+
+@pytest.fixture(scope="module")
+def fresh(warehouse: Warehouse, second: Build) -> Build:
+    """The same rows as in `second`, built from nothing."""
+    warehouse.dbt("run", "--full-refresh", "--select", "fct_transactions")
+    return Build(second.given, warehouse.built())
+
+
+def change(given: StructureRows) -> None:
+    """Let happen what a table that is kept up to date must not miss."""
+    transactions = given.tables["member_transactions"]
+    repriced, moved, deleted, revived = [row for row in transactions if not row["is_deleted"]][:4]
+    given.touch(repriced, amount=repriced["amount"] + 100)
+    given.touch(moved, occurred_at=moved["occurred_at"].replace(year=2024))
+    given.touch(deleted, is_deleted=True)
+    given.touch(revived, currency_code="GBP", status="completed")
+    late = given.add("member_transactions", member_id=repriced["member_id"], is_deleted=False, **given.transaction())
+    # ingested long ago, and yet not there when the first build looked
+    late["_ingestion_ts"] = late["_ingestion_ts"].replace(year=2024)
+    buyers = {row["member_id"] for row in transactions if not row["is_deleted"]}
+    members = [row for row in given.tables["members"] if row["member_id"] in buyers and not row["is_deleted"]]
+    given.touch(next(row for row in members if not row["is_test"]), is_test=True)
+    given.touch(next(row for row in members if row["is_test"]), is_test=False)

@@ -1,0 +1,149 @@
+"""A local BigQuery with structure tables, and dbt to build the zones above them."""
+
+import base64
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import UTC, date, datetime
+from decimal import Decimal
+from pathlib import Path
+from typing import Any
+
+from dbt.cli.main import dbtRunner
+from google.api_core.client_options import ClientOptions
+from google.auth.credentials import AnonymousCredentials
+from google.cloud import bigquery
+from zones_rows import AS_OF, Row, StructureRows, Tables
+
+from core.contracts import load_contracts
+
+ROOT = Path(__file__).parents[3]
+REFINED = ("profiles", "contacts", "addresses", "consents", "preferences", "loyalty", "activity")
+ANALYTICS = ("ms_member", "dim_members", "fct_transactions", "member_months")
+BUILT = (*(f"refined.member_{name}" for name in REFINED), *(f"analytics.{name}" for name in ANALYTICS))
+FOREVER = datetime(9999, 12, 31, tzinfo=UTC)
+_METADATA = {
+    "is_deleted": "bool",
+    "_op": "string",
+    "_key": "string",
+    "_source_system": "string",
+    "_source_ts": "timestamp",
+    "_source_position": "string",
+    "_source_sequence": "int64",
+    "_event_id": "string",
+    "_ingestion_ts": "timestamp",
+}
+_SNAPSHOT = {
+    "dbt_scd_id": "string",
+    "dbt_is_deleted": "string",
+    "dbt_updated_at": "timestamp",
+    "dbt_valid_from": "timestamp",
+    "dbt_valid_to": "timestamp",
+}
+
+
+@dataclass(frozen=True)
+class Build:
+    """What went in and what came out.
+
+    Attributes:
+        given: the structure rows.
+        built: rows by table of the refined and analytics zones.
+    """
+
+    given: StructureRows
+    built: Mapping[str, list[Row]]
+
+
+@dataclass(frozen=True)
+class Warehouse:
+    """A local BigQuery, and the folder dbt may write to.
+
+    Attributes:
+        client: talks to it.
+        folder: scratch space of dbt.
+    """
+
+    client: bigquery.Client
+    folder: Path
+
+    def load(self, tables: Tables) -> None:
+        """Replace the structure tables, and the snapshot of members by one version each."""
+        for dataset in ("structure", "snapshots", "refined", "analytics"):
+            self.client.create_dataset(dataset, exists_ok=True)
+        contracts = load_contracts(ROOT / "dbt_project/models/raw")
+        for name, contract in contracts.items():
+            columns = {column.name: str(column.data_type) for column in contract.columns} | _METADATA
+            self._replace(f"structure.{name}", columns, tables.get(name, []))
+            if name == "members":
+                versions = [snapshot_of(row) for row in tables[name] if not row["is_deleted"]]
+                self._replace("snapshots.snp_members", columns | _SNAPSHOT, versions)
+
+    def dbt(self, *arguments: str) -> None:
+        """Run dbt as of `AS_OF` and fail with what it has to say.
+
+        Args:
+            *arguments: the command and its options.
+        """
+        own = ["--project-dir", str(ROOT), "--profiles-dir", str(ROOT / "profiles"), "--target", "local"]
+        own += ["--target-path", str(self.folder / "target"), "--log-path", str(self.folder / "logs")]
+        as_of = AS_OF.strftime("%Y-%m-%dT%H:%M:%SZ")
+        outcome = dbtRunner().invoke(["--quiet", *arguments, *own, "--vars", json.dumps({"as_of": as_of})])
+        faults = [f"{r.node.name}: {r.message}" for r in outcome.result or [] if r.status in ("error", "fail", "warn")]
+        assert outcome.success, faults or outcome.exception
+        assert faults == []
+
+    def rows(self, table: str) -> list[Row]:
+        """Return the rows of a table, in an order that depends on nothing but them."""
+        fetched = [dict(row.items()) for row in self.client.list_rows(self.client.get_table(table))]
+        return sorted(fetched, key=repr)
+
+    def built(self) -> Mapping[str, list[Row]]:
+        """Return the rows of every refined and analytics table, by its name without the dataset."""
+        return {table: self.rows(table) for table in BUILT}
+
+    def _replace(self, table: str, columns: Mapping[str, str], rows: list[Row]) -> None:
+        full_name = f"{self.client.project}.{table}"
+        self.client.delete_table(full_name, not_found_ok=True)
+        made = self.client.create_table(bigquery.Table(full_name, schema=[_field(*item) for item in columns.items()]))
+        if rows:
+            known = [{name: _json(value) for name, value in row.items() if name in columns} for row in rows]
+            assert self.client.insert_rows_json(made, known) == []
+
+
+def connect(rest_url: str, folder: Path) -> Warehouse:
+    """Return the warehouse behind an endpoint."""
+    client = bigquery.Client(
+        project="millrace-local",
+        credentials=AnonymousCredentials(),
+        client_options=ClientOptions(api_endpoint=rest_url),
+    )
+    return Warehouse(client, folder)
+
+
+def snapshot_of(member: Row) -> Row:
+    """Return the only version of a member in the snapshot."""
+    return member | {
+        "dbt_scd_id": f"version-{member['_event_id']}",
+        "dbt_is_deleted": "False",
+        "dbt_updated_at": member["_source_ts"],
+        "dbt_valid_from": member["_source_ts"],
+        "dbt_valid_to": FOREVER,
+    }
+
+
+def _field(name: str, data_type: str) -> bigquery.SchemaField:
+    if data_type.startswith("array"):
+        return bigquery.SchemaField(name, data_type.removeprefix("array<").removesuffix(">").upper(), mode="REPEATED")
+    return bigquery.SchemaField(name, data_type.upper())
+
+
+def _json(value: Any) -> Any:
+    match value:
+        case datetime() | date():
+            return value.isoformat()
+        case Decimal():
+            return str(value)
+        case bytes():
+            return base64.b64encode(value).decode()
+    return value
