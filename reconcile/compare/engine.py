@@ -108,6 +108,8 @@ def _connected(name: str, scratch: Path, limits: EngineLimits) -> Iterator[duckd
     }
     try:
         with duckdb.connect(str(scratch / "compare.duckdb"), config=config) as connection:
+            # It would be drawn on standard output, into the JSON.
+            connection.execute("set enable_progress_bar = false")
             yield connection
     except duckdb.Error as error:
         raise UnreadableError(

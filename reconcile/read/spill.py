@@ -60,6 +60,8 @@ def spill(
     with ThreadPoolExecutor(len(paths), thread_name_prefix="reconcile-read") as pool:
         works = [pool.submit(_work, pending, schema, path, stop, on_rows) for path in paths]
         rows = sum(work.result() for work in works)
+    # Arrow keeps what it freed, and the engine's memory would come on top of it.
+    pa.default_memory_pool().release_unused()
     return Spill(tuple(paths), rows)
 
 
