@@ -1,7 +1,7 @@
 """Micro-batches: items gathered until there are enough of them, or the first has waited long enough."""
 
 import asyncio
-from collections.abc import Awaitable, Callable, Iterable
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import Generic, TypeVar
 
@@ -72,15 +72,6 @@ class MicroBatches(Generic[T]):
             self.flush()
         elif self._timer is None:
             self._timer = asyncio.get_running_loop().call_later(self._limits.wait_s, self.flush)
-
-    def extend(self, items: Iterable[T]) -> None:
-        """Add items whose bytes do not matter.
-
-        Args:
-            items: what to send.
-        """
-        for item in items:
-            self.add(item)
 
     def flush(self) -> None:
         """Send what waits, without waiting for the answer."""

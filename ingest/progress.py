@@ -47,6 +47,17 @@ class Progress:
 
     Attributes:
         load_id: the run, as in `_load_id`.
+        received: deliveries, redeliveries included.
+        duplicates: deliveries of a message that was in flight or landed already.
+        control: heartbeats and transaction boundaries.
+        acked: deliveries whose acknowledgement was confirmed.
+        nacked: deliveries given back.
+        fetched: answers taken from the API.
+        tables: landed rows per table.
+        reasons: dead letters per reason code.
+        started: when the run began, on the monotonic clock, in seconds.
+        first_received: when the first delivery came, on the same clock; None before that.
+        last_landed: when rows were last confirmed, on the same clock; 0 before that.
     """
 
     load_id: str
@@ -60,7 +71,6 @@ class Progress:
     reasons: Counter[str] = field(default_factory=Counter)
     started: float = field(default_factory=time.monotonic)
     first_received: float | None = None
-    last_received: float = field(default_factory=time.monotonic)
     last_landed: float = 0.0
 
     def receive(self, messages: int) -> None:
@@ -69,9 +79,8 @@ class Progress:
         Args:
             messages: how many.
         """
-        self.last_received = time.monotonic()
         if self.first_received is None:
-            self.first_received = self.last_received
+            self.first_received = time.monotonic()
         self.received += messages
 
     def land(self, table: str, rows: int) -> None:

@@ -55,7 +55,8 @@ async def test_no_more_batches_are_sent_at_once_than_allowed() -> None:
         running -= 1
 
     batches = MicroBatches(send, BatchLimits(1, 60, concurrency=3), pytest.fail)
-    batches.extend(range(50))
+    for number in range(50):
+        batches.add(number)
     await batches.drain()
     assert most == 3
 
@@ -68,7 +69,8 @@ async def test_an_error_is_told_and_the_next_batch_still_goes() -> None:
             raise ValueError("no")
 
     batches = MicroBatches(send, BatchLimits(1, 60), errors.append)
-    batches.extend([1, 2])
+    batches.add(1)
+    batches.add(2)
     await batches.drain()
     assert [str(error) for error in errors] == ["no"]
 
@@ -81,7 +83,8 @@ async def test_cancelling_gives_up_what_waits_and_what_is_being_sent() -> None:
         await asyncio.Event().wait()
 
     batches = MicroBatches(send, BatchLimits(2, 60), pytest.fail)
-    batches.extend([1, 2, 3])
+    for number in (1, 2, 3):
+        batches.add(number)
     await begun.wait()
     await batches.cancel()
     assert batches.is_empty

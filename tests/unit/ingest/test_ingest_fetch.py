@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from urllib.parse import unquote
 
 import pytest
 from hypothesis import given
@@ -229,6 +230,19 @@ def test_no_key_value_leaves_its_segment(values: tuple[str, str]) -> None:
         assert path.startswith("/v1/member-preferences/1/")
         assert path.isascii()
         assert not set(path) & set("?#\\ %") - {"%"}
+
+
+@pytest.mark.parametrize("value", ["a/b", "..%2f..", "ü?x#y", "a b+c;d", "%", "\\"])
+async def test_what_stands_in_a_key_arrives_as_one_segment(value: str) -> None:
+    asked = notification("member_preferences", member_id=1, channel="email", topic=value)
+    with serving(Answer(404)) as api:
+        async with fetcher(api.url) as fetch:
+            await fetch.fetch(asked)
+    [path] = api.paths
+    prefix = "/v1/member-preferences/1/email/"
+    assert path.startswith(prefix)
+    assert "/" not in path.removeprefix(prefix)
+    assert unquote(path.removeprefix(prefix)) == value
 
 
 def test_retry_after_is_seconds_or_a_date() -> None:
