@@ -4,6 +4,8 @@ A dbt command line spends about half of a small build on starting up. `dbtRunner
 already parsed spends none of it: https://docs.getdbt.com/reference/programmatic-invocations.
 """
 
+import copy
+import dataclasses
 import threading
 import time
 from collections.abc import Iterable
@@ -79,7 +81,7 @@ class DbtProject:
 
     def __init__(self, settings: DbtSettings) -> None:
         self.settings = settings
-        self._serialized: bytes | None = None
+        self._manifest: Any = None
         self._busy = threading.Lock()
 
     def parse(self) -> None:
@@ -112,20 +114,19 @@ class DbtProject:
         if self.settings.threads is not None:
             arguments += ["--threads", str(self.settings.threads)]
         with self._busy:
-            outcome = self._invoke(arguments, _manifest(self._parsed()))
+            outcome = self._invoke(arguments, _fresh(self._parsed()))
         return _outcome(outcome)
 
-    def _parsed(self) -> bytes:
-        if self._serialized is None:
+    def _parsed(self) -> Any:
+        if self._manifest is None:
             started = time.monotonic()
             outcome = self._invoke(["parse"], None)
             if not outcome.success:
                 fault = outcome.exception or "dbt could not parse the project"
                 raise ConfigurationError(f"{self.settings.project_dir.resolve()}: {_one_line(fault)}")
-            serialized: bytes = outcome.result.to_msgpack()
-            self._serialized = serialized
-            _log.info("dbt project parsed", nodes=len(outcome.result.nodes), seconds=_seconds_since(started))
-        return self._serialized
+            self._manifest = outcome.result
+            _log.info("dbt project parsed", nodes=len(self._manifest.nodes), seconds=_seconds_since(started))
+        return self._manifest
 
     def _invoke(self, arguments: list[str], manifest: Any) -> Any:
         # Imported here because dbt takes a second or two to load, which `--help` should not wait for.
@@ -160,18 +161,14 @@ class DbtProject:
         ]
 
 
-def _manifest(serialized: bytes) -> Any:
-    """Return a manifest as it was parsed, the way dbt itself does when it finds that nothing has changed.
+def _fresh(manifest: Any) -> Any:
+    """Return a manifest whose nodes are as they were parsed.
 
-    A manifest that was built with must not be used again: dbt marks ephemeral models as injected while it compiles,
-    and would leave their CTEs out of the next build's SQL. `copy.deepcopy` is no way out, since dbt 1.11 hands its
-    lookups to the wrong fields when a manifest is copied.
+    Nodes that were built with must not be used again: dbt marks ephemeral models as injected while it compiles, and
+    would leave their CTEs out of the next build's SQL. `copy.deepcopy` of the whole manifest is no way out, since
+    dbt 1.11 hands its lookups to the wrong fields when a manifest is copied that way.
     """
-    from dbt.contracts.graph.manifest import Manifest
-
-    manifest = Manifest.from_msgpack(serialized)
-    manifest.build_flat_graph()
-    return manifest
+    return dataclasses.replace(manifest, nodes=copy.deepcopy(manifest.nodes))
 
 
 def _outcome(outcome: Any) -> DbtOutcome:
