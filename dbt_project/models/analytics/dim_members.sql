@@ -110,7 +110,11 @@ select
     gender,
     country_code,
     language_code,
-    div(extract(year from birth_date), 10) * 10 as birth_decade,
+    if(
+        birth_date between date '1900-01-01' and date(effective_from),
+        div(extract(year from birth_date), 10) * 10,
+        null
+    ) as birth_decade,
 
     -- booleans
     effective_to = timestamp '9999-12-31 00:00:00+00:00' as is_current,
