@@ -40,7 +40,9 @@ def rewrite(sql: str, scope: Scope) -> str | None:  # noqa: ARG001
 def _drop_keys(schema: exp.Schema) -> None:
     columns = [element for element in schema.expressions if not _is_key(element)]
     for column in columns:
-        kept = [each for each in column.args.get("constraints") or [] if not isinstance(each.kind, _COLUMN_KEYS)]
+        kept = [
+            each for each in column.args.get("constraints") or [] if not isinstance(each.args.get("kind"), _COLUMN_KEYS)
+        ]
         column.set("constraints", kept)
     schema.set("expressions", columns)
 
@@ -70,7 +72,7 @@ def _refuse_nulls(schema: exp.Schema, query: exp.Expr) -> None:
 
 def _is_required(column: exp.Expr) -> bool:
     constraints = column.args.get("constraints") or []
-    return any(isinstance(each.kind, exp.NotNullColumnConstraint) for each in constraints)
+    return any(isinstance(each.args.get("kind"), exp.NotNullColumnConstraint) for each in constraints)
 
 
 def _guarded(column: exp.Expr, value: exp.Expr) -> exp.Expr:
