@@ -82,6 +82,7 @@ class DbtProject:
     def __init__(self, settings: DbtSettings) -> None:
         self.settings = settings
         self._manifest: Any = None
+        self._warnings: set[str] = set()
         self._busy = threading.Lock()
 
     def parse(self) -> None:
@@ -132,10 +133,18 @@ class DbtProject:
         # Imported here because dbt takes a second or two to load, which `--help` should not wait for.
         from dbt.cli.main import dbtRunner
 
-        outcome = dbtRunner(manifest=manifest, callbacks=[_log_warning]).invoke([*arguments, *self._common_arguments()])
+        outcome = dbtRunner(manifest=manifest, callbacks=[self._log_warning]).invoke(
+            [*arguments, *self._common_arguments()]
+        )
         if isinstance(outcome.exception, KeyboardInterrupt | SystemExit):
             raise outcome.exception
         return outcome
+
+    def _log_warning(self, event: Any) -> None:
+        # Errors come back in the result; warnings come only this way, and the same ones with every build.
+        if event.info.level == "warn" and event.info.msg not in self._warnings:
+            self._warnings.add(event.info.msg)
+            _log.warning("dbt", code=event.info.code, detail=_one_line(event.info.msg))
 
     def _common_arguments(self) -> list[str]:
         # dbt changes the working directory while it runs, so every path has to be absolute.
@@ -190,12 +199,6 @@ def _node_result(result: Any) -> NodeResult:
         rows=(result.adapter_response or {}).get("rows_affected"),
         message=_one_line(result.message or ""),
     )
-
-
-def _log_warning(event: Any) -> None:
-    # Errors come back in the result; warnings, such as an unused configuration, come only this way.
-    if event.info.level == "warn":
-        _log.warning("dbt", code=event.info.code, detail=_one_line(event.info.msg))
 
 
 def _one_line(text: object) -> str:

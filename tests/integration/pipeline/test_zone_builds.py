@@ -52,6 +52,7 @@ sources:
     "models/structure/str_members.sql": """
 {{ config(materialized='incremental', unique_key='member_id') }}
 {{ log('said while building', info=true) }}
+{% if execute %}{% do exceptions.warn('worth a look') %}{% endif %}
 select member_id, '{{ run_started_at }}' as built_at from {{ source('member', 'members') }}
 """,
     "models/structure/structure.yml": """
@@ -142,6 +143,9 @@ def test_a_zone_is_built_and_tested_again_and_again_from_one_parse(
     assert len(invocations) == len(instants) == 2, "a warm manifest must not freeze what is told by the run"
     assert {node.kind for node in structure.nodes} == {"model", "test"}
     assert capfd.readouterr().out == "", "standard output belongs to our own results"
+    assert [log["event"] for log in logs if "worth a look" in log.get("detail", "")] == ["dbt"], (
+        "told once, not each time"
+    )
     assert "said while building" in (folder / "logs" / "dbt.log").read_text()
     assert [log["zone"] for log in logs if log["event"] == "zone succeeded"] == ["structure", "refined"] * 2
 
