@@ -110,10 +110,15 @@
     {#- text that holds JSON (Debezium), or an object, array or string as it stands (API) -#}
     coalesce(
         safe.parse_json({{ cdc_json_text(column, image) }}, wide_number_mode => 'round'),
-        safe.parse_json(
-            nullif(json_query({{ image }}, '$.{{ column }}'), '"{{ cdc_unavailable_marker() }}"'),
-            wide_number_mode => 'round'
-        )
+        safe.parse_json({{ cdc_json_query(column, image) }}, wide_number_mode => 'round')
+    )
+{%- endmacro %}
+
+
+{% macro cdc_json_query(column, image) -%}
+    {#- an absent row value is SQL NULL, not the JSON value null; engines differ on which of them this gives -#}
+    nullif(
+        nullif(json_query({{ image }}, '$.{{ column }}'), '"{{ cdc_unavailable_marker() }}"'), 'null'
     )
 {%- endmacro %}
 
@@ -122,7 +127,7 @@
     {#- what a scalar says, or the text of an object or array -#}
     coalesce(
         nullif(json_value({{ image }}, '$.{{ column }}'), '{{ cdc_unavailable_marker() }}'),
-        nullif(json_query({{ image }}, '$.{{ column }}'), '"{{ cdc_unavailable_marker() }}"')
+        {{ cdc_json_query(column, image) }}
     )
 {%- endmacro %}
 
