@@ -6,9 +6,10 @@ import os
 import signal
 import threading
 from pathlib import Path
-from typing import Annotated, Final
+from typing import Annotated, Any, Final
 
 import typer
+import yaml
 from rich.console import Console
 from rich.table import Table
 
@@ -60,6 +61,9 @@ def run(
         str | None,
         typer.Option("--target", envvar="DBT_TARGET", help="dbt target; MILLRACE_ENVIRONMENT by default."),
     ] = None,
+    variables: Annotated[
+        str | None, typer.Option("--vars", help="dbt variables, as YAML, to use instead of the project's; with --once.")
+    ] = None,
     reconciliation: Annotated[
         bool, typer.Option("--reconciliation/--no-reconciliation", help="With --follow: reconcile on its cadence too.")
     ] = True,
@@ -77,19 +81,21 @@ def run(
 
     `pipeline run --once --zone structure --zone refined --json`
 
+    `pipeline run --once --zone structure --vars '{cdc_overlap_minutes: 2880}'`
+
     `pipeline run --follow`
     """
     if once == follow:
         raise typer.BadParameter("give either --once or --follow")
-    if full_refresh and follow:
-        raise typer.BadParameter("--full-refresh goes with --once: it would build everything anew again and again")
+    if follow and (full_refresh or variables):
+        raise typer.BadParameter("--full-refresh and --vars go with --once: they are for single runs")
     settings = load_settings()
     configure_logs(settings.log_format, settings.log_level)
     loaded = load_config(config)
     zones = loaded.select(zone or ())
     stop = _stop_on_sigterm()
     history = History(state / "runs.sqlite")
-    project = DbtProject(_dbt_settings(settings, target, state))
+    project = DbtProject(_dbt_settings(settings, target, state, _parse_variables(variables)))
     builder = functools.partial(build, project=project, locks=state / "locks", full_refresh=full_refresh)
     runner = Runner(build=builder, history=history, clock=utc_now, stop=stop)
     if follow:
@@ -135,10 +141,22 @@ def main() -> None:
     run_application(app, "pipeline")
 
 
-def _dbt_settings(settings: Settings, target: str | None, state: Path) -> DbtSettings:
+def _parse_variables(text: str | None) -> dict[str, Any]:
+    try:
+        document = yaml.safe_load(text or "{}")
+    except yaml.YAMLError:
+        document = None
+    if not isinstance(document, dict):
+        raise typer.BadParameter("--vars takes a YAML mapping, such as '{cdc_overlap_minutes: 2880}'")
+    return document
+
+
+def _dbt_settings(settings: Settings, target: str | None, state: Path, variables: dict[str, Any]) -> DbtSettings:
     # dbt's own default is the profile's first target; ours is the environment this runs in.
     profiles = Path(os.environ.get("DBT_PROFILES_DIR", "profiles"))
-    return DbtSettings(profiles_dir=profiles, target=target or settings.environment, log_path=state / "logs")
+    return DbtSettings(
+        profiles_dir=profiles, target=target or settings.environment, log_path=state / "logs", variables=variables
+    )
 
 
 def _stop_on_sigterm() -> threading.Event:

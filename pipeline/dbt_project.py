@@ -6,10 +6,11 @@ already parsed spends none of it: https://docs.getdbt.com/reference/programmatic
 
 import copy
 import dataclasses
+import json
 import threading
 import time
-from collections.abc import Iterable
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
 
@@ -48,6 +49,7 @@ class DbtSettings:
         log_path: folder of `dbt.log`, which takes all that dbt has to say.
         threads: nodes built at once; None leaves it to the profile.
         unit_tests: whether dbt unit tests run too; they test the SQL, not the data, and belong in CI.
+        variables: dbt variables to use instead of the project's own.
     """
 
     project_dir: Path = Path()
@@ -57,6 +59,7 @@ class DbtSettings:
     log_path: Path = Path("build/pipeline/logs")
     threads: int | None = None
     unit_tests: bool = False
+    variables: Mapping[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -157,6 +160,8 @@ class DbtProject:
         arguments = [part for flag, path in paths.items() if path is not None for part in (flag, str(path.resolve()))]
         if self.settings.target is not None:
             arguments += ["--target", self.settings.target]
+        if self.settings.variables:
+            arguments += ["--vars", json.dumps(dict(self.settings.variables))]
         # Standard output belongs to our own results; dbt's own words go to its log file.
         return [
             *arguments,

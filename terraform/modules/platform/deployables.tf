@@ -51,6 +51,27 @@ module "pipeline" {
   env                             = local.env
 }
 
+# A raw row that became visible later than the overlap that every run reads again is picked up here.
+module "sweep" {
+  source = "../job"
+  count  = local.deployed ? 1 : 0
+
+  project                         = var.project
+  region                          = var.region
+  name                            = "millrace-sweep"
+  description                     = "Reads two days of raw again, for rows that came too late for the pipeline's overlap."
+  image                           = var.images.pipeline
+  args                            = ["run", "--once", "--json", "--zone", "structure", "--vars", "{cdc_overlap_minutes: 2880}"]
+  service_account_email           = module.pipeline_identity.email
+  scheduler_service_account_email = module.scheduler_identity.email
+  schedule                        = var.sweep_schedule
+  paused                          = var.schedules_paused
+  timeout_seconds                 = 3600
+  deletion_protection             = var.deletion_protection
+  labels                          = local.labels
+  env                             = local.env
+}
+
 module "reconcile" {
   source = "../job"
   count  = local.deployed ? 1 : 0

@@ -95,6 +95,12 @@ variable "pipeline_schedule" {
   default     = "*/5 * * * *"
 }
 
+variable "sweep_schedule" {
+  description = "When structure reads two days of raw again: cron, in UTC."
+  type        = string
+  default     = "15 3 * * *"
+}
+
 variable "reconcile_schedule" {
   description = "When the warehouse is held against the snapshots: cron, in UTC."
   type        = string
@@ -102,7 +108,7 @@ variable "reconcile_schedule" {
 }
 
 variable "schedules_paused" {
-  description = "Whether both schedules rest."
+  description = "Whether all schedules rest."
   type        = bool
   default     = false
 }

@@ -2,6 +2,7 @@
 
 import shutil
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -53,7 +54,8 @@ sources:
 {{ config(materialized='incremental', unique_key='member_id') }}
 {{ log('said while building', info=true) }}
 {% if execute %}{% do exceptions.warn('worth a look') %}{% endif %}
-select member_id, '{{ run_started_at }}' as built_at from {{ source('member', 'members') }}
+select member_id + {{ var('offset', 0) }} as member_id, '{{ run_started_at }}' as built_at
+from {{ source('member', 'members') }}
 """,
     "models/structure/structure.yml": """
 models:
@@ -182,6 +184,12 @@ def test_a_zone_can_be_built_anew_with_a_selector_of_another_name(
     result = build("members", project, selector="structure", locks=tmp_path, full_refresh=True)
     assert result.zone == "members"
     assert {row[0] for row in rows(client, "str_members")} == {1}
+
+
+def test_a_variable_can_be_set_for_a_run(folder: Path, client: bigquery.Client, tmp_path: Path) -> None:
+    project = DbtProject(replace(settings(folder), variables={"offset": 41}, threads=1))
+    assert build("structure", project, full_refresh=True, locks=tmp_path).succeeded
+    assert {row[0] for row in rows(client, "str_members")} == {42}
 
 
 def test_a_zone_that_somebody_else_builds_is_left_alone(project: DbtProject, tmp_path: Path) -> None:

@@ -158,7 +158,16 @@ def call(monkeypatch: pytest.MonkeyPatch, *arguments: str) -> int:
 @pytest.mark.usefixtures("inside")
 @pytest.mark.parametrize(
     "arguments",
-    [["run"], ["run", "--once", "--follow"], ["run", "--follow", "--full-refresh"], ["run", "--sideways"], ["build"]],
+    [
+        ["run"],
+        ["run", "--once", "--follow"],
+        ["run", "--follow", "--full-refresh"],
+        ["run", "--follow", "--vars", "{a: 1}"],
+        ["run", "--once", "--vars", "[1, 2]"],
+        ["run", "--once", "--vars", "{"],
+        ["run", "--sideways"],
+        ["build"],
+    ],
 )
 def test_wrong_use_exits_2(arguments: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
     assert call(monkeypatch, *arguments) == 2
