@@ -6,7 +6,9 @@
     `rows`: a CTE of raw rows. `table`: the table they belong to, whose contract names the key.
 -#}
 {% macro cdc_changes(rows, table) -%}
-    {%- set key = cdc_contract_columns(table, keys=true) -%}
+    {%- set contract = cdc_contract(table) -%}
+    {%- set key = contract | selectattr('is_key') | list -%}
+    {%- set required = contract | rejectattr('is_key') | rejectattr('is_nullable') | map(attribute='name') | list -%}
     with
 
     -- the image: the row after the change, or before it when it was deleted
@@ -14,39 +16,50 @@
 
         select
             {{ cdc_raw_metadata() }},
-            if(_op = 'DELETE', {{ cdc_json_object('before') }}, payload) as _image,
+            {{ cdc_json_object("if(_op = 'DELETE', before, payload)") }} as _image,
             {{ cdc_json_object('coalesce(_key, payload, before)') }} as _key_image
         from {{ rows }}
-        where
-            _op != 'TRUNCATE'
-            and _source_position is not null
-            and {{ cdc_quarantine_reason(key) }} is null
+        where _op in ('INSERT', 'UPDATE', 'DELETE', 'SNAPSHOT') and _source_position is not null
 
     ),
 
-    versioned as (
+    keyed as (
 
         select
-            *,
             {%- for column in key %}
             {{ cdc_cast(column.name, column.data_type, image='_key_image') }} as {{ column.name }},
             {%- endfor %}
-            {{ cdc_version("_op = 'DELETE'") }} as _version,
-            -- a delete tells little or nothing of the row, a marker nothing of its column
-            _op != 'DELETE'
-            and strpos(_image, '{{ cdc_unavailable_marker() }}') = 0
-            and strpos(_image, '{{ cdc_unavailable_marker_base64() }}') = 0 as _is_complete
+            {{ cdc_raw_metadata() }},
+            _image,
+            {{ cdc_version('readable', "_op = 'DELETE'") }} as _version,
+            -- many sources tell only the key of what they delete
+            _image is not null
+            {%- if required %} and json_value(_image, '$.{{ required[0] }}') is not null{% endif %} as _has_image,
+            -- the names of columns that hold Debezium's marker: as text, in base64, or as the first of an array
+            regexp_extract_all(
+                _image,
+                r'"([A-Za-z0-9_]+)"\s*:\s*(?:\[\s*)?"(?:{{ cdc_unavailable_marker() }}|{{ cdc_unavailable_marker_base64() }})"'
+            ) as _omitted
         from readable
+        where _op = 'DELETE' or _image is not null
 
     )
 
     select
-        *,
-        if(_is_complete, [], {{ cdc_unavailable_columns('_image') }}) as _unavailable
-    from versioned
-    -- newest first, down to the newest complete one
+        {{ key | map(attribute='name') | join(', ') }},
+        {{ cdc_raw_metadata() }},
+        _image,
+        _version,
+        case
+            when not _has_image then '{"_row":""}'
+            when array_length(_omitted) > 0
+                then concat('{', array_to_string(array(select concat('"', name, '":""') from unnest(_omitted) as name), ','), '}')
+        end as _carried
+    from keyed
+    where {{ key | map(attribute='name') | join(' is not null and ') }} is not null
+    -- newest first, down to the newest that leaves nothing out
     qualify
-        count(if(_is_complete, 1, null)) over (
+        count(if(_has_image and ifnull(array_length(_omitted), 0) = 0, 1, null)) over (
             partition by {{ key | map(attribute='name') | join(', ') }}
             order by _version desc
             rows between unbounded preceding and 1 preceding
@@ -58,7 +71,6 @@
 {% macro cdc_raw_columns() -%}
     payload,
     before,
-    _op_inferred,
     {{ cdc_raw_metadata() }}
 {%- endmacro %}
 
@@ -80,17 +92,7 @@
 {% macro cdc_change_metadata() -%}
     {{ cdc_raw_metadata() }},
     _version,
-    _is_complete,
-    _unavailable
-{%- endmacro %}
-
-
-{#- The names of the columns for which Debezium sent its marker: as text, in base64, or as the first of an array. -#}
-{% macro cdc_unavailable_columns(image) -%}
-    regexp_extract_all(
-        {{ image }},
-        r'"([A-Za-z0-9_]+)"\s*:\s*(?:\[\s*)?"(?:{{ cdc_unavailable_marker() }}|{{ cdc_unavailable_marker_base64() }})"'
-    )
+    _carried
 {%- endmacro %}
 
 
@@ -101,19 +103,21 @@
 
 
 {#-
-    Why a raw row is not applied; null when it is, and for the tombstone that follows a delete, which is kept
-    as evidence only.
+    Why `cdc_changes` leaves a raw row out. Null when it does not, and for what is no change of a row: truncates, and
+    the tombstones that follow deletes, which are kept as evidence only.
 -#}
-{% macro cdc_quarantine_reason(key) -%}
+{% macro cdc_quarantine_reason(table) -%}
     case
         when _op not in ('INSERT', 'UPDATE', 'DELETE', 'SNAPSHOT', 'TRUNCATE') then 'unknown_operation'
-        when _source_position is null and not (_op = 'DELETE' and _op_inferred and payload is null) then 'no_position'
-        when _source_position is null or _op = 'TRUNCATE' then null
+        when _op = 'DELETE' and _op_inferred and payload is null and _source_position is null then null
+        when _source_position is null then 'no_position'
+        when _op = 'TRUNCATE' then null
         when _op != 'DELETE' and payload is null then 'no_payload'
         when _op != 'DELETE' and {{ cdc_json_object('payload') }} is null then 'payload_is_no_json_object'
         when {{ cdc_json_object('coalesce(_key, payload, before)') }} is null then 'key_is_no_json_object'
-        {%- for column in key %}
-        when {{ cdc_cast(column.name, column.data_type, image=cdc_json_object('coalesce(_key, payload, before)')) }} is null
+        {%- for column in cdc_contract(table) if column.is_key %}
+        when
+            {{ cdc_cast(column.name, column.data_type, image=cdc_json_object('coalesce(_key, payload, before)')) }} is null
             then 'key_cannot_be_read'
         {%- endfor %}
     end

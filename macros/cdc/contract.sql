@@ -1,25 +1,5 @@
 {#- What the contracts (the sources' YAML) say, for the macros that treat every column of a table alike. -#}
 
-{% macro cdc_contract_columns(table, keys=none) -%}
-    {#- `keys`: true for the primary key only, false for all the others, none for both -#}
-    {%- set columns = [] -%}
-    {%- if execute -%}
-        {%- for source in graph.sources.values() if source.source_name == 'member' and source.name == table -%}
-            {%- for column in source.columns.values() -%}
-                {%- set is_key = column.config.get('meta', {}).get('key', false) -%}
-                {%- if keys is none or keys == is_key -%}
-                    {%- do columns.append({'name': column.name, 'data_type': column.data_type}) -%}
-                {%- endif -%}
-            {%- endfor -%}
-        {%- endfor -%}
-        {%- if not columns -%}
-            {{ exceptions.raise_compiler_error("no contract of the source member declares columns of " ~ table) }}
-        {%- endif -%}
-    {%- endif -%}
-    {{ return(columns) }}
-{%- endmacro %}
-
-
 {% macro cdc_tables() -%}
     {{ return([
         'member_addresses',
@@ -36,4 +16,41 @@
         'member_transactions',
         'members',
     ]) }}
+{%- endmacro %}
+
+
+{#- The columns of a table, in order, as {name, data_type, is_key, is_nullable}; empty while dbt only parses. -#}
+{% macro cdc_contract(table) -%}
+    {%- set columns = [] -%}
+    {%- if execute -%}
+        {%- for source in graph.sources.values() if source.source_name == 'member' and source.name == table -%}
+            {%- for column in source.columns.values() -%}
+                {%- set meta = column.config.get('meta', {}) -%}
+                {%- do columns.append({
+                    'name': column.name,
+                    'data_type': column.data_type,
+                    'is_key': meta.get('key', false),
+                    'is_nullable': meta.get('nullable', true),
+                }) -%}
+            {%- endfor -%}
+        {%- endfor -%}
+        {%- if not columns -%}
+            {{ exceptions.raise_compiler_error("the source member has no table " ~ table ~ "; declare it in models/raw") }}
+        {%- endif -%}
+    {%- endif -%}
+    {{ return(columns) }}
+{%- endmacro %}
+
+
+{#-
+    The columns of which Debezium may leave the value out: those PostgreSQL can store out of line (TOAST).
+    https://debezium.io/documentation/reference/stable/connectors/postgresql.html#postgresql-toasted-values
+-#}
+{% macro cdc_omissible_columns(table) -%}
+    {{ return(
+        cdc_contract(table)
+        | rejectattr('is_key')
+        | selectattr('data_type', 'in', ['string', 'bytes', 'json', 'array<string>', 'array<int64>'])
+        | map(attribute='name') | list
+    ) }}
 {%- endmacro %}

@@ -1,11 +1,11 @@
 {#-
-    The present state of every key that the changes touch: the newest change, with each column as the newest
-    change tells it that tells it at all. Deleted rows stay, as tombstones that hold what was last known.
+    The present state of every key that the changes touch: the newest change, with what it does not tell itself
+    carried over from the newest one that does. Deleted rows stay, as tombstones that hold what was last known.
 
-    What no change tells by itself (a TOAST column left out, the columns of a deleted row) is carried over from the
-    former one, in this batch or in the table. `_carried` notes which version told it, as {"column": "version"},
-    with an empty version for what nobody has told yet. So a change that comes late still lands where it
-    belongs, and runs over parts of raw end like one run over everything.
+    A change may leave out a large column that did not change (Debezium's marker), or, when it deletes, the whole
+    row. Such values come from the former change, in this batch or in the table. `_carried` notes where from, as
+    {"column": "version"}, "_row" for the row as such, with an empty version for what nobody has told yet. So a
+    change that comes late still lands where it belongs, and runs over parts of raw end like one run over everything.
 
     A truncate deletes every row that is older than it, also one that comes later.
 
@@ -13,84 +13,69 @@
     from. `truncates`: a CTE of the truncates known before. `table`: the table all belong to.
 -#}
 {% macro cdc_current_state(changes, rows, truncates, table) -%}
-    {%- set key = cdc_contract_columns(table, keys=true) | map(attribute='name') | list -%}
-    {%- set columns = cdc_contract_columns(table, keys=false) -%}
+    {%- set contract = cdc_contract(table) -%}
+    {%- set key = contract | selectattr('is_key') | map(attribute='name') | list -%}
+    {%- set columns = contract | rejectattr('is_key') | map(attribute='name') | list -%}
+    {%- set omissible = cdc_omissible_columns(table) -%}
     with
-
-    all_truncates as (
-
-        select
-            {{ cdc_order_key('false') }} as order_key,
-            _ingestion_ts as known_at
-        from {{ truncates }}
-        union all
-        {{ _cdc_new_truncates(rows) }}
-
-    ),
 
     truncate_list as (
 
         select array_agg(struct(order_key as order_key, known_at as known_at)) as truncates
-        from all_truncates
+        from (
+            {{ _cdc_truncates(truncates) }}
+            union all
+            {{ _cdc_truncates(rows) }}
+        )
 
     ),
 
     versions as (
 
         select
-            {{ _cdc_columns(key, columns) }},
-            {{ cdc_raw_metadata() }},
-            _version,
-            _unavailable,
-            cast(null as string) as _carried,
-            false as _is_held
+            {{ (key + columns) | join(',\n            ') }},
+            {{ cdc_change_metadata() }}
         from {{ changes }}
 
         {%- if is_incremental() %}
+
         union all
+
         {{ _cdc_held_versions(changes, rows, key, columns) }}
         {%- endif %}
 
     ),
 
-    -- beside each column the version that tells it
-    told as (
-
-        select
-            *,
-            {%- for column in columns %}
-            {{ _cdc_told_by(column) }} as {{ column.name }}__told_by{{ ',' if not loop.last }}
-            {%- endfor %}
-        from versions
-
-    ),
-
-    -- per column the newest version that tells it, and what the newest of all says of itself
+    -- of the row, and of each column that may be left out of it, the newest version that tells it
     resolved as (
 
         select
             {{ key | join(',\n            ') }},
-            {%- for column in columns %}
             max_by(
-                struct({{ column.name }} as value, {{ column.name }}__told_by as told_by, _ingestion_ts as told_at),
-                {{ column.name }}__told_by
-            ) as {{ column.name }},
+                struct(
+                    {%- for column in columns if column not in omissible %}
+                    {{ column }} as {{ column }},
+                    {%- endfor %}
+                    {{ _cdc_told_by() }} as told_by,
+                    _ingestion_ts as told_at
+                ),
+                {{ _cdc_told_by() }}
+            ) as image,
+            {%- for column in omissible %}
+            max_by(
+                struct({{ column }} as value, {{ _cdc_told_by(column) }} as told_by, _ingestion_ts as told_at),
+                {{ _cdc_told_by(column) }}
+            ) as {{ column }},
             {%- endfor %}
             max_by(
                 struct(
-                    _op as _op,
-                    _key as _key,
-                    _source_system as _source_system,
-                    _source_ts as _source_ts,
-                    _source_position as _source_position,
-                    _source_sequence as _source_sequence,
-                    _event_id as _event_id,
-                    _ingestion_ts as _ingestion_ts,
-                    _version as _version
+                    {%- for name in ['_op', '_key', '_source_system', '_source_ts', '_source_position', '_source_sequence', '_event_id', '_ingestion_ts', '_version'] %}
+                    {{ name }} as {{ name }}{{ ',' if not loop.last }}
+                    {%- endfor %}
                 ),
                 _version
             ) as newest
-        from told
+        from versions
         group by {{ key | join(', ') }}
 
     ),
@@ -100,9 +85,9 @@
         select
             resolved.*,
             if(
-                resolved.newest._op in ('DELETE', 'TRUNCATE'),
+                newest._op in ('DELETE', 'TRUNCATE'),
                 null,
-                (select min(t.known_at) from unnest(truncate_list.truncates) as t where t.order_key > resolved.newest._version)
+                (select min(each.known_at) from unnest(truncate_list.truncates) as each where each.order_key > newest._version)
             ) as truncated_at
         from resolved
         cross join truncate_list
@@ -112,7 +97,7 @@
     select
         {{ key | join(',\n        ') }},
         {%- for column in columns %}
-        {{ column.name }}.value as {{ column.name }},
+        {{ column ~ '.value' if column in omissible else 'image.' ~ column }} as {{ column }},
         {%- endfor %}
         newest._op in ('DELETE', 'TRUNCATE') or truncated_at is not null as is_deleted,
         if(truncated_at is null, newest._op, 'TRUNCATE') as _op,
@@ -124,47 +109,60 @@
         newest._event_id as _event_id,
         -- when the row last learnt something, so that whoever reads what is new finds it
         greatest(
+            {%- for column in omissible %}
+            {{ column }}.told_at,
+            {%- endfor %}
+            image.told_at,
             newest._ingestion_ts,
             ifnull(truncated_at, newest._ingestion_ts)
-            {%- for column in columns %},
-            {{ column.name }}.told_at
-            {%- endfor %}
         ) as _ingestion_ts,
-        {{ _cdc_carried(columns) }} as _carried
+        {{ _cdc_carried(omissible) }} as _carried
     from truncated
 {%- endmacro %}
 
 
-{#- The version that tells a column: the row's own, or the one it was carried from, or none. -#}
-{% macro _cdc_told_by(column) -%}
-    {%- set is_blank = "array_length(" ~ column.name ~ ") = 0" if column.data_type.startswith('array')
-        else column.name ~ " is null" -%}
-    case
-        when _is_held then ifnull(json_value(_carried, '$.{{ column.name }}'), _version)
-        when '{{ column.name }}' in unnest(_unavailable) or (_op = 'DELETE' and {{ is_blank }}) then ''
-        else _version
-    end
+{#- The version that tells a column, or the row: the change's own, or the one it was carried from, or none. -#}
+{% macro _cdc_told_by(column=none) -%}
+    {%- if column -%}
+        coalesce(json_value(_carried, '$.{{ column }}'), json_value(_carried, '$._row'), _version)
+    {%- else -%}
+        ifnull(json_value(_carried, '$._row'), _version)
+    {%- endif -%}
 {%- endmacro %}
 
 
-{% macro _cdc_new_truncates(rows) -%}
+{#- `_carried` of the resolved row: null when the newest change tells all. -#}
+{% macro _cdc_carried(omissible) -%}
+    nullif(
+            concat('{', array_to_string([
+                {%- for column in omissible %}
+                if({{ column }}.told_by != image.told_by, concat('"{{ column }}":', to_json_string({{ column }}.told_by)), null),
+                {%- endfor %}
+                if(image.told_by != newest._version, concat('"_row":', to_json_string(image.told_by)), null)
+            ], ','), '}'),
+            '{}'
+        )
+{%- endmacro %}
+
+
+{% macro _cdc_truncates(rows) -%}
     select
-            {{ cdc_order_key('false') }} as order_key,
-            _ingestion_ts as known_at
-        from {{ rows }}
-        where _op = 'TRUNCATE' and _source_position is not null
+                {{ cdc_order_key(rows, 'false') }} as order_key,
+                _ingestion_ts as known_at
+            from {{ rows }}
+            where _op = 'TRUNCATE' and _source_position is not null
 {%- endmacro %}
 
 
 {#-
-    Rows the table already holds and that the batch cannot do without: those of keys whose changes hold gaps,
-    those that hold gaps themselves, and those that a new truncate deletes.
+    Rows the table holds already and that the batch cannot do without: of keys whose changes leave something out,
+    those that something was left out of, and those that a new truncate deletes.
 -#}
 {% macro _cdc_held_versions(changes, rows, key, columns) -%}
-    {%- set held_order = cdc_order_key('held.is_deleted', 'held') -%}
     select
-            {% for column in key %}held.{{ column }}, {% endfor %}
-            {% for column in columns %}held.{{ column.name }}, {% endfor %}
+            {%- for column in key + columns %}
+            held.{{ column }},
+            {%- endfor %}
             held._op,
             held._key,
             held._source_system,
@@ -173,41 +171,23 @@
             held._source_sequence,
             held._event_id,
             held._ingestion_ts,
-            {{ cdc_version('held.is_deleted', 'held') }} as _version,
-            cast([] as array<string>) as _unavailable,
-            ifnull(held._carried, '{}') as _carried,
-            true as _is_held
+            {{ cdc_version('held', 'held.is_deleted') }} as _version,
+            held._carried
         from {{ this }} as held
         left join (
             select
                 {{ key | join(', ') }},
-                logical_or(not _is_complete) as has_gaps
+                count(_carried) > 0 as leaves_out
             from {{ changes }}
             group by {{ key | join(', ') }}
         ) as touched
-            on {% for column in key %}{{ 'and ' if not loop.first }}held.{{ column }} = touched.{{ column }}{{ ' ' }}{% endfor %}
-        cross join (select max(order_key) as newest from ({{ _cdc_new_truncates(rows) }})) as truncation
+            on {% for column in key %}{{ ' and ' if not loop.first }}held.{{ column }} = touched.{{ column }}{% endfor %}
+        cross join (
+            select max(order_key) as newest
+            from ({{ _cdc_truncates(rows) }})
+        ) as truncation
         where
-            touched.has_gaps
+            touched.leaves_out
             or (touched.{{ key[0] }} is not null and held._carried is not null)
-            or (not held.is_deleted and {{ held_order }} < truncation.newest)
-{%- endmacro %}
-
-
-{% macro _cdc_columns(key, columns) -%}
-    {{ (key + (columns | map(attribute='name') | list)) | join(',\n            ') }}
-{%- endmacro %}
-
-
-{% macro _cdc_carried(columns) -%}
-    nullif(concat(
-            '{', array_to_string([
-                {%- for column in columns %}
-                if(
-                    {{ column.name }}.told_by != newest._version,
-                    concat('"{{ column.name }}":', to_json_string({{ column.name }}.told_by)), null
-                ){{ ',' if not loop.last }}
-                {%- endfor %}
-            ], ','), '}'
-        ), '{}')
+            or (not held.is_deleted and {{ cdc_order_key('held', 'held.is_deleted') }} < truncation.newest)
 {%- endmacro %}

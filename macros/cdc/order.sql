@@ -1,30 +1,29 @@
 {#-
     The order of changes. It is total, and never null for a change that has a position: first the place in the
-    source's log, then the order within it, then the time at the source, and on a tie the delete last. Texts of
-    fixed width, so that comparing the texts compares the changes.
+    source's log, then the order within it, then the time at the source, and on a tie the delete last. A text of
+    parts of fixed width, so that comparing the texts compares the changes.
 -#}
-
-{% macro cdc_order_key(is_deleted, row=none) -%}
-    {%- set of = row ~ '.' if row else '' -%}
-    concat(
-        {{ of }}_source_position,
-        ' ', lpad(cast(greatest(ifnull({{ of }}_source_sequence, 0), 0) as string), 20, '0'),
-        ' ', lpad(cast(greatest(ifnull(unix_micros({{ of }}_source_ts), 0), 0) as string), 20, '0'),
-        ' ', if({{ is_deleted }}, '1', '0')
+{% macro cdc_order_key(row, is_deleted) -%}
+    format(
+        '%s %020d %020d %d',
+        {{ row }}._source_position,
+        ifnull({{ row }}._source_sequence, 0),
+        ifnull(unix_micros({{ row }}._source_ts), 0),
+        if({{ is_deleted }}, 1, 0)
     )
 {%- endmacro %}
 
 
 {#-
-    The order key, made unique: of two deliveries of one change, the one that landed first is the greater. What a
-    run over everything picks is then what runs over parts of it picked.
+    The order key, made unique: of two deliveries of one change, the one that landed first is the greater. So a run
+    over everything picks what runs over parts of it have picked.
 -#}
-{% macro cdc_version(is_deleted, row=none) -%}
-    {%- set of = row ~ '.' if row else '' -%}
-    concat(
-        {{ cdc_order_key(is_deleted, row) }},
-        ' ', lpad(cast(1000000000000000000 - unix_micros({{ of }}_ingestion_ts) as string), 20, '0'),
-        ' ', {{ of }}_event_id
+{% macro cdc_version(row, is_deleted) -%}
+    format(
+        '%s %020d %s',
+        {{ cdc_order_key(row, is_deleted) }},
+        1000000000000000000 - unix_micros({{ row }}._ingestion_ts),
+        {{ row }}._event_id
     )
 {%- endmacro %}
 
@@ -34,8 +33,8 @@
     columns that the source had left out. Models hand it to the merge as `meta: merge_update_when`.
 -#}
 {% macro cdc_is_newer() -%}
-    {%- set theirs = cdc_order_key('DBT_INTERNAL_SOURCE.is_deleted', 'DBT_INTERNAL_SOURCE') -%}
-    {%- set ours = cdc_order_key('DBT_INTERNAL_DEST.is_deleted', 'DBT_INTERNAL_DEST') -%}
+    {%- set theirs = cdc_order_key('DBT_INTERNAL_SOURCE', 'DBT_INTERNAL_SOURCE.is_deleted') -%}
+    {%- set ours = cdc_order_key('DBT_INTERNAL_DEST', 'DBT_INTERNAL_DEST.is_deleted') -%}
     {{ theirs }} > {{ ours }}
     or (
         {{ theirs }} = {{ ours }}

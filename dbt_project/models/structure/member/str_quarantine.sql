@@ -4,7 +4,7 @@
 {% for table in cdc_tables() -%}
 select
     '{{ table }}' as table_name,
-    {{ cdc_quarantine_reason(cdc_contract_columns(table, keys=true)) }} as reason,
+    {{ cdc_quarantine_reason(table) }} as reason,
     _op,
     _key,
     payload,
@@ -17,7 +17,7 @@ select
     _ingestion_ts,
     _load_id
 from {{ source('member', table) }}
-where {{ cdc_quarantine_reason(cdc_contract_columns(table, keys=true)) }} is not null
+where {{ cdc_quarantine_reason(table) }} is not null
 {% if not loop.last %}
 union all
 {% endif %}
