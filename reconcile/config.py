@@ -213,7 +213,7 @@ class Limits(_Strict):
 
     Attributes:
         memory_mb: working memory of the join, in MiB, written as `512 MB`; what exceeds it goes to scratch space.
-            The process itself comes on top (about 250 MB).
+            The process itself comes on top (up to about 400 MB).
         threads: threads of the join; the machine's cores by default.
         readers: how many streams or files are read at once on each side.
         sample: differences of each kind that a report shows for each comparison.

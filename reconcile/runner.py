@@ -3,6 +3,7 @@
 import os
 import platform
 import tempfile
+import threading
 import time
 import uuid
 from collections.abc import Callable, Sequence
@@ -240,7 +241,7 @@ def _session(work: _Work, comparison: ComparisonPlan) -> Session:
 
 
 def _read(work: _Work, comparison: ComparisonPlan, session: Session, scratch: Path) -> tuple[Spill, Spill]:
-    tally = Tally()
+    tally, stop = Tally(), threading.Event()
     schema = stored_schema(comparison.columns)
     sides = {
         "warehouse": warehouse_units(comparison, work.reader, session),
@@ -251,10 +252,14 @@ def _read(work: _Work, comparison: ComparisonPlan, session: Session, scratch: Pa
         folder = scratch / side
         folder.mkdir()
         told = partial(_tell, work.on_progress, comparison.name, side)
-        return spill(sides[side], schema, folder, workers=work.limits.readers, on_rows=told)
+        return spill(sides[side], schema, folder, workers=work.limits.readers, stop=stop, on_rows=told)
 
     with ThreadPoolExecutor(2, thread_name_prefix="reconcile-side") as pool:
-        warehouse, snapshot = pool.map(read, ("warehouse", "snapshot"))
+        try:
+            warehouse, snapshot = pool.map(read, ("warehouse", "snapshot"))
+        finally:
+            # One side's fault, or an interrupt, ends the reading of the other.
+            stop.set()
     tally.check(comparison.snapshot, comparison.name)
     return warehouse, snapshot
 

@@ -1,10 +1,9 @@
 """The engine: DuckDB on scratch space, with the memory it is given and no more."""
 
-from collections.abc import Iterator
-from contextlib import contextmanager
+import tempfile
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 import duckdb
 
@@ -16,6 +15,9 @@ from reconcile.read.spill import Spill
 from reconcile.result import ColumnResult, Counts, Difference
 from reconcile.rules import describe
 
+_MEMORY_OF_A_THREAD_MB: Final = 128
+"""What a join needs for each thread, by DuckDB's guide to its performance ("Tuning Workloads")."""
+
 
 @dataclass(frozen=True)
 class EngineLimits:
@@ -23,7 +25,7 @@ class EngineLimits:
 
     Attributes:
         memory_mb: memory, in MiB; what exceeds it goes to scratch space.
-        threads: threads.
+        threads: most threads; fewer are used when memory is short.
         sample: most differences of each kind to look up.
     """
 
@@ -76,52 +78,73 @@ def compare(
     Raises:
         UnreadableError: when memory or scratch space ran out.
     """
-    statements = Statements(plan)
-    with _connected(plan.name, scratch, limits) as connection:
-        has_duplicates = _prepare(connection, statements, warehouse, snapshot)
-        has_departed = plan.warehouse.in_flight is not None
+    work = _Work(Statements(plan), warehouse, snapshot, limits.sample, export, values)
+    threads = max(1, min(limits.threads, limits.memory_mb // _MEMORY_OF_A_THREAD_MB))
+    try:
+        try:
+            return _attempt(work, scratch, limits.memory_mb, threads)
+        except duckdb.OutOfMemoryException:
+            # Threads that all hold their share at once can exceed what one after the other does not.
+            return _attempt(work, scratch, limits.memory_mb, 1)
+    except duckdb.Error as error:
+        raise UnreadableError(
+            f"{plan.name}: the comparison could not be made; if memory or scratch space ran out, raise "
+            f"limits.memory_limit or point TMPDIR at a larger disk: {error}"
+        ) from error
+
+
+@dataclass(frozen=True)
+class _Work:
+    """What is compared, and what is wanted of it."""
+
+    statements: Statements
+    warehouse: Spill
+    snapshot: Spill
+    sample: int
+    export: Path | None
+    values: bool
+
+
+def _attempt(work: _Work, scratch: Path, memory_mb: int, threads: int) -> Compared:
+    statements = work.statements
+    with tempfile.TemporaryDirectory(dir=scratch) as folder, _connected(Path(folder), memory_mb, threads) as connection:
+        has_duplicates = _prepare(connection, work)
+        has_departed = statements.plan.warehouse.in_flight is not None
         if has_departed:
             connection.execute(statements.departed())
         connection.execute(statements.differences(has_duplicates=has_duplicates, has_departed=has_departed))
-        counts = _counts(connection, statements, snapshot.rows)
+        counts = _counts(connection, statements, work.snapshot.rows)
         found = bool(counts.differences or counts.in_flight)
-        if found and export is not None:
-            connection.execute(statements.export(export, values=values))
+        if found and work.export is not None:
+            connection.execute(statements.export(work.export, values=work.values))
         return Compared(
             counts=counts,
             columns=_columns(connection, statements),
-            sample=sample(connection, statements, limits.sample) if found else (),
-            exported=found and export is not None,
+            sample=sample(connection, statements, work.sample) if found else (),
+            exported=found and work.export is not None,
         )
 
 
-@contextmanager
-def _connected(name: str, scratch: Path, limits: EngineLimits) -> Iterator[duckdb.DuckDBPyConnection]:
+def _connected(scratch: Path, memory_mb: int, threads: int) -> duckdb.DuckDBPyConnection:
     config: dict[str, Any] = {
-        "memory_limit": f"{limits.memory_mb}MiB",
-        "threads": limits.threads,
+        "memory_limit": f"{memory_mb}MiB",
+        "threads": threads,
         "temp_directory": str(scratch / "spill"),
         "preserve_insertion_order": False,
         # Nothing is fetched from anywhere: what the engine needs is built in.
         "autoinstall_known_extensions": False,
         "autoload_known_extensions": False,
     }
-    try:
-        with duckdb.connect(str(scratch / "compare.duckdb"), config=config) as connection:
-            # It would be drawn on standard output, into the JSON.
-            connection.execute("set enable_progress_bar = false")
-            yield connection
-    except duckdb.Error as error:
-        raise UnreadableError(
-            f"{name}: the comparison could not be made; if memory or scratch space ran out, raise "
-            f"limits.memory_limit or point TMPDIR at a larger disk: {error}"
-        ) from error
+    connection = duckdb.connect(str(scratch / "compare.duckdb"), config=config)
+    # It would be drawn on standard output, into the JSON.
+    connection.execute("set enable_progress_bar = false")
+    return connection
 
 
-def _prepare(connection: duckdb.DuckDBPyConnection, statements: Statements, warehouse: Spill, snapshot: Spill) -> bool:
-    connection.execute(statements.side("warehouse", warehouse.files))
-    connection.execute(statements.side("snapshot", snapshot.files))
-    connection.execute(statements.duplicated())
+def _prepare(connection: duckdb.DuckDBPyConnection, work: _Work) -> bool:
+    connection.execute(work.statements.side("warehouse", work.warehouse.files))
+    connection.execute(work.statements.side("snapshot", work.snapshot.files))
+    connection.execute(work.statements.duplicated())
     return bool(_one(connection, "select count(*) from duplicated")[0])
 
 

@@ -35,7 +35,13 @@ class Spill:
 
 
 def spill(
-    units: Sequence[Unit], schema: pa.Schema, folder: Path, *, workers: int, on_rows: Callable[[int], None]
+    units: Sequence[Unit],
+    schema: pa.Schema,
+    folder: Path,
+    *,
+    workers: int,
+    stop: threading.Event,
+    on_rows: Callable[[int], None],
 ) -> Spill:
     """Read every unit and write its rows to scratch space.
 
@@ -44,6 +50,8 @@ def spill(
         schema: columns of the files.
         folder: where to write; it must exist and be empty.
         workers: how many units are read at once.
+        stop: set to give up early, by whoever; it is set here when a unit fails. What is returned after that is
+            incomplete.
         on_rows: told of rows as they are written.
 
     Returns:
@@ -55,7 +63,6 @@ def spill(
     pending: queue.SimpleQueue[Unit] = queue.SimpleQueue()
     for unit in units:
         pending.put(unit)
-    stop = threading.Event()
     paths = [folder / f"{number:03}.parquet" for number in range(max(1, min(workers, len(units))))]
     with ThreadPoolExecutor(len(paths), thread_name_prefix="reconcile-read") as pool:
         works = [pool.submit(_work, pending, schema, path, stop, on_rows) for path in paths]

@@ -85,7 +85,7 @@ def _spelled(plan: ComparisonPlan, keys: Any) -> set[tuple[str | None, ...]]:
     return {tuple(as_text(value, part.data_type) for value, part in zip(key, plan.key, strict=True)) for key in keys}
 
 
-@settings(max_examples=80, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(_cases())
 def test_comparison_finds_exactly_what_the_oracle_finds(
     case: tuple[ComparisonPlan, list[tuple[Any, ...]], list[tuple[Any, ...]]],

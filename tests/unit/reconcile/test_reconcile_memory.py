@@ -5,12 +5,18 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+from reconcile_tables import column, compared, planned
+
+from core.errors import UnreadableError
+from reconcile.compare.engine import EngineLimits
+
 ROWS = 80_000
 LIMIT_MB = 128
 
 # Both sides are read as a reader reads them, batch by batch, and one row in a thousand differs.
 _CHILD = """
-import json, resource, sys, tempfile
+import json, resource, sys, tempfile, threading
 from pathlib import Path
 sys.path.insert(0, sys.argv[1])
 import pyarrow as pa
@@ -39,7 +45,7 @@ with tempfile.TemporaryDirectory() as folder:
         place.mkdir()
         half = rows // 2
         units = [lambda a=a, b=b, d=differs: unit(a, b, d) for a, b in ((0, half), (half, rows))]
-        sides.append(spill(units, schema, place, workers=2, on_rows=lambda _: None))
+        sides.append(spill(units, schema, place, workers=2, stop=threading.Event(), on_rows=lambda _: None))
     limits = EngineLimits(memory_mb=limit, threads=2, sample=10)
     found = compare(plan, *sides, scratch=Path(folder), limits=limits, export=None, values=False)
 peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
@@ -60,3 +66,10 @@ def test_four_times_the_rows_take_no_more_memory_than_the_limit_allows() -> None
     assert (four_times["changed"], four_times["matched"]) == (4 * ROWS // 1000, 4 * ROWS - 4 * ROWS // 1000)
     # Four times the rows exceed the limit, uncompressed; what is over goes to scratch space.
     assert four_times["peak_mb"] < once["peak_mb"] + LIMIT_MB
+
+
+def test_too_little_memory_is_said_and_is_no_result() -> None:
+    plan = planned(column("id", "int64", is_key=True), column("v", "string"))
+    limits = EngineLimits(memory_mb=1, threads=2, sample=1)
+    with pytest.raises(UnreadableError, match=r"things: .* raise limits\.memory_limit"):
+        compared(plan, [(n, "x" * 200) for n in range(20_000)], [(n, "y" * 200) for n in range(20_000)], limits=limits)

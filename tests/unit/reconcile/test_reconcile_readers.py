@@ -3,6 +3,7 @@
 import gzip
 import json
 import struct
+import threading
 from collections.abc import Iterator
 from datetime import UTC, date, datetime, time
 from decimal import Decimal
@@ -397,7 +398,7 @@ def test_the_first_fault_of_any_unit_ends_the_reading(tmp_path: Path) -> None:
         raise UnreadableError("gone")
 
     with pytest.raises(UnreadableError, match="gone"):
-        spill([endless, broken], schema, tmp_path, workers=2, on_rows=lambda _: None)
+        spill([endless, broken], schema, tmp_path, workers=2, stop=threading.Event(), on_rows=lambda _: None)
 
 
 def test_units_are_shared_among_workers_and_none_at_all_is_an_empty_file(tmp_path: Path) -> None:
@@ -405,10 +406,10 @@ def test_units_are_shared_among_workers_and_none_at_all_is_an_empty_file(tmp_pat
     units = [lambda n=n: iter([pa.record_batch({"a": [n]})]) for n in range(7)]
     told: list[int] = []
     (tmp_path / "a").mkdir()
-    found = spill(units, schema, tmp_path / "a", workers=3, on_rows=told.append)
+    found = spill(units, schema, tmp_path / "a", workers=3, stop=threading.Event(), on_rows=told.append)
     assert (found.rows, sum(told), len(found.files)) == (7, 7, 3)
     assert sorted(n for file in found.files for n in pq.read_table(file)["a"].to_pylist()) == list(range(7))
     (tmp_path / "b").mkdir()
-    empty = spill([], schema, tmp_path / "b", workers=3, on_rows=told.append)
+    empty = spill([], schema, tmp_path / "b", workers=3, stop=threading.Event(), on_rows=told.append)
     assert empty.rows == 0
     assert pq.read_table(empty.files[0]).schema.equals(schema)

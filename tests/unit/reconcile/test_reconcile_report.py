@@ -165,7 +165,7 @@ def test_the_page_shows_each_verdict_and_escapes_what_it_shows() -> None:
     assert HOSTILE not in page
     assert HOSTILE in parsed.text
     assert parsed.tags.count("script") == 1
-    assert {"fine", "things", "lost", "failed-only"} <= set(parsed.ids)
+    assert {"table-fine", "table-things", "table-lost", "failed-only"} <= set(parsed.ids)
     assert len(set(parsed.ids)) == len(parsed.ids)
     for told in ("Not everything could be read", "990", "letter case only", "email, 3 characters", "2 rows", "later"):
         assert told in parsed.text
