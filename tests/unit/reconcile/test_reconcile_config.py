@@ -28,6 +28,13 @@ def test_the_project_compares_all_thirteen_member_tables() -> None:
     assert config.limits.memory_mb == 512
 
 
+def test_the_example_of_the_guide_is_valid(tmp_path: Path) -> None:
+    guide = (ROOT / "docs/guides/reconcile.md").read_text(encoding="utf-8")
+    example = guide.split("```yaml\n")[1].split("```")[0]
+    config = load_config(_written(tmp_path, example))
+    assert [comparison.name for comparison in config.comparisons] == ["members", "member_addresses", "stores"]
+
+
 def test_every_setting_is_read(tmp_path: Path) -> None:
     config = load_config(
         _written(
