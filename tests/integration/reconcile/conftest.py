@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 
 import pytest
-from reconcile_world import DATASET, ROOT, TAKEN_AT, Estate, load_structure
+from reconcile_world import CHANGED, DATASET, EQUAL, ROOT, TAKEN_AT, Estate, load_structure
 
 from core.clients import bigquery_client, s3_client
 from core.contracts import load_contracts
@@ -36,7 +36,7 @@ def estate(stack: Stack) -> Iterator[Estate]:
         truth = world.truth()
         changed, planted = plant(contracts, truth, 3, each=2)
         s3 = s3_client(settings)
-        for name, rows in (("2026-01-05T07", truth), ("2026-01-05T08", changed)):
+        for name, rows in ((EQUAL, truth), (CHANGED, changed)):
             write_snapshot(s3, settings.snapshot_uri, name, rows, contracts=contracts, taken_at=TAKEN_AT)
         with bigquery_client(settings) as client:
             load_structure(client, DATASET, contracts, truth)

@@ -22,6 +22,8 @@ from devstack.world.planted import PlantedDifference
 
 ROOT = Path(__file__).parents[3]
 DATASET = "reconcile_structure"
+EQUAL, CHANGED = "2026-01-05T07", "2026-01-05T08"
+"""Snapshots: of the rows in the warehouse, and of others."""
 
 
 @dataclass(frozen=True)
