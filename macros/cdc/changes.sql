@@ -31,7 +31,8 @@
             {%- endfor %}
             {{ cdc_raw_metadata() }},
             _image,
-            {{ cdc_version('readable', "_op = 'DELETE'") }} as _version,
+            {{ cdc_order_key('readable', "_op = 'DELETE'") }} as _order_key,
+            {{ cdc_delivery_key('readable') }} as _delivery_key,
             -- many sources tell only the key of what they delete
             _image is not null
             {%- if required %} and json_value(_image, '$.{{ required[0] }}') is not null{% endif %} as _has_image,
@@ -49,7 +50,8 @@
         {{ key | map(attribute='name') | join(', ') }},
         {{ cdc_raw_metadata() }},
         _image,
-        _version,
+        _order_key,
+        _delivery_key,
         case
             when not _has_image then '{"_row":""}'
             when array_length(_omitted) > 0
@@ -61,7 +63,7 @@
     qualify
         count(if(_has_image and ifnull(array_length(_omitted), 0) = 0, 1, null)) over (
             partition by {{ key | map(attribute='name') | join(', ') }}
-            order by _version desc
+            order by _order_key desc, _delivery_key desc
             rows between unbounded preceding and 1 preceding
         ) = 0
 {%- endmacro %}
@@ -91,7 +93,8 @@
 {#- What `decoded` of every structure model hands on beside its columns. -#}
 {% macro cdc_change_metadata() -%}
     {{ cdc_raw_metadata() }},
-    _version,
+    _order_key,
+    _delivery_key,
     _carried
 {%- endmacro %}
 

@@ -4,7 +4,7 @@
 
     A change may leave out a large column that did not change (Debezium's marker), or, when it deletes, the whole
     row. Such values come from the former change, in this batch or in the table. `_carried` notes where from, as
-    {"column": "version"}, "_row" for the row as such, with an empty version for what nobody has told yet. So a
+    {"column": "order key"}, "_row" for the row as such, with an empty text for what nobody has told yet. So a
     change that comes late still lands where it belongs, and runs over parts of raw end like one run over everything.
 
     A truncate deletes every row that is older than it, also one that comes later.
@@ -46,7 +46,7 @@
 
     ),
 
-    -- of the row, and of each column that may be left out of it, the newest version that tells it
+    -- of the row, and of each column that may be left out of it, what the newest change that tells it says
     resolved as (
 
         select
@@ -59,21 +59,21 @@
                     {{ _cdc_told_by() }} as told_by,
                     _ingestion_ts as told_at
                 ),
-                {{ _cdc_told_by() }}
+                concat({{ _cdc_told_by() }}, _delivery_key)
             ) as image,
             {%- for column in omissible %}
             max_by(
                 struct({{ column }} as value, {{ _cdc_told_by(column) }} as told_by, _ingestion_ts as told_at),
-                {{ _cdc_told_by(column) }}
+                concat({{ _cdc_told_by(column) }}, _delivery_key)
             ) as {{ column }},
             {%- endfor %}
             max_by(
                 struct(
-                    {%- for name in ['_op', '_key', '_source_system', '_source_ts', '_source_position', '_source_sequence', '_event_id', '_ingestion_ts', '_version'] %}
+                    {%- for name in ['_op', '_key', '_source_system', '_source_ts', '_source_position', '_source_sequence', '_event_id', '_ingestion_ts', '_order_key'] %}
                     {{ name }} as {{ name }}{{ ',' if not loop.last }}
                     {%- endfor %}
                 ),
-                _version
+                concat(_order_key, _delivery_key)
             ) as newest
         from versions
         group by {{ key | join(', ') }}
@@ -87,7 +87,7 @@
             if(
                 newest._op in ('DELETE', 'TRUNCATE'),
                 null,
-                (select min(each.known_at) from unnest(truncate_list.truncates) as each where each.order_key > newest._version)
+                (select min(each.known_at) from unnest(truncate_list.truncates) as each where each.order_key > newest._order_key)
             ) as truncated_at
         from resolved
         cross join truncate_list
@@ -121,12 +121,12 @@
 {%- endmacro %}
 
 
-{#- The version that tells a column, or the row: the change's own, or the one it was carried from, or none. -#}
+{#- The change that tells a column, or the row: this one, or the one it was carried from, or none. -#}
 {% macro _cdc_told_by(column=none) -%}
     {%- if column -%}
-        coalesce(json_value(_carried, '$.{{ column }}'), json_value(_carried, '$._row'), _version)
+        coalesce(json_value(_carried, '$.{{ column }}'), json_value(_carried, '$._row'), _order_key)
     {%- else -%}
-        ifnull(json_value(_carried, '$._row'), _version)
+        ifnull(json_value(_carried, '$._row'), _order_key)
     {%- endif -%}
 {%- endmacro %}
 
@@ -138,7 +138,7 @@
                 {%- for column in omissible %}
                 if({{ column }}.told_by != image.told_by, concat('"{{ column }}":', to_json_string({{ column }}.told_by)), null),
                 {%- endfor %}
-                if(image.told_by != newest._version, concat('"_row":', to_json_string(image.told_by)), null)
+                if(image.told_by != newest._order_key, concat('"_row":', to_json_string(image.told_by)), null)
             ], ','), '}'),
             '{}'
         )
@@ -171,7 +171,8 @@
             held._source_sequence,
             held._event_id,
             held._ingestion_ts,
-            {{ cdc_version('held', 'held.is_deleted') }} as _version,
+            {{ cdc_order_key('held', "held._op = 'DELETE'") }} as _order_key,
+            {{ cdc_delivery_key('held') }} as _delivery_key,
             held._carried
         from {{ this }} as held
         left join (

@@ -15,16 +15,11 @@
 
 
 {#-
-    The order key, made unique: of two deliveries of one change, the one that landed first is the greater. So a run
-    over everything picks what runs over parts of it have picked.
+    What ranks two deliveries of one change, whose order keys are the same: the one that landed first is the greater.
+    So a run over everything picks what runs over parts of it have picked.
 -#}
-{% macro cdc_version(row, is_deleted) -%}
-    format(
-        '%s %020d %s',
-        {{ cdc_order_key(row, is_deleted) }},
-        1000000000000000000 - unix_micros({{ row }}._ingestion_ts),
-        {{ row }}._event_id
-    )
+{% macro cdc_delivery_key(row) -%}
+    format(' %020d %s', 1000000000000000000 - unix_micros({{ row }}._ingestion_ts), {{ row }}._event_id)
 {%- endmacro %}
 
 

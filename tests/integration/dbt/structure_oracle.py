@@ -1,0 +1,102 @@
+"""What structure must hold, worked out one event after the other, as the source itself went from state to state."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import Any
+
+from structure_events import Event, Key, Row
+
+from core.contracts import TableContract
+
+_NEVER = datetime(1970, 1, 1, tzinfo=UTC)
+
+
+@dataclass
+class Held:
+    """What is known of a row.
+
+    Attributes:
+        image: value by column; a column nobody has told yet is null.
+        last: the change that made it what it is.
+        truncated: whether a truncate has deleted it since.
+    """
+
+    image: Row
+    last: Event
+    truncated: bool = False
+
+
+@dataclass
+class Table:
+    """A table that takes events in the source's order.
+
+    Attributes:
+        contract: its columns.
+        rows: what is held, by key.
+    """
+
+    contract: TableContract
+    rows: dict[Key, Held] = field(default_factory=dict)
+
+    def take(self, event: Event) -> None:
+        """Apply one event."""
+        if event.op == "TRUNCATE":
+            for held in self.rows.values():
+                held.truncated = held.truncated or held.last.op != "DELETE"
+            return
+        assert event.key is not None
+        former = self.rows[event.key].image if event.key in self.rows else {}
+        names = [column.name for column in self.contract.columns]
+        told = event.before if event.op == "DELETE" else event.after
+        if event.op == "DELETE" and not self._is_whole(told):
+            told = former
+        told = told or {}
+        image = {name: former.get(name) if name in event.omitted else told.get(name) for name in names}
+        image |= dict(zip((column.name for column in self.contract.key), event.key, strict=True))
+        self.rows[event.key] = Held(image, event)
+
+    def _is_whole(self, row: Row | None) -> bool:
+        required = [c.name for c in self.contract.columns if not c.is_key and not c.is_nullable]
+        return row is not None and all(row.get(name) is not None for name in required)
+
+    def expected(self) -> dict[Key, Row]:
+        """Return the rows of the structure table, by key."""
+        return {key: _structure_row(held) for key, held in self.rows.items()}
+
+
+def state(contract: TableContract, events: Iterable[Event]) -> dict[Key, Row]:
+    """Return what structure must hold of a table, whatever the order in which the events come.
+
+    Args:
+        contract: the table.
+        events: what has landed; other tables' events, repeats and unreadable rows among them.
+
+    Returns:
+        Row by key.
+    """
+    table = Table(contract)
+    ours = [e for e in events if e.table == contract.name and e.position is not None and e.broken is None]
+    seen: set[tuple[Any, ...]] = set()
+    for event in sorted(ours, key=lambda e: (_order(e), e.landed_at)):
+        identity = (_order(event), event.key)
+        if identity not in seen:
+            seen.add(identity)
+            table.take(event)
+    return table.expected()
+
+
+def _order(event: Event) -> tuple[Any, ...]:
+    return (event.position, event.sequence or 0, event.happened_at or _NEVER, event.op == "DELETE")
+
+
+def _structure_row(held: Held) -> Row:
+    return {
+        **held.image,
+        "is_deleted": held.truncated or held.last.op == "DELETE",
+        "_op": "TRUNCATE" if held.truncated else held.last.op,
+        "_source_ts": held.last.happened_at,
+        "_source_position": f"{held.last.position:020d}",
+        "_source_sequence": held.last.sequence,
+        "_event_id": held.last.event_id,
+    }

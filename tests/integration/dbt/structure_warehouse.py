@@ -1,0 +1,153 @@
+"""A local BigQuery with raw tables, and dbt, parsed once, to build structure from them."""
+
+import copy
+import dataclasses
+import io
+import math
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+from dbt.cli.main import dbtRunner
+from google.api_core.exceptions import NotFound
+from google.cloud import bigquery
+from structure_events import Event, Key, Row
+
+from core.clients import bigquery_client
+from core.contracts import Contracts, TableContract
+from core.raw_row import RAW_COLUMNS
+from core.settings import Settings
+from ingest.setup import raw_table
+
+ROOT = Path(__file__).parents[3]
+_ARROW = {
+    "STRING": pa.string(),
+    "BOOL": pa.bool_(),
+    "INT64": pa.int64(),
+    "TIMESTAMP": pa.timestamp("us", tz="UTC"),
+}
+_SCHEMA = pa.schema([(column.name, _ARROW[column.data_type]) for column in RAW_COLUMNS])
+
+
+@dataclass(frozen=True)
+class Warehouse:
+    """A local BigQuery, and the folder dbt may write to.
+
+    Attributes:
+        settings: where it is.
+        client: talks to it.
+        contracts: the raw tables.
+        folder: scratch space of dbt.
+        manifest: the project, as dbt parsed it.
+    """
+
+    settings: Settings
+    client: bigquery.Client
+    contracts: Contracts
+    folder: Path
+    manifest: Any
+
+    def empty(self, table: str) -> None:
+        """Make a raw table anew, and drop the structure table made from it."""
+        for dataset in ("raw", "structure"):
+            self.client.delete_table(f"{dataset}.{table}", not_found_ok=True)
+        self.client.create_table(raw_table(self.settings, self.contracts[table]))
+
+    def land(self, events: Iterable[Event]) -> None:
+        """Append events to their raw tables."""
+        rows: dict[str, list[Row]] = {}
+        for event in events:
+            rows.setdefault(event.table, []).append(event.raw(self.contracts[event.table]))
+        config = bigquery.LoadJobConfig(source_format="PARQUET", write_disposition="WRITE_APPEND")
+        for table, landed in rows.items():
+            buffer = io.BytesIO()
+            pq.write_table(pa.Table.from_pylist(landed, schema=_SCHEMA), buffer)
+            buffer.seek(0)
+            self.client.load_table_from_file(buffer, f"raw.{table}", job_config=config).result()
+
+    def dbt(self, *arguments: str, manifest: Any = None) -> None:
+        """Run dbt quietly, and fail with what it has to say.
+
+        Args:
+            *arguments: the command and its options.
+            manifest: a project to use instead of the one that was parsed.
+        """
+        parsed = manifest or self.manifest
+        # dbt marks nodes while it compiles them, and copies of a whole manifest mix up its lookups
+        fresh = dataclasses.replace(parsed, nodes=copy.deepcopy(parsed.nodes))
+        outcome = dbtRunner(manifest=fresh).invoke([*arguments, *options(self.folder)])
+        faults = [f"{r.node.name}: {r.message}" for r in outcome.result or [] if r.status in ("error", "fail")]
+        assert outcome.success, faults or outcome.exception
+
+    def build(self, models: Sequence[str], *arguments: str, manifest: Any = None) -> None:
+        """Run structure models."""
+        self.dbt("run", "--select", *models, *arguments, manifest=manifest)
+
+    def structure(self, table: str) -> dict[Key, Row]:
+        """Return a structure table by key, in values that compare; fails when a key stands twice."""
+        contract = self.contracts[table]
+        found: dict[Key, Row] = {}
+        for row in self.rows(f"structure.{table}"):
+            key = tuple(row[column.name] for column in contract.key)
+            assert key not in found, f"{table} holds {key} twice"
+            found[key] = comparable(contract, row)
+        return found
+
+    def rows(self, table: str) -> list[Row]:
+        """Return all rows of a table or view; none when it is not there."""
+        try:
+            return [dict(row.items()) for row in self.client.query_and_wait(f"select * from {table}")]  # noqa: S608
+        except NotFound:
+            return []
+
+
+def connect(settings: Settings, contracts: Contracts, folder: Path) -> Warehouse:
+    """Create the raw tables and parse the project.
+
+    Args:
+        settings: where the local BigQuery is.
+        contracts: the raw tables.
+        folder: scratch space for dbt.
+
+    Returns:
+        The warehouse.
+    """
+    client = bigquery_client(settings)
+    for dataset in ("raw", "structure"):
+        client.create_dataset(dataset, exists_ok=True)
+    for contract in contracts.values():
+        client.create_table(raw_table(settings, contract), exists_ok=True)
+    parsed = dbtRunner().invoke(["parse", *options(folder)])
+    assert parsed.success, parsed.exception
+    return Warehouse(settings, client, contracts, folder, parsed.result)
+
+
+def options(folder: Path) -> list[str]:
+    """Return the options by which dbt finds this project and writes nowhere else than to `folder`."""
+    return [
+        *("--project-dir", str(ROOT), "--profiles-dir", str(ROOT / "profiles"), "--target", "local"),
+        *("--target-path", str(folder / "target"), "--log-path", str(folder / "logs"), "--log-level", "none"),
+    ]
+
+
+def comparable(contract: TableContract, row: Row) -> Row:
+    """Return a row whose values compare with `==`: NaN as text, no array as an empty one.
+
+    Args:
+        contract: its table.
+        row: value by column, of the contract and others.
+
+    Returns:
+        A new row.
+    """
+    arrays = {column.name for column in contract.columns if column.data_type.startswith("array")}
+    return {name: _comparable(value, is_array=name in arrays) for name, value in row.items()}
+
+
+def _comparable(value: Any, *, is_array: bool) -> Any:
+    if is_array:
+        return [] if value is None else list(value)
+    return "NaN" if isinstance(value, float) and math.isnan(value) else value
