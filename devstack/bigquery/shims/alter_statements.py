@@ -8,6 +8,7 @@ accepted without effect.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from typing import Any
 
@@ -24,6 +25,11 @@ from devstack.bigquery.shims.tables import TableName, catalog_entry, table_name
 NOTHING_LEFT_TO_DO = "alter table altered.altered set options ()"
 
 Fields = tuple[Any, ...]
+
+# What sqlglot cannot read: options of a schema, a view or a column. A name has no quotes and no spaces in it.
+_OPTIONS_ONLY = re.compile(
+    r"(schema|view|table)\s+(if\s+exists\s+)?\S+\s+(alter\s+column\s+(if\s+exists\s+)?\S+\s+)?set\s+options\b", re.I
+)
 
 
 def rewrite(sql: str, scope: Scope) -> str | None:
@@ -42,8 +48,7 @@ def rewrite(sql: str, scope: Scope) -> str | None:
     """
     tree = parsed(sql)
     if isinstance(tree, exp.Command) and str(tree.this).lower() == "alter":
-        words = str(tree.expression).split(maxsplit=1)
-        return NOTHING_LEFT_TO_DO if words and words[0].lower() in {"schema", "view"} else None
+        return NOTHING_LEFT_TO_DO if _OPTIONS_ONLY.match(str(tree.expression).lstrip()) else None
     if not isinstance(tree, exp.Alter):
         return None
     name = table_name(tree.this, scope)

@@ -63,10 +63,15 @@ def _is_inexact(node: exp.Expr) -> bool:
     operand, target = node.this, node.to.this
     if operand.is_string:
         return bool(target != exp.DType.TEXT)
-    if isinstance(operand, exp.Try | exp.JSONExtract) or operand.name.lower() in {"to_json", "error"}:
+    if target == exp.DType.TEXT and _is_json_text(operand):
         return False
     known = operand.type.this if operand.type else None
     return known not in _EXACT_IN_DUCKDB[target]
+
+
+def _is_json_text(operand: exp.Expr) -> bool:
+    # TO_JSON_STRING and JSON_QUERY: here the quotes of a JSON text are wanted.
+    return isinstance(operand, exp.Try | exp.JSONExtract) or operand.name.lower() in {"to_json", "error"}
 
 
 def _exact(node: exp.Expr) -> exp.Expr:

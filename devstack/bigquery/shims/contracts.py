@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from sqlglot import exp
 
+from devstack.bigquery.shims.column_options import is_required
 from devstack.bigquery.shims.statements import DIALECT, Mend, Scope, parsed
 
 _KEYS = (exp.PrimaryKey, exp.ForeignKey)
@@ -64,15 +65,10 @@ def _refuse_nulls(schema: exp.Schema, query: exp.Expr) -> None:
     if not isinstance(query, exp.Select) or len(query.expressions) != len(columns):
         return
     guarded = [
-        _guarded(column, value) if _is_required(column) else value
+        _guarded(column, value) if is_required(column) else value
         for column, value in zip(columns, query.expressions, strict=True)
     ]
     query.set("expressions", guarded)
-
-
-def _is_required(column: exp.Expr) -> bool:
-    constraints = column.args.get("constraints") or []
-    return any(isinstance(each.args.get("kind"), exp.NotNullColumnConstraint) for each in constraints)
 
 
 def _guarded(column: exp.Expr, value: exp.Expr) -> exp.Expr:

@@ -12,7 +12,8 @@ from dataclasses import dataclass
 from bqemulator.jobs import executor
 from bqemulator.sql import translator
 from bqemulator.storage.engine import DuckDBEngine
-from sqlglot import exp
+from sqlglot import exp, generator
+from sqlglot.dialects.dialect import Dialect
 
 
 @dataclass(frozen=True)
@@ -48,6 +49,20 @@ def install(rules: Sequence[Rule], macros: Sequence[str]) -> None:
     vars(translator)["get_all_rules"] = lambda: [*rules, *own_rules()]
     DuckDBEngine._register_builtin_udfs = register_with_macros  # noqa: SLF001
     executor._translator = translator.SQLTranslator()  # noqa: SLF001 - the one that was made on import
+
+
+Writer = Callable[[generator.Generator, exp.Expr], str]
+
+
+def write_as(dialect: type[Dialect], writers: dict[type[exp.Expr], Writer]) -> None:
+    """Change how a dialect writes kinds of nodes.
+
+    Args:
+        dialect: BigQuery or DuckDB.
+        writers: what writes each kind.
+    """
+    dialect.generator_class.TRANSFORMS |= writers
+    generator._DISPATCH_CACHE.clear()  # noqa: SLF001 - filled by whoever has written anything before
 
 
 def call(name: str, *arguments: exp.Expr) -> exp.Expr:

@@ -7,9 +7,12 @@ anywhere in a model is enough to make its `SAFE.PARSE_JSON` fail on the first ma
 
 from __future__ import annotations
 
+from sqlglot import exp
 from sqlglot.dialects.bigquery import BigQuery
+
+from devstack.bigquery.shims.functions import write_as
 
 
 def apply() -> None:
     """Let GoogleSQL be written with TRY; it is read with it already."""
-    BigQuery.Generator.TRY_SUPPORTED = True
+    write_as(BigQuery, {exp.Try: lambda generator, node: generator.func("TRY", node.this)})

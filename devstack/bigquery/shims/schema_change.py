@@ -57,6 +57,8 @@ def change_columns(context: Any, entry: Any, fields: tuple[Any, ...]) -> Any:
     for field in kept:
         if storage_type(field) != storage_type(before[field.name.lower()]):
             context.engine.execute(f'alter table {table} alter column "{field.name}" type {storage_type(field)}')
+        if before[field.name.lower()].mode == "REQUIRED" and field.mode == "NULLABLE":
+            context.engine.execute(f'alter table {table} alter column "{field.name}" drop not null')
     for name, field in before.items():
         if name not in {each.name.lower() for each in kept}:
             context.engine.execute(f'alter table {table} drop column "{field.name}"')

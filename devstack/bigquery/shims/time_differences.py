@@ -13,6 +13,8 @@ from sqlglot.dialects.dialect import unit_to_str
 from sqlglot.dialects.duckdb import DuckDB
 from sqlglot.generator import Generator
 
+from devstack.bigquery.shims.functions import write_as
+
 
 def _whole_intervals(generator: Generator, node: exp.Expr) -> str:
     # By its other name, which the emulator does not take for GoogleSQL's DATE_SUB.
@@ -26,4 +28,4 @@ def _current_datetime(generator: Generator, node: exp.Expr) -> str:
 
 def apply() -> None:
     """Replace how the two are written in DuckDB's SQL."""
-    DuckDB.Generator.TRANSFORMS |= {exp.TimestampDiff: _whole_intervals, exp.CurrentDatetime: _current_datetime}
+    write_as(DuckDB, {exp.TimestampDiff: _whole_intervals, exp.CurrentDatetime: _current_datetime})

@@ -1,8 +1,13 @@
 """The stand-in as a process: up, down, persistent, offline, on loopback only."""
 
+from __future__ import annotations
+
+import json
 import signal
 import subprocess
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -13,30 +18,16 @@ from core.errors import UnavailableError
 from devstack.bigquery import BigQueryAddress, running_bigquery
 from devstack.bigquery.process import _environment
 
+LOOPBACK = {"0100007F", "0000000000000000FFFF00000100007F"}  # 127.0.0.1, plain and mapped into IPv6
 
-def connect(address: BigQueryAddress) -> bigquery.Client:
-    return bigquery.Client(
+
+def answer(address: BigQueryAddress, sql: str) -> list[int]:
+    with bigquery.Client(
         project="local-project",
         credentials=AnonymousCredentials(),
         client_options={"api_endpoint": address.rest_url},
-    )
-
-
-def test_data_survives_a_restart(tmp_path: Path) -> None:
-    with running_bigquery(data_dir=tmp_path) as address, connect(address) as client:
-        client.create_dataset("kept")
-        client.query_and_wait("create table kept.numbers as select 41 + 1 as answer")
-    with running_bigquery(data_dir=tmp_path) as address, connect(address) as client:
-        assert [row.answer for row in client.query_and_wait("select answer from kept.numbers")] == [42]
-
-
-def test_a_server_that_cannot_start_says_why(tmp_path: Path) -> None:
-    (tmp_path / "file").touch()
-    with pytest.raises(UnavailableError, match="did not start"), running_bigquery(data_dir=tmp_path / "file"):
-        pass
-
-
-LOOPBACK = {"0100007F", "0000000000000000FFFF00000100007F"}  # 127.0.0.1, plain and mapped into IPv6
+    ) as client:
+        return [row[0] for row in client.query_and_wait(sql)]
 
 
 def listening_addresses(process: int) -> set[str]:
@@ -51,25 +42,41 @@ def listening_addresses(process: int) -> set[str]:
     return found
 
 
-@pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
-@pytest.mark.parametrize("stop", ["signal", "end of input"])
-def test_it_listens_on_loopback_only_and_stops_cleanly(tmp_path: Path, stop: str) -> None:
-    port_file = tmp_path / "ports.json"
-    command = [sys.executable, "-m", "devstack.bigquery", "--rest-port", "0", "--grpc-port", "0"]
+@contextmanager
+def server_process(*options: str) -> Iterator[subprocess.Popen[bytes]]:
+    command = [sys.executable, "-m", "devstack.bigquery", "--rest-port", "0", "--grpc-port", "0", *options]
     with subprocess.Popen(
-        [*command, "--port-file", str(port_file), "--stop-on-eof"],
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        env=_environment(),
+        command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, env=_environment()
     ) as server:
         assert server.stdout is not None
         assert b"REST http://127.0.0.1:" in server.stdout.readline()
-        assert port_file.exists()
-        listening = listening_addresses(server.pid)
-        assert listening
-        assert listening <= LOOPBACK
-        if stop == "signal":
-            server.send_signal(signal.SIGTERM)
+        yield server
+        server.kill()
+
+
+def test_it_keeps_its_data_listens_on_loopback_only_and_stops_cleanly(tmp_path: Path) -> None:
+    data, port_file = tmp_path / "data", tmp_path / "ports.json"
+    with server_process("--data-dir", str(data), "--port-file", str(port_file)) as server:
+        ports = json.loads(port_file.read_text())
+        address = BigQueryAddress("127.0.0.1", ports["rest"], ports["grpc"])
+        if sys.platform == "linux":
+            listening = listening_addresses(server.pid)
+            assert listening
+            assert listening <= LOOPBACK
+        answer(address, "create schema kept")
+        answer(address, "create table kept.numbers as select 41 + 1 as answer")
+        server.send_signal(signal.SIGTERM)
+        _, errors = server.communicate(timeout=30)
+        assert server.returncode == 0, errors
+    with server_process("--data-dir", str(data), "--port-file", str(port_file), "--stop-on-eof") as server:
+        ports = json.loads(port_file.read_text())
+        address = BigQueryAddress("127.0.0.1", ports["rest"], ports["grpc"])
+        assert answer(address, "select answer from kept.numbers") == [42]
         _, errors = server.communicate(timeout=30)  # closes standard input
-    assert server.returncode == 0, errors
+        assert server.returncode == 0, errors
+
+
+def test_a_server_that_cannot_start_says_why(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    with pytest.raises(UnavailableError, match="File exists"), running_bigquery(data_dir=tmp_path / "file"):
+        pass

@@ -1,7 +1,8 @@
-"""Answers `jobs.query` for a failing query with an HTTP error, as BigQuery does.
+"""Answers `jobs.query` for a failing query with an HTTP error, and honours its default dataset.
 
 The emulator answers 200 with the error beside an empty result, which the Python client's `query_and_wait` takes
-for success: a typing error in a statement looks like a table without rows.
+for success: a typing error in a statement looks like a table without rows. And it looks at `defaultDataset` in
+`jobs.insert` only, so here a table without a dataset lands in DuckDB's own, where nobody finds it.
 """
 
 from __future__ import annotations
@@ -36,6 +37,11 @@ async def query(
     Returns:
         The query response, or the error it describes.
     """
+    body = await request.json()  # kept by the request: the emulator's own function is given the same object
+    if body.get("defaultDataset"):
+        body["query"] = job_routes._apply_default_dataset(  # noqa: SLF001
+            body.get("query", ""), body, request_project_id=project_id
+        )
     response = await job_routes.query(project_id, request, context, caller)
     errors = response.get("errors")
     if not errors:

@@ -1,0 +1,42 @@
+"""The stores of results forget the oldest, never the newest."""
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from devstack.bigquery.shims.bounded_history import Recent
+
+LIMIT, LIMIT_BYTES = 4, 100
+
+
+@given(st.lists(st.tuples(st.sampled_from("abcdefgh"), st.integers(0, 150)), max_size=40))
+def test_it_keeps_the_newest_within_both_limits(writes: list[tuple[str, int]]) -> None:
+    store = Recent(LIMIT, LIMIT_BYTES, int)
+    order: list[str] = []
+    for key, size in writes:
+        store[key] = size
+        order = [each for each in order if each != key] + [key]
+        assert list(store) == order[-len(store) :]
+        assert len(store) <= LIMIT
+        assert len(store) == 1 or sum(store.values()) <= LIMIT_BYTES
+
+
+@given(st.lists(st.integers(0, 30), min_size=1, max_size=20))
+def test_it_drops_no_more_than_it_must(sizes: list[int]) -> None:
+    store = Recent(LIMIT, LIMIT_BYTES, int)
+    for index, size in enumerate(sizes):
+        store[str(index)] = size
+    fitting = 0
+    for count in range(1, min(LIMIT, len(sizes)) + 1):
+        if count == 1 or sum(sizes[-count:]) <= LIMIT_BYTES:
+            fitting = count
+    assert len(store) >= fitting
+
+
+def test_what_is_taken_out_no_longer_counts() -> None:
+    store = Recent(LIMIT, LIMIT_BYTES, int)
+    store["a"] = 90
+    assert store.pop("a") == 90
+    assert store.pop("a", None) is None
+    store["b"] = 60
+    store["c"] = 40
+    assert list(store) == ["b", "c"]
