@@ -139,6 +139,35 @@ def demo(
 
 
 @app.command()
+def live(
+    *,
+    transactions: Annotated[int, typer.Option(min=2, help="Transactions of each connection, in each round.")] = 100,
+    connections: Annotated[int, typer.Option(min=1, max=16, help="Concurrent connections.")] = 4,
+    seed: Annotated[int, typer.Option(help="Seed of the random choices.")] = 7,
+    folder: Annotated[Path, typer.Option("--folder", help="Where everything is written.")] = Path("build/live"),
+) -> None:
+    """Capture from a real PostgreSQL with a real Debezium; exit 1 unless structure equals the source.
+
+    Needs the live extra: `make live` installs it and runs this.
+
+    Example: `devstack live --connections 8`
+    """
+    from devstack.live.run import LiveOptions, run_live
+
+    options = LiveOptions(transactions=transactions, connections=connections, seed=seed, folder=folder)
+    console = Console(highlight=False)
+    summary = run_live(options, console)
+    console.print(
+        f"\n{summary.events:,} events captured from {summary.source_rows:,} remaining rows; "
+        f"{summary.tables_equal} of {summary.tables_compared} tables equal the source"
+    )
+    for fault in summary.faults():
+        console.print(f"  [red]✗[/] {fault}")
+    if summary.faults():
+        raise typer.Exit(1)
+
+
+@app.command()
 def docs(
     folder: Annotated[Path, typer.Option("--folder", help="Folder of the throw-away stack.")] = Path(
         "build/docs-stack"

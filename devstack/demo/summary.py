@@ -81,6 +81,8 @@ class Summary:
 
     def faults(self) -> list[str]:
         """Return what did not hold, a sentence each; empty when all is well."""
+        # Nothing is in quarantine when all is well: poison was dead-lettered before it could land.
+        empty = [name for name, rows in self.zones.items() if rows == 0 and name != "structure.quarantine"]
         accounted = self.raw_distinct + self.dead_lettered
         checks = [
             (self.events_sent > 0, "no event was sent"),
@@ -105,7 +107,7 @@ class Summary:
                 ),
             ),
             (self.tests_failed == 0, f"{self.tests_failed} dbt tests failed"),
-            (all(rows > 0 for rows in self.zones.values()) and bool(self.zones), "a model is empty"),
+            (bool(self.zones) and not empty, f"nothing is in {', '.join(empty) or 'any zone'}"),
         ]
         return [fault for holds, fault in checks if not holds]
 

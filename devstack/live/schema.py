@@ -9,6 +9,10 @@ from core.contracts import Contracts, DataType, TableContract
 
 SCHEMA = "member"
 
+FULL_IDENTITY = frozenset({"member_cases"})
+"""Tables whose events carry the whole row before; those of the others carry its key alone, and markers instead of
+unchanged long texts, so that both are shown."""
+
 POSTGRES_TYPES: dict[DataType, str] = {
     "int64": "bigint",
     "numeric": "numeric(38, 9)",
@@ -38,6 +42,8 @@ def create_tables(connection: "psycopg.Connection[Any]", contracts: Contracts) -
     connection.execute(sql.SQL("create schema {}").format(sql.Identifier(SCHEMA)))
     for contract in contracts.values():
         connection.execute(_create_table(contract))
+        if contract.name in FULL_IDENTITY:
+            connection.execute(sql.SQL("alter table {} replica identity full").format(table(contract)))
     connection.commit()
 
 

@@ -19,6 +19,10 @@ from devstack.live.schema import table
 _KEYS = 60
 """Distinct numbers in keys: few, so that inserts, deletes and re-inserts meet on the same rows."""
 
+_NEVER_MOVED = "member_profiles"
+"""Its rows keep their keys. Under the replica identity DEFAULT, Debezium does not send an unchanged long text, and
+after a change of key nothing else says which row had it; such a table needs REPLICA IDENTITY FULL."""
+
 _MOVED = 1_000_000
 """Added to a key when an update moves the row to another key."""
 
@@ -127,7 +131,8 @@ class _Worker:
 
     def _statement(self, connection: "psycopg.Connection[Any]") -> tuple[str, int]:
         contract = self._chooser.choice(list(self._contracts.values()))
-        kind = self._chooser.choices(("insert", "update", "delete", "move"), (40, 40, 15, 5))[0]
+        moves = 0 if contract.name == _NEVER_MOVED else 5
+        kind = self._chooser.choices(("insert", "update", "delete", "move"), (40, 40, 15, moves))[0]
         statement = {"insert": _insert, "update": _update, "delete": _delete, "move": _move}[kind]
         return kind, statement(connection, contract, self._chooser)
 
@@ -136,10 +141,11 @@ def _insert(connection: "psycopg.Connection[Any]", contract: TableContract, choo
     row = random_row(contract, _random_key(contract, chooser), chooser)
     names = sql.SQL(", ").join(map(sql.Identifier, row))
     values = sql.SQL(", ").join(sql.Placeholder() * len(row))
-    return connection.execute(
+    inserted = connection.execute(
         sql.SQL("insert into {} ({}) values ({}) on conflict do nothing").format(table(contract), names, values),
         [_bound(contract, name, value) for name, value in row.items()],
-    ).rowcount
+    )
+    return int(inserted.rowcount)
 
 
 def _update(connection: "psycopg.Connection[Any]", contract: TableContract, chooser: random.Random) -> int:
@@ -147,15 +153,17 @@ def _update(connection: "psycopg.Connection[Any]", contract: TableContract, choo
     changed = chooser.sample(others, chooser.randint(1, 3))
     assignments = sql.SQL(", ").join(sql.SQL("{} = %s").format(sql.Identifier(column.name)) for column in changed)
     where, key = _where(contract, _random_key(contract, chooser))
-    return connection.execute(
+    updated = connection.execute(
         sql.SQL("update {} set {} where {}").format(table(contract), assignments, where),
         [*(_bound(contract, column.name, random_value(column, chooser)) for column in changed), *key],
-    ).rowcount
+    )
+    return int(updated.rowcount)
 
 
 def _delete(connection: "psycopg.Connection[Any]", contract: TableContract, chooser: random.Random) -> int:
     where, key = _where(contract, _random_key(contract, chooser))
-    return connection.execute(sql.SQL("delete from {} where {}").format(table(contract), where), key).rowcount
+    deleted = connection.execute(sql.SQL("delete from {} where {}").format(table(contract), where), key)
+    return int(deleted.rowcount)
 
 
 def _move(connection: "psycopg.Connection[Any]", contract: TableContract, chooser: random.Random) -> int:
@@ -165,12 +173,13 @@ def _move(connection: "psycopg.Connection[Any]", contract: TableContract, choose
     taken = sql.SQL("exists (select 1 from {} other where other.{} = {}.{} + %s)").format(
         table(contract), sql.Identifier(number), sql.Identifier(contract.name), sql.Identifier(number)
     )
-    return connection.execute(
+    moved = connection.execute(
         sql.SQL("update {} set {} = {} + %s where {} and not {}").format(
             table(contract), sql.Identifier(number), sql.Identifier(number), where, taken
         ),
         [_MOVED, *key, _MOVED],
-    ).rowcount
+    )
+    return int(moved.rowcount)
 
 
 def _random_key(contract: TableContract, chooser: random.Random) -> tuple[Any, ...]:

@@ -62,12 +62,15 @@ class SnapshotFile:
     data: bytes
 
 
-def snapshot_files(contracts: Contracts, truth: Truth) -> Iterator[SnapshotFile]:
+def snapshot_files(
+    contracts: Contracts, truth: Truth, ndjson_tables: frozenset[str] = NDJSON_TABLES
+) -> Iterator[SnapshotFile]:
     """Yield the files of a snapshot.
 
     Args:
         contracts: the tables.
         truth: the rows.
+        ndjson_tables: tables written as NDJSON; all others are written as Parquet.
 
     Yields:
         A file a table, its rows in the order of their keys.
@@ -75,14 +78,21 @@ def snapshot_files(contracts: Contracts, truth: Truth) -> Iterator[SnapshotFile]
     for table, by_key in truth.items():
         rows = [by_key[key] for key in sorted(by_key)]
         contract = contracts[table]
-        if table in NDJSON_TABLES:
+        if table in ndjson_tables:
             yield SnapshotFile(table, "ndjson", f"{table}/part-00000.ndjson.gz", len(rows), _ndjson(contract, rows))
         else:
             yield SnapshotFile(table, "parquet", f"{table}/part-00000.parquet", len(rows), _parquet(contract, rows))
 
 
 def write_snapshot(
-    client: "S3Client", uri: str, snapshot_id: str, truth: Truth, *, contracts: Contracts, taken_at: datetime
+    client: "S3Client",
+    uri: str,
+    snapshot_id: str,
+    truth: Truth,
+    *,
+    contracts: Contracts,
+    taken_at: datetime,
+    ndjson_tables: frozenset[str] = NDJSON_TABLES,
 ) -> dict[str, Any]:
     """Write a snapshot, the manifest last: a folder without one is a snapshot in the making.
 
@@ -93,6 +103,7 @@ def write_snapshot(
         truth: the rows.
         contracts: the tables.
         taken_at: when they were so (UTC).
+        ndjson_tables: tables written as NDJSON; all others are written as Parquet.
 
     Returns:
         The manifest.
@@ -107,7 +118,7 @@ def write_snapshot(
     folder = "/".join(part for part in (parts.path.strip("/"), snapshot_id) if part)
     _make_bucket(client, bucket)
     tables: dict[str, Any] = {}
-    for file in snapshot_files(contracts, truth):
+    for file in snapshot_files(contracts, truth, ndjson_tables):
         client.put_object(Bucket=bucket, Key=f"{folder}/{file.path}", Body=file.data)
         tables[file.table] = {"format": file.format, "rows": file.rows, "files": [file.path]}
     manifest = {"snapshot_id": snapshot_id, "taken_at": iso_micros(taken_at), "tables": tables}
