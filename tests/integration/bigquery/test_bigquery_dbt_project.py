@@ -15,7 +15,6 @@ from dbt.cli.main import dbtRunner, dbtRunnerResult
 from google.cloud import bigquery
 
 from devstack.bigquery import BigQueryAddress
-from tests.integration.bigquery.conftest import PROJECT
 
 PERIOD = ("--event-time-start", "2024-01-01", "--event-time-end", "2024-01-04")
 FIRST = """insert into raw.members values
@@ -156,7 +155,7 @@ def test_seeds_keep_their_types_and_grants_are_held(built: Project) -> None:
         (Decimal("1.5"), dt.date(2024, 2, 29)),
     ]
     assert built.rows(
-        f"select grantee from `{PROJECT}`.`region-us`.INFORMATION_SCHEMA.OBJECT_PRIVILEGES"
+        f"select grantee from `{built.client.project}`.`region-us`.INFORMATION_SCHEMA.OBJECT_PRIVILEGES"
         " where object_name = 'str_members'"
     ) == [("user:reader@example.com",)]
 

@@ -10,21 +10,20 @@ from typing import Any
 import pyarrow as pa
 import pytest
 from google.api_core.exceptions import NotFound
+from google.cloud import bigquery
 from google.cloud.bigquery_storage_v1 import BigQueryReadClient, types
-
-from tests.integration.bigquery.conftest import PROJECT
 
 Rows = Callable[[str], list[tuple[Any, ...]]]
 Read = Callable[..., list[pa.Table]]
 
 
 @pytest.fixture
-def read(read_client: BigQueryReadClient, dataset: str) -> Read:
+def read(client: bigquery.Client, read_client: BigQueryReadClient, dataset: str) -> Read:
     def run(table: str, *, streams: int = 1, **options: Any) -> list[pa.Table]:
         session = read_client.create_read_session(
-            parent=f"projects/{PROJECT}",
+            parent=f"projects/{client.project}",
             read_session=types.ReadSession(
-                table=f"projects/{PROJECT}/datasets/{dataset}/tables/{table}",
+                table=f"projects/{client.project}/datasets/{dataset}/tables/{table}",
                 data_format=types.DataFormat.ARROW,
                 read_options=types.ReadSession.TableReadOptions(**options),
             ),

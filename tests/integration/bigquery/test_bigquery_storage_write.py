@@ -18,8 +18,6 @@ from google.cloud.bigquery_storage_v1 import BigQueryWriteClient, types, writer
 from google.protobuf import descriptor_pb2, descriptor_pool, message_factory
 from google.protobuf.descriptor_pb2 import FieldDescriptorProto as Field
 
-from tests.integration.bigquery.conftest import PROJECT
-
 Rows = Callable[[str], list[tuple[Any, ...]]]
 Append = Callable[..., types.AppendRowsResponse]
 MOMENT = dt.datetime(2024, 1, 1, 10, 0, 0, 123456, tzinfo=dt.UTC)
@@ -66,11 +64,11 @@ def proto_request(
 @pytest.fixture
 def table(client: bigquery.Client, dataset: str) -> str:
     schema = [bigquery.SchemaField(name, kind, mode=mode) for name, (kind, mode, _) in FIELDS.items()]
-    resource = bigquery.Table(f"{PROJECT}.{dataset}.t", schema=schema)
+    resource = bigquery.Table(f"{client.project}.{dataset}.t", schema=schema)
     resource.time_partitioning = bigquery.TimePartitioning(field="t")
     resource.clustering_fields = ["s"]
     client.create_table(resource)
-    return f"projects/{PROJECT}/datasets/{dataset}/tables/t"
+    return f"projects/{client.project}/datasets/{dataset}/tables/t"
 
 
 @pytest.fixture

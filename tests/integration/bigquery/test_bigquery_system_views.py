@@ -10,15 +10,13 @@ import pytest
 from google.api_core.exceptions import BadRequest, GoogleAPICallError, NotFound
 from google.cloud import bigquery
 
-from tests.integration.bigquery.conftest import PROJECT
-
 Rows = Callable[[str], list[tuple[Any, ...]]]
 
 
 def test_field_paths_name_nested_fields(dataset: str, rows: Rows) -> None:
     rows("create table t (a int64 options (description = 'first'), b struct<x int64, y array<struct<z json>>>)")
     assert rows(
-        f"select field_path, data_type, description from `{PROJECT}`.`{dataset}`.INFORMATION_SCHEMA.COLUMN_FIELD_PATHS"
+        f"select field_path, data_type, description from `{dataset}`.INFORMATION_SCHEMA.COLUMN_FIELD_PATHS"
         " where table_name = 't' order by field_path"
     ) == [
         ("a", "INT64", "first"),
@@ -40,13 +38,13 @@ def test_the_table_listing_counts_rows_even_after_dml(dataset: str, rows: Rows) 
     assert listed == [("t", 1, 3, True), ("v", 2, 0, True)]
 
 
-def test_system_views_can_be_joined_and_filtered(dataset: str, rows: Rows) -> None:
+def test_system_views_can_be_joined_and_filtered(client: bigquery.Client, dataset: str, rows: Rows) -> None:
     rows("create table t (a int64 not null, b string) options (description = 'a \"t\"')")
     joined = f"""
         select tables.table_name, columns.column_name, json_value(options.option_value), views.table_name
         from `{dataset}`.INFORMATION_SCHEMA.TABLES as tables
         join `{dataset}`.INFORMATION_SCHEMA.COLUMNS as columns using (table_catalog, table_schema, table_name)
-        left join `{PROJECT}.{dataset}.INFORMATION_SCHEMA.TABLE_OPTIONS` as options
+        left join `{client.project}.{dataset}.INFORMATION_SCHEMA.TABLE_OPTIONS` as options
             on options.table_name = tables.table_name and options.option_name = 'description'
         left join {dataset}.INFORMATION_SCHEMA.MATERIALIZED_VIEWS as views on views.table_name = tables.table_name
         where columns.ordinal_position = 2
@@ -58,7 +56,7 @@ def test_system_views_can_be_joined_and_filtered(dataset: str, rows: Rows) -> No
 
 def test_grants_are_kept_until_revoked(client: bigquery.Client, dataset: str, rows: Rows) -> None:
     held = f"""
-        select privilege_type, grantee from `{PROJECT}`.`region-us`.INFORMATION_SCHEMA.OBJECT_PRIVILEGES
+        select privilege_type, grantee from `region-us`.INFORMATION_SCHEMA.OBJECT_PRIVILEGES
         where object_schema = '{dataset}' and object_name = 't' order by grantee
     """
     rows("create table t as select 1 as a")
