@@ -1,7 +1,8 @@
 """Forgets old results, so that memory follows the data and not the number of queries ever run.
 
-The emulator keeps the rows of every query and of every read session for good. BigQuery forgets them too, after
-a day and after six hours; here the oldest go when there are too many, or when they are too large together.
+The emulator keeps every job, the rows of every query and of every read session for good. BigQuery forgets them too,
+after some days or hours; here the oldest go when there are too many, or when they are too large together. Jobs
+are not written to disk either, which took longer than a small query itself.
 """
 
 from __future__ import annotations
@@ -10,6 +11,8 @@ from collections.abc import Callable
 from typing import Any
 
 import bqemulator.api.routes.jobs as job_routes
+from bqemulator.catalog.duckdb_repository import DuckDBCatalogRepository
+from bqemulator.catalog.memory_repository import MemoryCatalogRepository
 from bqemulator.jobs import executor
 from bqemulator.streaming import read_session
 
@@ -54,12 +57,21 @@ class Recent(dict[str, Any]):
 
 
 def apply() -> None:
-    """Replace the three stores, in every module that holds them."""
+    """Replace the stores, in every module that holds them."""
     results = Recent(_JOBS, _BYTES, lambda table: int(table.nbytes))
     schemas = Recent(_JOBS, _BYTES, lambda _: 0)
     for module in (executor, job_routes):
         module.JOB_RESULTS = results
         module.JOB_SCHEMAS = schemas
+    remember = MemoryCatalogRepository.upsert_job
+
+    def remember_lately(catalog: MemoryCatalogRepository, job: Any) -> Any:
+        while len(catalog._jobs) >= _JOBS:  # noqa: SLF001
+            del catalog._jobs[next(iter(catalog._jobs))]  # noqa: SLF001
+        return remember(catalog, job)
+
+    MemoryCatalogRepository.upsert_job = remember_lately
+    DuckDBCatalogRepository.upsert_job = lambda catalog, job: catalog._cache.upsert_job(job)  # noqa: SLF001
     read_session._SESSIONS = Recent(  # noqa: SLF001
         _SESSIONS, _BYTES, lambda session: int(session.table.nbytes)
     )

@@ -46,10 +46,14 @@ def row_message(extra: str | None = None) -> tuple[descriptor_pb2.DescriptorProt
         descriptor.field.add(name=name, number=number, type=kind, label=label)
     if extra:
         descriptor.field.add(name=extra, number=99, type=Field.TYPE_STRING, label=Field.LABEL_OPTIONAL)
+    return descriptor, message_class(descriptor)
+
+
+def message_class(descriptor: descriptor_pb2.DescriptorProto) -> Any:
     file = descriptor_pb2.FileDescriptorProto(name="row.proto", syntax="proto2", message_type=[descriptor])
     pool = descriptor_pool.DescriptorPool()
     pool.Add(file)
-    return descriptor, message_factory.GetMessageClass(pool.FindMessageTypeByName("Row"))
+    return message_factory.GetMessageClass(pool.FindMessageTypeByName("Row"))
 
 
 def proto_request(
@@ -168,6 +172,35 @@ def test_unknown_fields_are_a_schema_mismatch(write_client: BigQueryWriteClient,
     assert detail.code == types.StorageError.StorageErrorCode.SCHEMA_MISMATCH_EXTRA_FIELDS
     assert "surprise" in detail.error_message
     assert rows("select count(*) from t") == [(0,)]
+
+
+def test_nested_messages_arrive_too(
+    client: bigquery.Client, dataset: str, write_client: BigQueryWriteClient, rows: Rows
+) -> None:
+    rows("create table nested (id int64, inner_row struct<x int64, s string>)")
+    descriptor = descriptor_pb2.DescriptorProto(name="Row")
+    descriptor.field.add(name="id", number=1, type=Field.TYPE_INT64, label=Field.LABEL_OPTIONAL)
+    descriptor.field.add(
+        name="inner_row", number=2, type=Field.TYPE_MESSAGE, type_name="Inner", label=Field.LABEL_OPTIONAL
+    )
+    inner = descriptor.nested_type.add(name="Inner")
+    inner.field.add(name="x", number=1, type=Field.TYPE_INT64, label=Field.LABEL_OPTIONAL)
+    inner.field.add(name="s", number=2, type=Field.TYPE_STRING, label=Field.LABEL_OPTIONAL)
+    message = message_class(descriptor)
+    request = proto_request([message(id=1, inner_row={"x": 2, "s": "y"}).SerializeToString()], descriptor)
+    request.write_stream = f"projects/{client.project}/datasets/{dataset}/tables/nested/streams/_default"
+    (response,) = write_client.append_rows(iter([request]))
+    assert not response.error.code, response.error
+    assert rows("select id, inner_row.x, inner_row.s from nested") == [(1, 2, "y")]
+
+
+def test_rows_without_a_writer_schema_are_refused(write_client: BigQueryWriteClient, table: str) -> None:
+    stream = f"{table}/streams/_default"
+    empty = types.AppendRowsRequest.ArrowData(rows=types.ArrowRecordBatch(serialized_record_batch=b"x"))
+    for request in (proto_request([b""]), types.AppendRowsRequest(arrow_rows=empty)):
+        request.write_stream = stream
+        (response,) = write_client.append_rows(iter([request]))
+        assert "writer schema" in response.error.message
 
 
 def test_an_open_connection_learns_that_the_table_has_grown(append: Append, rows: Rows) -> None:
