@@ -11,7 +11,6 @@ from importlib.metadata import version
 from core.errors import ConfigurationError
 from devstack.bigquery.shims import (
     alter_statements,
-    append_only,
     append_rows,
     bounded_history,
     casts,
@@ -28,6 +27,7 @@ from devstack.bigquery.shims import (
     json_functions,
     kept_generators,
     needless_parses,
+    no_snapshots,
     no_spatial,
     numeric_precision,
     parse_cache,
@@ -50,7 +50,7 @@ _PATCHES = (
     # start and storage
     no_spatial,
     thread_cursors,
-    append_only,
+    no_snapshots,
     bounded_history,
     # Storage Write and Read
     storage_server,

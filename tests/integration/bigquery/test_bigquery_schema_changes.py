@@ -172,3 +172,15 @@ def test_tables_of_one_name_in_two_datasets_keep_their_types(client: bigquery.Cl
         assert (str(n), rest, str(average)) == ("2.500000000", [1, 1, "x", "y"], "2.500000000")
     finally:
         client.delete_dataset(other, delete_contents=True)
+
+
+def test_no_change_leaves_a_copy_of_the_table_behind(rows: Rows) -> None:
+    rows("create table t as select 1 as id")
+    for change in (
+        "insert into t (id) values (2)",
+        "update t set id = id + 10 where true",
+        "delete from t where id = 11",
+    ):
+        rows(change)
+    # With a copy after each change, an hour ago would lie before the first of them, and be refused.
+    assert rows("select id from t for system_time as of timestamp_sub(current_timestamp(), interval 1 hour)") == [(12,)]

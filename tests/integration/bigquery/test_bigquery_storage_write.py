@@ -247,14 +247,3 @@ def test_appends_go_on_while_a_query_runs_and_neither_sees_the_other(append: App
         assert query.result() == [(399_990_000,)]
     assert appended > 5  # were they to wait for the query, there would be one
     assert rows("select count(*), count(distinct i) from t") == [(appended, appended)]
-
-
-def test_appends_stay_as_fast_as_the_table_grows(append: Append, rows: Rows) -> None:
-    # A copy of the table per append would be visible as a snapshot of it.
-    for number in range(3):
-        append({"i": number})
-    assert rows("select i from t for system_time as of timestamp_sub(current_timestamp(), interval 1 hour)") == [
-        (0,),
-        (1,),
-        (2,),
-    ]

@@ -1,8 +1,8 @@
-"""Appends without copying the whole table first.
+"""Changes a table without copying all of it first.
 
-The emulator keeps a full copy of a table after every change, for `FOR SYSTEM_TIME AS OF`. That makes n
-appends cost n squared, in time and in memory. Nothing in this project travels in time, so no automatic copy
-is taken; explicit snapshots (`CREATE SNAPSHOT TABLE`) keep working, and dependants still hear of the change.
+The emulator keeps a full copy of a table after every change, for `FOR SYSTEM_TIME AS OF`. That makes n changes cost
+n squared, in time and in memory. Nothing in this project travels in time, so no automatic copy is taken; explicit
+snapshots (`CREATE SNAPSHOT TABLE`) keep working, and dependants still hear of the change.
 """
 
 from bqemulator.domain.events import TableDataChanged
