@@ -26,6 +26,7 @@ from devstack.bigquery.shims import (
     grants,
     json_functions,
     kept_generators,
+    merge_cardinality,
     needless_parses,
     no_snapshots,
     no_spatial,
@@ -67,6 +68,7 @@ _PATCHES = (
     created_tables,
     needless_parses,
     script_variables,
+    merge_cardinality,
     # functions and types
     catalog_types,
     numeric_precision,

@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 from google.api_core.exceptions import BadRequest
+from google.cloud import bigquery
 
 Rows = Callable[[str], list[tuple[Any, ...]]]
 
@@ -169,3 +170,29 @@ def test_a_merge_applies_its_conditions_in_order(rows: Rows) -> None:
         when not matched and not s.gone then insert (k, o, v, gone) values (k, o, v, gone)"""
     )
     assert rows("select k, o, v from t order by k") == [("a", 6, "new"), ("b", 5, "old")]
+
+
+@pytest.mark.parametrize(
+    ("condition", "refused"),
+    [("", True), ("and s.v != 'skip'", False), ("and s.v = 'skip' or s.k = 'a'", True)],
+)
+def test_a_merge_with_an_ambiguous_source_is_refused(condition: str, refused: bool, rows: Rows) -> None:
+    rows("create table t as select 'a' as k, 'old' as v union all select 'b', 'old'")
+    merge = f"""merge into t as d using (
+            select 'a' as k, 'new' as v union all select 'a', 'skip' union all select 'c', 'x' union all select 'c', 'y'
+        ) as s on s.k = d.k
+        when matched {condition} then update set v = s.v
+        when not matched then insert (k, v) values (k, v)"""
+    if refused:
+        with pytest.raises(BadRequest, match="at most one source row"):
+            rows(merge)
+        assert rows("select k, v from t order by k") == [("a", "old"), ("b", "old")]
+    else:
+        rows(merge)
+        assert rows("select k, v from t order by k, v") == [("a", "new"), ("b", "old"), ("c", "x"), ("c", "y")]
+
+
+def test_a_table_with_bignumeric_is_created_at_once(client: bigquery.Client, dataset: str, rows: Rows) -> None:
+    client.create_table(bigquery.Table(f"{client.project}.{dataset}.t", [bigquery.SchemaField("n", "BIGNUMERIC")]))
+    rows("insert into t (n) values (bignumeric '1.123456789012345678')")
+    assert rows("select cast(n as string) from t") == [("1.123456789012345678",)]
