@@ -5,9 +5,18 @@
 
     Numbers are read as text, so they keep every digit. The marker that Debezium sends for a value it does not
     have (an unchanged TOAST column) gives null; `cdc_current_state` puts the former value in its place.
+
+    `columns`: a list that takes note of the column, for `cdc_current_state`. `image`: what holds the JSON text.
 -#}
 
-{% macro cdc_cast(column, data_type, image='_image') -%}
+{% macro cdc_cast(column, data_type, columns=none, image='_image') -%}
+    {%- if columns is not none -%}
+        {#- what PostgreSQL can store out of line, and Debezium therefore leave out -#}
+        {%- do columns.append({
+            'name': column,
+            'is_omissible': data_type in ['string', 'bytes', 'json', 'array<string>', 'array<int64>'],
+        }) -%}
+    {%- endif -%}
     {%- set text = "json_value(" ~ image ~ ", '$." ~ column ~ "')" -%}
     {%- if data_type == 'string' -%}
         nullif({{ text }}, '{{ cdc_unavailable_marker() }}')

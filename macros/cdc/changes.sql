@@ -3,12 +3,9 @@
     `str_quarantine` shows it, with the reason), the key cast, and of every key only what its present state needs:
     the newest change and, while those hold gaps, the ones before it.
 
-    `rows`: a CTE of raw rows. `table`: the table they belong to, whose contract names the key.
+    `rows`: a CTE of raw rows. `key`: the columns of the primary key with their types.
 -#}
-{% macro cdc_changes(rows, table) -%}
-    {%- set contract = cdc_contract(table) -%}
-    {%- set key = contract | selectattr('is_key') | list -%}
-    {%- set required = contract | rejectattr('is_key') | rejectattr('is_nullable') | map(attribute='name') | list -%}
+{% macro cdc_changes(rows, key) -%}
     with
 
     -- the image: the row after the change, or before it when it was deleted
@@ -26,17 +23,17 @@
     keyed as (
 
         select
-            {%- for column in key %}
-            {{ cdc_cast(column.name, column.data_type, image='_key_image') }} as {{ column.name }},
+            {%- for column, data_type in key.items() %}
+            {{ cdc_cast(column, data_type, image='_key_image') }} as {{ column }},
             {%- endfor %}
             {{ cdc_raw_metadata() }},
             _image,
             {{ cdc_order_key('readable', "_op = 'DELETE'") }} as _order_key,
             {{ cdc_delivery_key('readable') }} as _delivery_key,
-            -- many sources tell only the key of what they delete
-            _image is not null
-            {%- if required %} and json_value(_image, '$.{{ required[0] }}') is not null{% endif %} as _has_image,
-            -- the names of columns that hold Debezium's marker: as text, in base64, or as the first of an array
+            -- many sources tell no more than the key of what they delete
+            _op != 'DELETE'
+            or ifnull(array_length(regexp_extract_all(_image, r'"[A-Za-z0-9_]+"\s*:\s*[^n\s]')), 0) > {{ key | length }} as _has_image,
+            -- the names of columns that hold the marker: as text, in base64, or as the first of an array
             regexp_extract_all(
                 _image,
                 r'"([A-Za-z0-9_]+)"\s*:\s*(?:\[\s*)?"(?:{{ cdc_unavailable_marker() }}|{{ cdc_unavailable_marker_base64() }})"'
@@ -47,7 +44,7 @@
     )
 
     select
-        {{ key | map(attribute='name') | join(', ') }},
+        {{ key | join(', ') }},
         {{ cdc_raw_metadata() }},
         _image,
         _order_key,
@@ -58,11 +55,11 @@
                 then concat('{', array_to_string(array(select concat('"', name, '":""') from unnest(_omitted) as name), ','), '}')
         end as _carried
     from keyed
-    where {{ key | map(attribute='name') | join(' is not null and ') }} is not null
+    where {{ key | join(' is not null and ') }} is not null
     -- newest first, down to the newest that leaves nothing out
     qualify
         count(if(_has_image and ifnull(array_length(_omitted), 0) = 0, 1, null)) over (
-            partition by {{ key | map(attribute='name') | join(', ') }}
+            partition by {{ key | join(', ') }}
             order by _order_key desc, _delivery_key desc
             rows between unbounded preceding and 1 preceding
         ) = 0
@@ -108,8 +105,10 @@
 {#-
     Why `cdc_changes` leaves a raw row out. Null when it does not, and for what is no change of a row: truncates, and
     the tombstones that follow deletes, which are kept as evidence only.
+
+    `key_can_be_read`: a column that says what `cdc_key_can_be_read` says.
 -#}
-{% macro cdc_quarantine_reason(table) -%}
+{% macro cdc_quarantine_reason(key_can_be_read) -%}
     case
         when _op not in ('INSERT', 'UPDATE', 'DELETE', 'SNAPSHOT', 'TRUNCATE') then 'unknown_operation'
         when _op = 'DELETE' and _op_inferred and payload is null and _source_position is null then null
@@ -117,11 +116,17 @@
         when _op = 'TRUNCATE' then null
         when _op != 'DELETE' and payload is null then 'no_payload'
         when _op != 'DELETE' and {{ cdc_json_object('payload') }} is null then 'payload_is_no_json_object'
-        when {{ cdc_json_object('coalesce(_key, payload, before)') }} is null then 'key_is_no_json_object'
-        {%- for column in cdc_contract(table) if column.is_key %}
-        when
-            {{ cdc_cast(column.name, column.data_type, image=cdc_json_object('coalesce(_key, payload, before)')) }} is null
-            then 'key_cannot_be_read'
-        {%- endfor %}
+        when not {{ key_can_be_read }} then 'key_cannot_be_read'
     end
+{%- endmacro %}
+
+
+{#- Whether every column of a table's key can be cast from the raw row. -#}
+{% macro cdc_key_can_be_read(table) -%}
+    {%- set image = cdc_json_object('coalesce(_key, payload, before)') -%}
+    {%- for column in cdc_contract(table) if column.is_key -%}
+        {{ 'and ' if not loop.first }}{{ cdc_cast(column.name, column.data_type, image=image) }} is not null{{ ' ' if not loop.last }}
+    {%- else -%}
+        true
+    {%- endfor -%}
 {%- endmacro %}

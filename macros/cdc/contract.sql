@@ -19,7 +19,7 @@
 {%- endmacro %}
 
 
-{#- The columns of a table, in order, as {name, data_type, is_key, is_nullable}; empty while dbt only parses. -#}
+{#- The columns of a table, in order, as {name, data_type, is_key, is_nullable, allowed_values}; empty while dbt only parses. -#}
 {% macro cdc_contract(table) -%}
     {%- set columns = [] -%}
     {%- if execute -%}
@@ -31,6 +31,7 @@
                     'data_type': column.data_type,
                     'is_key': meta.get('key', false),
                     'is_nullable': meta.get('nullable', true),
+                    'allowed_values': meta.get('allowed_values', []),
                 }) -%}
             {%- endfor -%}
         {%- endfor -%}
@@ -41,16 +42,3 @@
     {{ return(columns) }}
 {%- endmacro %}
 
-
-{#-
-    The columns of which Debezium may leave the value out: those PostgreSQL can store out of line (TOAST).
-    https://debezium.io/documentation/reference/stable/connectors/postgresql.html#postgresql-toasted-values
--#}
-{% macro cdc_omissible_columns(table) -%}
-    {{ return(
-        cdc_contract(table)
-        | rejectattr('is_key')
-        | selectattr('data_type', 'in', ['string', 'bytes', 'json', 'array<string>', 'array<int64>'])
-        | map(attribute='name') | list
-    ) }}
-{%- endmacro %}

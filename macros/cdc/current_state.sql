@@ -9,14 +9,14 @@
 
     A truncate deletes every row that is older than it, also one that comes later.
 
-    `changes`: a CTE with the columns of the contract and `cdc_change_metadata()`. `rows`: the CTE of raw rows it was made
-    from. `truncates`: a CTE of the truncates known before. `table`: the table all belong to.
+    `changes`: a CTE with the columns of the table and `cdc_change_metadata()`. `rows`: the CTE of raw rows it was made
+    from. `truncates`: a CTE of the truncates known before. `key`: the columns of the primary key. `columns`: the others,
+    as `cdc_cast` has listed them.
 -#}
-{% macro cdc_current_state(changes, rows, truncates, table) -%}
-    {%- set contract = cdc_contract(table) -%}
-    {%- set key = contract | selectattr('is_key') | map(attribute='name') | list -%}
-    {%- set columns = contract | rejectattr('is_key') | map(attribute='name') | list -%}
-    {%- set omissible = cdc_omissible_columns(table) -%}
+{% macro cdc_current_state(changes, rows, truncates, key, columns) -%}
+    {%- set key = key | list -%}
+    {%- set omissible = columns | selectattr('is_omissible') | map(attribute='name') | list -%}
+    {%- set columns = columns | map(attribute='name') | list -%}
     with
 
     truncate_list as (

@@ -1,7 +1,10 @@
+{%- set key = {'address_id': 'int64'} -%}
+{%- set columns = [] -%}
+
 {{
     config(
-        unique_key=['address_id'],
-        cluster_by=['address_id'],
+        unique_key=key | list,
+        cluster_by=key | list,
         meta={'merge_update_when': cdc_is_newer()},
     )
 }}
@@ -31,7 +34,7 @@ truncates as (
 
 changes as (
 
-    {{ cdc_changes('raw_rows', 'member_addresses') }}
+    {{ cdc_changes('raw_rows', key) }}
 
 ),
 
@@ -39,21 +42,21 @@ decoded as (
 
     select
         address_id,
-        {{ cdc_cast('member_id', 'int64') }} as member_id,
-        {{ cdc_cast('address_type', 'string') }} as address_type,
-        {{ cdc_cast('line_1', 'string') }} as line_1,
-        {{ cdc_cast('line_2', 'string') }} as line_2,
-        {{ cdc_cast('city', 'string') }} as city,
-        {{ cdc_cast('region', 'string') }} as region,
-        {{ cdc_cast('postal_code', 'string') }} as postal_code,
-        {{ cdc_cast('country_code', 'string') }} as country_code,
-        {{ cdc_cast('latitude', 'float64') }} as latitude,
-        {{ cdc_cast('longitude', 'float64') }} as longitude,
-        {{ cdc_cast('is_primary', 'bool') }} as is_primary,
-        {{ cdc_cast('valid_from', 'date') }} as valid_from,
-        {{ cdc_cast('valid_to', 'date') }} as valid_to,
-        {{ cdc_cast('created_at', 'timestamp') }} as created_at,
-        {{ cdc_cast('updated_at', 'timestamp') }} as updated_at,
+        {{ cdc_cast('member_id', 'int64', columns) }} as member_id,
+        {{ cdc_cast('address_type', 'string', columns) }} as address_type,
+        {{ cdc_cast('line_1', 'string', columns) }} as line_1,
+        {{ cdc_cast('line_2', 'string', columns) }} as line_2,
+        {{ cdc_cast('city', 'string', columns) }} as city,
+        {{ cdc_cast('region', 'string', columns) }} as region,
+        {{ cdc_cast('postal_code', 'string', columns) }} as postal_code,
+        {{ cdc_cast('country_code', 'string', columns) }} as country_code,
+        {{ cdc_cast('latitude', 'float64', columns) }} as latitude,
+        {{ cdc_cast('longitude', 'float64', columns) }} as longitude,
+        {{ cdc_cast('is_primary', 'bool', columns) }} as is_primary,
+        {{ cdc_cast('valid_from', 'date', columns) }} as valid_from,
+        {{ cdc_cast('valid_to', 'date', columns) }} as valid_to,
+        {{ cdc_cast('created_at', 'timestamp', columns) }} as created_at,
+        {{ cdc_cast('updated_at', 'timestamp', columns) }} as updated_at,
         {{ cdc_change_metadata() }}
     from changes
 
@@ -61,7 +64,7 @@ decoded as (
 
 current_state as (
 
-    {{ cdc_current_state('decoded', 'raw_rows', 'truncates', 'member_addresses') }}
+    {{ cdc_current_state('decoded', 'raw_rows', 'truncates', key, columns) }}
 
 )
 

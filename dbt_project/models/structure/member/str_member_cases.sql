@@ -1,7 +1,10 @@
+{%- set key = {'case_id': 'int64'} -%}
+{%- set columns = [] -%}
+
 {{
     config(
-        unique_key=['case_id'],
-        cluster_by=['case_id'],
+        unique_key=key | list,
+        cluster_by=key | list,
         meta={'merge_update_when': cdc_is_newer()},
     )
 }}
@@ -31,7 +34,7 @@ truncates as (
 
 changes as (
 
-    {{ cdc_changes('raw_rows', 'member_cases') }}
+    {{ cdc_changes('raw_rows', key) }}
 
 ),
 
@@ -39,17 +42,17 @@ decoded as (
 
     select
         case_id,
-        {{ cdc_cast('member_id', 'int64') }} as member_id,
-        {{ cdc_cast('category', 'string') }} as category,
-        {{ cdc_cast('priority', 'string') }} as priority,
-        {{ cdc_cast('status', 'string') }} as status,
-        {{ cdc_cast('subject', 'string') }} as subject,
-        {{ cdc_cast('body', 'string') }} as body,
-        {{ cdc_cast('satisfaction', 'int64') }} as satisfaction,
-        {{ cdc_cast('opened_at', 'timestamp') }} as opened_at,
-        {{ cdc_cast('closed_at', 'timestamp') }} as closed_at,
-        {{ cdc_cast('created_at', 'timestamp') }} as created_at,
-        {{ cdc_cast('updated_at', 'timestamp') }} as updated_at,
+        {{ cdc_cast('member_id', 'int64', columns) }} as member_id,
+        {{ cdc_cast('category', 'string', columns) }} as category,
+        {{ cdc_cast('priority', 'string', columns) }} as priority,
+        {{ cdc_cast('status', 'string', columns) }} as status,
+        {{ cdc_cast('subject', 'string', columns) }} as subject,
+        {{ cdc_cast('body', 'string', columns) }} as body,
+        {{ cdc_cast('satisfaction', 'int64', columns) }} as satisfaction,
+        {{ cdc_cast('opened_at', 'timestamp', columns) }} as opened_at,
+        {{ cdc_cast('closed_at', 'timestamp', columns) }} as closed_at,
+        {{ cdc_cast('created_at', 'timestamp', columns) }} as created_at,
+        {{ cdc_cast('updated_at', 'timestamp', columns) }} as updated_at,
         {{ cdc_change_metadata() }}
     from changes
 
@@ -57,7 +60,7 @@ decoded as (
 
 current_state as (
 
-    {{ cdc_current_state('decoded', 'raw_rows', 'truncates', 'member_cases') }}
+    {{ cdc_current_state('decoded', 'raw_rows', 'truncates', key, columns) }}
 
 )
 

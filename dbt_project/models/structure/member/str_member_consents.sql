@@ -1,7 +1,10 @@
+{%- set key = {'consent_id': 'int64'} -%}
+{%- set columns = [] -%}
+
 {{
     config(
-        unique_key=['consent_id'],
-        cluster_by=['consent_id'],
+        unique_key=key | list,
+        cluster_by=key | list,
         meta={'merge_update_when': cdc_is_newer()},
     )
 }}
@@ -31,7 +34,7 @@ truncates as (
 
 changes as (
 
-    {{ cdc_changes('raw_rows', 'member_consents') }}
+    {{ cdc_changes('raw_rows', key) }}
 
 ),
 
@@ -39,17 +42,17 @@ decoded as (
 
     select
         consent_id,
-        {{ cdc_cast('member_id', 'int64') }} as member_id,
-        {{ cdc_cast('purpose', 'string') }} as purpose,
-        {{ cdc_cast('channel', 'string') }} as channel,
-        {{ cdc_cast('state', 'string') }} as state,
-        {{ cdc_cast('legal_basis', 'string') }} as legal_basis,
-        {{ cdc_cast('text_version', 'string') }} as text_version,
-        {{ cdc_cast('captured_in', 'string') }} as captured_in,
-        {{ cdc_cast('captured_at', 'timestamp') }} as captured_at,
-        {{ cdc_cast('expires_at', 'timestamp') }} as expires_at,
-        {{ cdc_cast('created_at', 'timestamp') }} as created_at,
-        {{ cdc_cast('updated_at', 'timestamp') }} as updated_at,
+        {{ cdc_cast('member_id', 'int64', columns) }} as member_id,
+        {{ cdc_cast('purpose', 'string', columns) }} as purpose,
+        {{ cdc_cast('channel', 'string', columns) }} as channel,
+        {{ cdc_cast('state', 'string', columns) }} as state,
+        {{ cdc_cast('legal_basis', 'string', columns) }} as legal_basis,
+        {{ cdc_cast('text_version', 'string', columns) }} as text_version,
+        {{ cdc_cast('captured_in', 'string', columns) }} as captured_in,
+        {{ cdc_cast('captured_at', 'timestamp', columns) }} as captured_at,
+        {{ cdc_cast('expires_at', 'timestamp', columns) }} as expires_at,
+        {{ cdc_cast('created_at', 'timestamp', columns) }} as created_at,
+        {{ cdc_cast('updated_at', 'timestamp', columns) }} as updated_at,
         {{ cdc_change_metadata() }}
     from changes
 
@@ -57,7 +60,7 @@ decoded as (
 
 current_state as (
 
-    {{ cdc_current_state('decoded', 'raw_rows', 'truncates', 'member_consents') }}
+    {{ cdc_current_state('decoded', 'raw_rows', 'truncates', key, columns) }}
 
 )
 

@@ -1,7 +1,10 @@
+{%- set key = {'email_id': 'int64'} -%}
+{%- set columns = [] -%}
+
 {{
     config(
-        unique_key=['email_id'],
-        cluster_by=['email_id'],
+        unique_key=key | list,
+        cluster_by=key | list,
         meta={'merge_update_when': cdc_is_newer()},
     )
 }}
@@ -31,7 +34,7 @@ truncates as (
 
 changes as (
 
-    {{ cdc_changes('raw_rows', 'member_emails') }}
+    {{ cdc_changes('raw_rows', key) }}
 
 ),
 
@@ -39,15 +42,15 @@ decoded as (
 
     select
         email_id,
-        {{ cdc_cast('member_id', 'int64') }} as member_id,
-        {{ cdc_cast('email', 'string') }} as email,
-        {{ cdc_cast('email_type', 'string') }} as email_type,
-        {{ cdc_cast('is_primary', 'bool') }} as is_primary,
-        {{ cdc_cast('is_verified', 'bool') }} as is_verified,
-        {{ cdc_cast('verified_at', 'timestamp') }} as verified_at,
-        {{ cdc_cast('bounced_at', 'timestamp') }} as bounced_at,
-        {{ cdc_cast('created_at', 'timestamp') }} as created_at,
-        {{ cdc_cast('updated_at', 'timestamp') }} as updated_at,
+        {{ cdc_cast('member_id', 'int64', columns) }} as member_id,
+        {{ cdc_cast('email', 'string', columns) }} as email,
+        {{ cdc_cast('email_type', 'string', columns) }} as email_type,
+        {{ cdc_cast('is_primary', 'bool', columns) }} as is_primary,
+        {{ cdc_cast('is_verified', 'bool', columns) }} as is_verified,
+        {{ cdc_cast('verified_at', 'timestamp', columns) }} as verified_at,
+        {{ cdc_cast('bounced_at', 'timestamp', columns) }} as bounced_at,
+        {{ cdc_cast('created_at', 'timestamp', columns) }} as created_at,
+        {{ cdc_cast('updated_at', 'timestamp', columns) }} as updated_at,
         {{ cdc_change_metadata() }}
     from changes
 
@@ -55,7 +58,7 @@ decoded as (
 
 current_state as (
 
-    {{ cdc_current_state('decoded', 'raw_rows', 'truncates', 'member_emails') }}
+    {{ cdc_current_state('decoded', 'raw_rows', 'truncates', key, columns) }}
 
 )
 

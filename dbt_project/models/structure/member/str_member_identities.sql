@@ -1,7 +1,10 @@
+{%- set key = {'identity_id': 'int64'} -%}
+{%- set columns = [] -%}
+
 {{
     config(
-        unique_key=['identity_id'],
-        cluster_by=['identity_id'],
+        unique_key=key | list,
+        cluster_by=key | list,
         meta={'merge_update_when': cdc_is_newer()},
     )
 }}
@@ -31,7 +34,7 @@ truncates as (
 
 changes as (
 
-    {{ cdc_changes('raw_rows', 'member_identities') }}
+    {{ cdc_changes('raw_rows', key) }}
 
 ),
 
@@ -39,15 +42,15 @@ decoded as (
 
     select
         identity_id,
-        {{ cdc_cast('member_id', 'int64') }} as member_id,
-        {{ cdc_cast('provider', 'string') }} as provider,
-        {{ cdc_cast('external_id', 'string') }} as external_id,
-        {{ cdc_cast('document_digest', 'bytes') }} as document_digest,
-        {{ cdc_cast('is_verified', 'bool') }} as is_verified,
-        {{ cdc_cast('issued_on', 'date') }} as issued_on,
-        {{ cdc_cast('expires_on', 'date') }} as expires_on,
-        {{ cdc_cast('created_at', 'timestamp') }} as created_at,
-        {{ cdc_cast('updated_at', 'timestamp') }} as updated_at,
+        {{ cdc_cast('member_id', 'int64', columns) }} as member_id,
+        {{ cdc_cast('provider', 'string', columns) }} as provider,
+        {{ cdc_cast('external_id', 'string', columns) }} as external_id,
+        {{ cdc_cast('document_digest', 'bytes', columns) }} as document_digest,
+        {{ cdc_cast('is_verified', 'bool', columns) }} as is_verified,
+        {{ cdc_cast('issued_on', 'date', columns) }} as issued_on,
+        {{ cdc_cast('expires_on', 'date', columns) }} as expires_on,
+        {{ cdc_cast('created_at', 'timestamp', columns) }} as created_at,
+        {{ cdc_cast('updated_at', 'timestamp', columns) }} as updated_at,
         {{ cdc_change_metadata() }}
     from changes
 
@@ -55,7 +58,7 @@ decoded as (
 
 current_state as (
 
-    {{ cdc_current_state('decoded', 'raw_rows', 'truncates', 'member_identities') }}
+    {{ cdc_current_state('decoded', 'raw_rows', 'truncates', key, columns) }}
 
 )
 

@@ -1,7 +1,10 @@
+{%- set key = {'interaction_id': 'int64'} -%}
+{%- set columns = [] -%}
+
 {{
     config(
-        unique_key=['interaction_id'],
-        cluster_by=['interaction_id'],
+        unique_key=key | list,
+        cluster_by=key | list,
         meta={'merge_update_when': cdc_is_newer()},
     )
 }}
@@ -31,7 +34,7 @@ truncates as (
 
 changes as (
 
-    {{ cdc_changes('raw_rows', 'member_interactions') }}
+    {{ cdc_changes('raw_rows', key) }}
 
 ),
 
@@ -39,17 +42,17 @@ decoded as (
 
     select
         interaction_id,
-        {{ cdc_cast('member_id', 'int64') }} as member_id,
-        {{ cdc_cast('interaction_type', 'string') }} as interaction_type,
-        {{ cdc_cast('channel', 'string') }} as channel,
-        {{ cdc_cast('campaign_code', 'string') }} as campaign_code,
-        {{ cdc_cast('duration_ms', 'int64') }} as duration_ms,
-        {{ cdc_cast('sentiment_score', 'float64') }} as sentiment_score,
-        {{ cdc_cast('tags', 'array<string>') }} as tags,
-        {{ cdc_cast('context', 'json') }} as context,
-        {{ cdc_cast('occurred_at', 'timestamp') }} as occurred_at,
-        {{ cdc_cast('created_at', 'timestamp') }} as created_at,
-        {{ cdc_cast('updated_at', 'timestamp') }} as updated_at,
+        {{ cdc_cast('member_id', 'int64', columns) }} as member_id,
+        {{ cdc_cast('interaction_type', 'string', columns) }} as interaction_type,
+        {{ cdc_cast('channel', 'string', columns) }} as channel,
+        {{ cdc_cast('campaign_code', 'string', columns) }} as campaign_code,
+        {{ cdc_cast('duration_ms', 'int64', columns) }} as duration_ms,
+        {{ cdc_cast('sentiment_score', 'float64', columns) }} as sentiment_score,
+        {{ cdc_cast('tags', 'array<string>', columns) }} as tags,
+        {{ cdc_cast('context', 'json', columns) }} as context,
+        {{ cdc_cast('occurred_at', 'timestamp', columns) }} as occurred_at,
+        {{ cdc_cast('created_at', 'timestamp', columns) }} as created_at,
+        {{ cdc_cast('updated_at', 'timestamp', columns) }} as updated_at,
         {{ cdc_change_metadata() }}
     from changes
 
@@ -57,7 +60,7 @@ decoded as (
 
 current_state as (
 
-    {{ cdc_current_state('decoded', 'raw_rows', 'truncates', 'member_interactions') }}
+    {{ cdc_current_state('decoded', 'raw_rows', 'truncates', key, columns) }}
 
 )
 

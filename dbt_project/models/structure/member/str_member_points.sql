@@ -1,7 +1,10 @@
+{%- set key = {'entry_id': 'int64'} -%}
+{%- set columns = [] -%}
+
 {{
     config(
-        unique_key=['entry_id'],
-        cluster_by=['entry_id'],
+        unique_key=key | list,
+        cluster_by=key | list,
         meta={'merge_update_when': cdc_is_newer()},
     )
 }}
@@ -31,7 +34,7 @@ truncates as (
 
 changes as (
 
-    {{ cdc_changes('raw_rows', 'member_points') }}
+    {{ cdc_changes('raw_rows', key) }}
 
 ),
 
@@ -39,15 +42,15 @@ decoded as (
 
     select
         entry_id,
-        {{ cdc_cast('member_id', 'int64') }} as member_id,
-        {{ cdc_cast('entry_type', 'string') }} as entry_type,
-        {{ cdc_cast('points', 'numeric') }} as points,
-        {{ cdc_cast('transaction_id', 'int64') }} as transaction_id,
-        {{ cdc_cast('description', 'string') }} as description,
-        {{ cdc_cast('posted_at', 'timestamp') }} as posted_at,
-        {{ cdc_cast('expires_on', 'date') }} as expires_on,
-        {{ cdc_cast('created_at', 'timestamp') }} as created_at,
-        {{ cdc_cast('updated_at', 'timestamp') }} as updated_at,
+        {{ cdc_cast('member_id', 'int64', columns) }} as member_id,
+        {{ cdc_cast('entry_type', 'string', columns) }} as entry_type,
+        {{ cdc_cast('points', 'numeric', columns) }} as points,
+        {{ cdc_cast('transaction_id', 'int64', columns) }} as transaction_id,
+        {{ cdc_cast('description', 'string', columns) }} as description,
+        {{ cdc_cast('posted_at', 'timestamp', columns) }} as posted_at,
+        {{ cdc_cast('expires_on', 'date', columns) }} as expires_on,
+        {{ cdc_cast('created_at', 'timestamp', columns) }} as created_at,
+        {{ cdc_cast('updated_at', 'timestamp', columns) }} as updated_at,
         {{ cdc_change_metadata() }}
     from changes
 
@@ -55,7 +58,7 @@ decoded as (
 
 current_state as (
 
-    {{ cdc_current_state('decoded', 'raw_rows', 'truncates', 'member_points') }}
+    {{ cdc_current_state('decoded', 'raw_rows', 'truncates', key, columns) }}
 
 )
 

@@ -1,7 +1,10 @@
+{%- set key = {'member_id': 'int64', 'channel': 'string', 'topic': 'string'} -%}
+{%- set columns = [] -%}
+
 {{
     config(
-        unique_key=['member_id', 'channel', 'topic'],
-        cluster_by=['member_id', 'channel', 'topic'],
+        unique_key=key | list,
+        cluster_by=key | list,
         meta={'merge_update_when': cdc_is_newer()},
     )
 }}
@@ -31,7 +34,7 @@ truncates as (
 
 changes as (
 
-    {{ cdc_changes('raw_rows', 'member_preferences') }}
+    {{ cdc_changes('raw_rows', key) }}
 
 ),
 
@@ -41,11 +44,11 @@ decoded as (
         member_id,
         channel,
         topic,
-        {{ cdc_cast('is_enabled', 'bool') }} as is_enabled,
-        {{ cdc_cast('frequency_cap', 'int64') }} as frequency_cap,
-        {{ cdc_cast('quiet_hours', 'json') }} as quiet_hours,
-        {{ cdc_cast('created_at', 'timestamp') }} as created_at,
-        {{ cdc_cast('updated_at', 'timestamp') }} as updated_at,
+        {{ cdc_cast('is_enabled', 'bool', columns) }} as is_enabled,
+        {{ cdc_cast('frequency_cap', 'int64', columns) }} as frequency_cap,
+        {{ cdc_cast('quiet_hours', 'json', columns) }} as quiet_hours,
+        {{ cdc_cast('created_at', 'timestamp', columns) }} as created_at,
+        {{ cdc_cast('updated_at', 'timestamp', columns) }} as updated_at,
         {{ cdc_change_metadata() }}
     from changes
 
@@ -53,7 +56,7 @@ decoded as (
 
 current_state as (
 
-    {{ cdc_current_state('decoded', 'raw_rows', 'truncates', 'member_preferences') }}
+    {{ cdc_current_state('decoded', 'raw_rows', 'truncates', key, columns) }}
 
 )
 

@@ -1,7 +1,10 @@
+{%- set key = {'profile_id': 'int64'} -%}
+{%- set columns = [] -%}
+
 {{
     config(
-        unique_key=['profile_id'],
-        cluster_by=['profile_id'],
+        unique_key=key | list,
+        cluster_by=key | list,
         meta={'merge_update_when': cdc_is_newer()},
     )
 }}
@@ -31,7 +34,7 @@ truncates as (
 
 changes as (
 
-    {{ cdc_changes('raw_rows', 'member_profiles') }}
+    {{ cdc_changes('raw_rows', key) }}
 
 ),
 
@@ -39,18 +42,18 @@ decoded as (
 
     select
         profile_id,
-        {{ cdc_cast('member_id', 'int64') }} as member_id,
-        {{ cdc_cast('source_code', 'string') }} as source_code,
-        {{ cdc_cast('first_name', 'string') }} as first_name,
-        {{ cdc_cast('last_name', 'string') }} as last_name,
-        {{ cdc_cast('birth_date', 'date') }} as birth_date,
-        {{ cdc_cast('occupation', 'string') }} as occupation,
-        {{ cdc_cast('household_size', 'int64') }} as household_size,
-        {{ cdc_cast('income_band', 'string') }} as income_band,
-        {{ cdc_cast('annual_income', 'numeric') }} as annual_income,
-        {{ cdc_cast('biography', 'string') }} as biography,
-        {{ cdc_cast('created_at', 'timestamp') }} as created_at,
-        {{ cdc_cast('updated_at', 'timestamp') }} as updated_at,
+        {{ cdc_cast('member_id', 'int64', columns) }} as member_id,
+        {{ cdc_cast('source_code', 'string', columns) }} as source_code,
+        {{ cdc_cast('first_name', 'string', columns) }} as first_name,
+        {{ cdc_cast('last_name', 'string', columns) }} as last_name,
+        {{ cdc_cast('birth_date', 'date', columns) }} as birth_date,
+        {{ cdc_cast('occupation', 'string', columns) }} as occupation,
+        {{ cdc_cast('household_size', 'int64', columns) }} as household_size,
+        {{ cdc_cast('income_band', 'string', columns) }} as income_band,
+        {{ cdc_cast('annual_income', 'numeric', columns) }} as annual_income,
+        {{ cdc_cast('biography', 'string', columns) }} as biography,
+        {{ cdc_cast('created_at', 'timestamp', columns) }} as created_at,
+        {{ cdc_cast('updated_at', 'timestamp', columns) }} as updated_at,
         {{ cdc_change_metadata() }}
     from changes
 
@@ -58,7 +61,7 @@ decoded as (
 
 current_state as (
 
-    {{ cdc_current_state('decoded', 'raw_rows', 'truncates', 'member_profiles') }}
+    {{ cdc_current_state('decoded', 'raw_rows', 'truncates', key, columns) }}
 
 )
 

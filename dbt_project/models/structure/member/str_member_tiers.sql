@@ -1,7 +1,10 @@
+{%- set key = {'tier_id': 'int64'} -%}
+{%- set columns = [] -%}
+
 {{
     config(
-        unique_key=['tier_id'],
-        cluster_by=['tier_id'],
+        unique_key=key | list,
+        cluster_by=key | list,
         meta={'merge_update_when': cdc_is_newer()},
     )
 }}
@@ -31,7 +34,7 @@ truncates as (
 
 changes as (
 
-    {{ cdc_changes('raw_rows', 'member_tiers') }}
+    {{ cdc_changes('raw_rows', key) }}
 
 ),
 
@@ -39,14 +42,14 @@ decoded as (
 
     select
         tier_id,
-        {{ cdc_cast('member_id', 'int64') }} as member_id,
-        {{ cdc_cast('tier', 'string') }} as tier,
-        {{ cdc_cast('qualifying_points', 'numeric') }} as qualifying_points,
-        {{ cdc_cast('reason', 'string') }} as reason,
-        {{ cdc_cast('started_on', 'date') }} as started_on,
-        {{ cdc_cast('ends_on', 'date') }} as ends_on,
-        {{ cdc_cast('created_at', 'timestamp') }} as created_at,
-        {{ cdc_cast('updated_at', 'timestamp') }} as updated_at,
+        {{ cdc_cast('member_id', 'int64', columns) }} as member_id,
+        {{ cdc_cast('tier', 'string', columns) }} as tier,
+        {{ cdc_cast('qualifying_points', 'numeric', columns) }} as qualifying_points,
+        {{ cdc_cast('reason', 'string', columns) }} as reason,
+        {{ cdc_cast('started_on', 'date', columns) }} as started_on,
+        {{ cdc_cast('ends_on', 'date', columns) }} as ends_on,
+        {{ cdc_cast('created_at', 'timestamp', columns) }} as created_at,
+        {{ cdc_cast('updated_at', 'timestamp', columns) }} as updated_at,
         {{ cdc_change_metadata() }}
     from changes
 
@@ -54,7 +57,7 @@ decoded as (
 
 current_state as (
 
-    {{ cdc_current_state('decoded', 'raw_rows', 'truncates', 'member_tiers') }}
+    {{ cdc_current_state('decoded', 'raw_rows', 'truncates', key, columns) }}
 
 )
 

@@ -1,7 +1,10 @@
+{%- set key = {'transaction_id': 'int64'} -%}
+{%- set columns = [] -%}
+
 {{
     config(
-        unique_key=['transaction_id'],
-        cluster_by=['transaction_id'],
+        unique_key=key | list,
+        cluster_by=key | list,
         meta={'merge_update_when': cdc_is_newer()},
     )
 }}
@@ -31,7 +34,7 @@ truncates as (
 
 changes as (
 
-    {{ cdc_changes('raw_rows', 'member_transactions') }}
+    {{ cdc_changes('raw_rows', key) }}
 
 ),
 
@@ -39,19 +42,19 @@ decoded as (
 
     select
         transaction_id,
-        {{ cdc_cast('member_id', 'int64') }} as member_id,
-        {{ cdc_cast('store_id', 'int64') }} as store_id,
-        {{ cdc_cast('transaction_type', 'string') }} as transaction_type,
-        {{ cdc_cast('status', 'string') }} as status,
-        {{ cdc_cast('amount', 'numeric') }} as amount,
-        {{ cdc_cast('discount_amount', 'numeric') }} as discount_amount,
-        {{ cdc_cast('currency_code', 'string') }} as currency_code,
-        {{ cdc_cast('item_count', 'int64') }} as item_count,
-        {{ cdc_cast('payment_method', 'string') }} as payment_method,
-        {{ cdc_cast('basket', 'json') }} as basket,
-        {{ cdc_cast('occurred_at', 'timestamp') }} as occurred_at,
-        {{ cdc_cast('created_at', 'timestamp') }} as created_at,
-        {{ cdc_cast('updated_at', 'timestamp') }} as updated_at,
+        {{ cdc_cast('member_id', 'int64', columns) }} as member_id,
+        {{ cdc_cast('store_id', 'int64', columns) }} as store_id,
+        {{ cdc_cast('transaction_type', 'string', columns) }} as transaction_type,
+        {{ cdc_cast('status', 'string', columns) }} as status,
+        {{ cdc_cast('amount', 'numeric', columns) }} as amount,
+        {{ cdc_cast('discount_amount', 'numeric', columns) }} as discount_amount,
+        {{ cdc_cast('currency_code', 'string', columns) }} as currency_code,
+        {{ cdc_cast('item_count', 'int64', columns) }} as item_count,
+        {{ cdc_cast('payment_method', 'string', columns) }} as payment_method,
+        {{ cdc_cast('basket', 'json', columns) }} as basket,
+        {{ cdc_cast('occurred_at', 'timestamp', columns) }} as occurred_at,
+        {{ cdc_cast('created_at', 'timestamp', columns) }} as created_at,
+        {{ cdc_cast('updated_at', 'timestamp', columns) }} as updated_at,
         {{ cdc_change_metadata() }}
     from changes
 
@@ -59,7 +62,7 @@ decoded as (
 
 current_state as (
 
-    {{ cdc_current_state('decoded', 'raw_rows', 'truncates', 'member_transactions') }}
+    {{ cdc_current_state('decoded', 'raw_rows', 'truncates', key, columns) }}
 
 )
 

@@ -1,7 +1,10 @@
+{%- set key = {'member_id': 'int64'} -%}
+{%- set columns = [] -%}
+
 {{
     config(
-        unique_key=['member_id'],
-        cluster_by=['member_id'],
+        unique_key=key | list,
+        cluster_by=key | list,
         meta={'merge_update_when': cdc_is_newer()},
     )
 }}
@@ -31,7 +34,7 @@ truncates as (
 
 changes as (
 
-    {{ cdc_changes('raw_rows', 'members') }}
+    {{ cdc_changes('raw_rows', key) }}
 
 ),
 
@@ -39,21 +42,21 @@ decoded as (
 
     select
         member_id,
-        {{ cdc_cast('member_number', 'string') }} as member_number,
-        {{ cdc_cast('status', 'string') }} as status,
-        {{ cdc_cast('first_name', 'string') }} as first_name,
-        {{ cdc_cast('last_name', 'string') }} as last_name,
-        {{ cdc_cast('birth_date', 'date') }} as birth_date,
-        {{ cdc_cast('gender', 'string') }} as gender,
-        {{ cdc_cast('country_code', 'string') }} as country_code,
-        {{ cdc_cast('language_code', 'string') }} as language_code,
-        {{ cdc_cast('home_store_id', 'int64') }} as home_store_id,
-        {{ cdc_cast('referrer_member_id', 'int64') }} as referrer_member_id,
-        {{ cdc_cast('is_test', 'bool') }} as is_test,
-        {{ cdc_cast('joined_at', 'timestamp') }} as joined_at,
-        {{ cdc_cast('closed_at', 'timestamp') }} as closed_at,
-        {{ cdc_cast('created_at', 'timestamp') }} as created_at,
-        {{ cdc_cast('updated_at', 'timestamp') }} as updated_at,
+        {{ cdc_cast('member_number', 'string', columns) }} as member_number,
+        {{ cdc_cast('status', 'string', columns) }} as status,
+        {{ cdc_cast('first_name', 'string', columns) }} as first_name,
+        {{ cdc_cast('last_name', 'string', columns) }} as last_name,
+        {{ cdc_cast('birth_date', 'date', columns) }} as birth_date,
+        {{ cdc_cast('gender', 'string', columns) }} as gender,
+        {{ cdc_cast('country_code', 'string', columns) }} as country_code,
+        {{ cdc_cast('language_code', 'string', columns) }} as language_code,
+        {{ cdc_cast('home_store_id', 'int64', columns) }} as home_store_id,
+        {{ cdc_cast('referrer_member_id', 'int64', columns) }} as referrer_member_id,
+        {{ cdc_cast('is_test', 'bool', columns) }} as is_test,
+        {{ cdc_cast('joined_at', 'timestamp', columns) }} as joined_at,
+        {{ cdc_cast('closed_at', 'timestamp', columns) }} as closed_at,
+        {{ cdc_cast('created_at', 'timestamp', columns) }} as created_at,
+        {{ cdc_cast('updated_at', 'timestamp', columns) }} as updated_at,
         {{ cdc_change_metadata() }}
     from changes
 
@@ -61,7 +64,7 @@ decoded as (
 
 current_state as (
 
-    {{ cdc_current_state('decoded', 'raw_rows', 'truncates', 'members') }}
+    {{ cdc_current_state('decoded', 'raw_rows', 'truncates', key, columns) }}
 
 )
 

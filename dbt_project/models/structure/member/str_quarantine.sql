@@ -1,10 +1,45 @@
 {{ config(materialized='view', on_schema_change='ignore') }}
 
-{#- The rows that structure models leave out, by the very expression by which they leave them out. -#}
-{% for table in cdc_tables() -%}
+with
+
+raw_rows as (
+
+    {% for table in cdc_tables() -%}
+    select
+        '{{ table }}' as table_name,
+        {{ cdc_key_can_be_read(table) }} as key_can_be_read,
+        payload,
+        before,
+        _op,
+        _op_inferred,
+        _key,
+        _source_system,
+        _source_table,
+        _source_ts,
+        _source_position,
+        _event_id,
+        _ingestion_ts,
+        _load_id
+    from {{ source('member', table) }}
+    {% if not loop.last %}
+    union all
+    {% endif %}
+    {% endfor %}
+
+),
+
+judged as (
+
+    select
+        raw_rows.*,
+        {{ cdc_quarantine_reason('key_can_be_read') }} as reason
+    from raw_rows
+
+)
+
 select
-    '{{ table }}' as table_name,
-    {{ cdc_quarantine_reason(table) }} as reason,
+    table_name,
+    reason,
     _op,
     _key,
     payload,
@@ -16,9 +51,5 @@ select
     _event_id,
     _ingestion_ts,
     _load_id
-from {{ source('member', table) }}
-where {{ cdc_quarantine_reason(table) }} is not null
-{% if not loop.last %}
-union all
-{% endif %}
-{% endfor -%}
+from judged
+where reason is not null

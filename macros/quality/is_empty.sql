@@ -1,0 +1,7 @@
+{#- Fails for every row there is; bound it with `config: where:`. -#}
+{% test is_empty(model) %}
+
+select *
+from {{ model }}
+
+{% endtest %}
