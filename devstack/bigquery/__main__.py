@@ -8,7 +8,7 @@ import sys
 from pathlib import Path
 
 from core.errors import MillraceError
-from devstack.bigquery.address import check_loopback
+from devstack.bigquery.address import check_free, check_loopback
 
 _EXAMPLES = """examples:
   python -m devstack.bigquery
@@ -55,6 +55,16 @@ def main(arguments: list[str] | None = None) -> int:
     except MillraceError as error:
         print(f"error: {error}", file=sys.stderr)
         return 2
+    try:
+        return _serve(options)
+    except (MillraceError, OSError) as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 1
+
+
+def _serve(options: argparse.Namespace) -> int:
+    for port in (options.rest_port, options.grpc_port):
+        check_free(options.host, port)
     # Only now: importing the emulator takes two seconds, and --help should not. Its log is set up before the
     # rest of it is imported, for it writes to standard output until then.
     from bqemulator.config import LogFormat, LogLevel
@@ -63,11 +73,7 @@ def main(arguments: list[str] | None = None) -> int:
     configure_logging(level=LogLevel.WARNING, fmt=LogFormat.JSON)
     from devstack.bigquery.server import ServerOptions, serve
 
-    try:
-        asyncio.run(serve(ServerOptions(**vars(options))))
-    except (MillraceError, OSError) as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 1
+    asyncio.run(serve(ServerOptions(**vars(options))))
     return 0
 
 

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import ipaddress
 import json
+import socket
 from dataclasses import dataclass
 from pathlib import Path
 
-from core.errors import ConfigurationError
+from core.errors import ConfigurationError, UnavailableError
 
 
 @dataclass(frozen=True)
@@ -55,6 +56,26 @@ def check_loopback(host: str) -> str:
     if not loopback:
         raise ConfigurationError(f"refusing to listen on {host!r}: use a loopback address such as 127.0.0.1")
     return host
+
+
+def check_free(host: str, port: int) -> None:
+    """Make sure that nobody listens on a port yet.
+
+    Args:
+        host: the address to listen on.
+        port: the port; 0, which takes any free one, always passes.
+
+    Raises:
+        UnavailableError: when somebody does.
+    """
+    with socket.socket() as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)  # a connection just closed is no obstacle
+        try:
+            probe.bind((host, port))
+        except OSError as error:
+            raise UnavailableError(
+                f"cannot listen on {host}:{port} ({error.strerror}): stop what listens there, or choose port 0"
+            ) from error
 
 
 def write_port_file(path: Path, address: BigQueryAddress) -> None:

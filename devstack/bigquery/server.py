@@ -78,7 +78,6 @@ async def serve(options: ServerOptions) -> None:
 
     Raises:
         ConfigurationError: when the host is not loopback or another bqemulator is installed.
-        OSError: when a port is taken.
     """
     settings = emulator_settings(options)
     apply_shims()
@@ -86,8 +85,6 @@ async def serve(options: ServerOptions) -> None:
     await server.start()
     _collect_rarely()
     try:
-        if server.grpc_port == 0:
-            raise OSError(f"cannot listen on {options.host}:{options.grpc_port}; is the port taken?")
         # After start(): uvicorn installs handlers of its own while it starts.
         stop = _stop_event(on_eof=options.stop_on_eof)
         address = BigQueryAddress(options.host, server.rest_port, server.grpc_port)

@@ -1,6 +1,7 @@
 """The command line of the BigQuery stand-in, and what it refuses."""
 
 import json
+import socket
 from pathlib import Path
 
 import pytest
@@ -27,6 +28,16 @@ def test_only_loopback_is_served(host: str, capsys: pytest.CaptureFixture[str]) 
 
 def test_loopback_is_accepted() -> None:
     assert check_loopback("127.0.0.2") == "127.0.0.2"
+
+
+@pytest.mark.parametrize("option", ["--rest-port", "--grpc-port"])
+def test_a_port_that_is_taken_is_reported_with_the_fix(option: str, capsys: pytest.CaptureFixture[str]) -> None:
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        ports = {"--rest-port": "0", "--grpc-port": "0", option: str(taken.getsockname()[1])}
+        assert main([part for pair in ports.items() for part in pair]) == 1
+    assert "choose port 0" in capsys.readouterr().err
 
 
 def test_unknown_options_are_wrong_usage() -> None:
