@@ -6,25 +6,48 @@ Against a stand-in the clients are the same, only the address is local and the c
 from typing import TYPE_CHECKING, Any
 
 import boto3
+import google.auth
 import grpc
 from botocore.config import Config
 from google.api_core.client_options import ClientOptions
-from google.auth.credentials import AnonymousCredentials
+from google.auth.credentials import AnonymousCredentials, Credentials
+from google.auth.exceptions import GoogleAuthError
 from google.cloud import bigquery, bigquery_storage_v1, pubsub_v1, storage
 from google.cloud.bigquery_storage_v1.services.big_query_read.transports import BigQueryReadGrpcTransport
 from google.cloud.bigquery_storage_v1.services.big_query_write.transports import BigQueryWriteGrpcTransport
 from google.pubsub_v1.services.publisher.transports import PublisherGrpcTransport
 from google.pubsub_v1.services.subscriber.transports import SubscriberGrpcTransport
 
+from core.errors import ConfigurationError
 from core.settings import Settings
 
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
 
+_SCOPES = ("https://www.googleapis.com/auth/cloud-platform",)
 _CHANNEL_OPTIONS = [
     ("grpc.max_receive_message_length", -1),
     ("grpc.max_send_message_length", -1),
 ]
+
+
+def google_credentials() -> Credentials:
+    """Return the application default credentials.
+
+    Returns:
+        Credentials for Google Cloud.
+
+    Raises:
+        ConfigurationError: when there are none; the message says how to get some, or do without.
+    """
+    try:
+        credentials, _ = google.auth.default(scopes=_SCOPES)
+    except GoogleAuthError as error:
+        raise ConfigurationError(
+            "there are no Google Cloud credentials: run `gcloud auth application-default login`, or, to use the "
+            'local stack, `devstack up` and `eval "$(devstack env)"`'
+        ) from error
+    return credentials
 
 
 def bigquery_client(settings: Settings) -> bigquery.Client:
@@ -37,7 +60,7 @@ def bigquery_client(settings: Settings) -> bigquery.Client:
         A client; close it when done.
     """
     if settings.bigquery_emulator_host is None:
-        return bigquery.Client(project=settings.project, location=settings.location)
+        return bigquery.Client(project=settings.project, location=settings.location, credentials=google_credentials())
     return bigquery.Client(
         project=settings.project,
         location=settings.location,
@@ -56,7 +79,7 @@ def bigquery_read_client(settings: Settings) -> bigquery_storage_v1.BigQueryRead
         A client; close its transport when done.
     """
     if settings.bigquery_storage_emulator_host is None:
-        return bigquery_storage_v1.BigQueryReadClient()
+        return bigquery_storage_v1.BigQueryReadClient(credentials=google_credentials())
     channel = _insecure(settings.bigquery_storage_emulator_host)
     return bigquery_storage_v1.BigQueryReadClient(transport=BigQueryReadGrpcTransport(channel=channel))
 
@@ -71,7 +94,7 @@ def bigquery_write_client(settings: Settings) -> bigquery_storage_v1.BigQueryWri
         A client; close its transport when done.
     """
     if settings.bigquery_storage_emulator_host is None:
-        return bigquery_storage_v1.BigQueryWriteClient()
+        return bigquery_storage_v1.BigQueryWriteClient(credentials=google_credentials())
     channel = _insecure(settings.bigquery_storage_emulator_host)
     return bigquery_storage_v1.BigQueryWriteClient(transport=BigQueryWriteGrpcTransport(channel=channel))
 
@@ -88,6 +111,8 @@ def publisher_client(settings: Settings, **options: Any) -> pubsub_v1.PublisherC
     """
     if settings.pubsub_emulator_host is not None:
         options["transport"] = PublisherGrpcTransport(channel=_insecure(settings.pubsub_emulator_host))
+    else:
+        options["credentials"] = google_credentials()
     return pubsub_v1.PublisherClient(
         publisher_options=pubsub_v1.types.PublisherOptions(enable_message_ordering=True), **options
     )
@@ -103,7 +128,7 @@ def subscriber_client(settings: Settings) -> pubsub_v1.SubscriberClient:
         A client; close it when done.
     """
     if settings.pubsub_emulator_host is None:
-        return pubsub_v1.SubscriberClient()
+        return pubsub_v1.SubscriberClient(credentials=google_credentials())
     return pubsub_v1.SubscriberClient(
         transport=SubscriberGrpcTransport(channel=_insecure(settings.pubsub_emulator_host))
     )
@@ -135,7 +160,7 @@ def gcs_client(settings: Settings) -> storage.Client:
         A client; close it when done.
     """
     if settings.gcs_emulator_host is None:
-        return storage.Client(project=settings.project)
+        return storage.Client(project=settings.project, credentials=google_credentials())
     return storage.Client(
         project=settings.project,
         credentials=AnonymousCredentials(),

@@ -17,6 +17,7 @@ from ingest.failpoints import load_failpoint
 from ingest.settings import load_ingest_settings
 
 app = typer.Typer(
+    pretty_exceptions_enable=False,
     help="Stream change events and notifications from Pub/Sub into BigQuery's raw tables.",
     no_args_is_help=True,
     add_completion=False,

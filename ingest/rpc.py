@@ -8,19 +8,18 @@ https://github.com/googleapis/googleapis (`google/pubsub/v1/pubsub.proto`,
 
 from typing import Any, Final
 
-import google.auth
 import grpc
 from google.auth.transport.grpc import AuthMetadataPlugin
 from google.auth.transport.requests import Request
 from google.cloud.bigquery_storage_v1 import types as storage_types
 from google.pubsub_v1 import types as pubsub_types
 
+from core.clients import google_credentials
 from core.errors import ConfigurationError, MillraceError, UnavailableError
 from core.settings import Settings
 
 PUBSUB_HOST: Final = "pubsub.googleapis.com:443"
 BIGQUERY_STORAGE_HOST: Final = "bigquerystorage.googleapis.com:443"
-_SCOPES: Final = ("https://www.googleapis.com/auth/cloud-platform",)
 
 _OPTIONS: Final = (
     ("grpc.max_receive_message_length", -1),
@@ -81,7 +80,7 @@ def storage_channel(settings: Settings) -> grpc.aio.Channel:
 def _channel(host: str, emulator: str | None) -> grpc.aio.Channel:
     if emulator is not None:
         return grpc.aio.insecure_channel(emulator, options=_OPTIONS)
-    credentials, _ = google.auth.default(scopes=_SCOPES)
+    credentials = google_credentials()
     call_credentials = grpc.metadata_call_credentials(AuthMetadataPlugin(credentials, Request()))
     return grpc.aio.secure_channel(
         host, grpc.composite_channel_credentials(grpc.ssl_channel_credentials(), call_credentials), options=_OPTIONS

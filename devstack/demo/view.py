@@ -29,7 +29,7 @@ def show(summary: Summary, console: Console) -> None:
         )
     console.print("\n[bold]Look at[/]")
     for name, path in summary.artifacts.items():
-        console.print(f"  {name:<26} {path}", soft_wrap=True)
+        console.print(f"  {name:<32} {path}", soft_wrap=True)
     console.print("\n[bold]Try next[/]")
     for command, purpose in _NEXT:
         console.print(f"  {command:<52} [dim]{purpose}[/]", soft_wrap=True)
