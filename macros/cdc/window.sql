@@ -30,17 +30,22 @@
 {%- endmacro %}
 
 
-{#- How far `str_truncates` has read every table: its marks, by table. Empty on a first run. -#}
-{% macro cdc_tables_read_until() -%}
-    {%- set read_until = {} -%}
+{#- How far `str_truncates` has read each table, by its marks: a mapping to timestamps, empty on a first run. -#}
+{% macro cdc_marks() -%}
+    {%- set marks = {} -%}
     {%- if execute and is_incremental() -%}
-        {%- set marks = run_query(
+        {%- set rows = run_query(
             "select table_name, format_timestamp('%F %H:%M:%E6S+00:00', _ingestion_ts) as read_until from " ~ this
             ~ " where _op = 'READ'"
         ) -%}
-        {%- for mark in marks -%}
-            {%- do read_until.update({mark['table_name']: mark['read_until']}) -%}
+        {%- for row in rows -%}
+            {%- do marks.update({row['table_name']: row['read_until']}) -%}
         {%- endfor -%}
     {%- endif -%}
-    {{ return(read_until) }}
+    {{ return(marks) }}
+{%- endmacro %}
+
+
+{% macro cdc_window_since_mark(marks, table) -%}
+    {{ cdc_window(marks.get(table, cdc_beginning())) }}
 {%- endmacro %}

@@ -4,10 +4,9 @@ import base64
 import json
 import math
 import random
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
-from decimal import Decimal
 from typing import Any, Literal
 
 from core.contracts import Column, TableContract
@@ -103,20 +102,34 @@ def _marker(column: Column) -> Any:
 def _wire(column: Column, value: Any, chooser: random.Random) -> Any:
     """Return a value in one of the forms in which it may come: Debezium's or the API's."""
     like_debezium = chooser.random() < 0.5
-    match column.data_type, value:
-        case _, None:
-            return None
-        case "json", _:
-            return json.dumps(value) if like_debezium or not isinstance(value, dict | list) else value
-        case "timestamp", datetime():
-            micros = (value - _EPOCH) // datetime.resolution
-            return micros if like_debezium else value.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
-        case "date", date():
-            return (value - _EPOCH.date()).days if like_debezium else value.isoformat()
-        case "float64", float() if not math.isfinite(value):
-            return {math.inf: "Infinity", -math.inf: "-Infinity"}.get(value, "NaN")
-        case "numeric", Decimal():
-            return format(value, "f")
-        case "bytes", bytes():
-            return base64.b64encode(value).decode()
-    return value
+    if value is None:
+        return None
+    write = _FORMS.get(column.data_type)
+    return value if write is None else write(value, like_debezium)
+
+
+def _json(value: Any, like_debezium: bool) -> Any:
+    return json.dumps(value) if like_debezium or not isinstance(value, dict | list) else value
+
+
+def _timestamp(value: datetime, like_debezium: bool) -> Any:
+    micros = (value - _EPOCH) // datetime.resolution
+    return micros if like_debezium else value.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
+
+
+def _date(value: date, like_debezium: bool) -> Any:
+    return (value - _EPOCH.date()).days if like_debezium else value.isoformat()
+
+
+def _float64(value: float, like_debezium: bool) -> Any:
+    return value if math.isfinite(value) else {math.inf: "Infinity", -math.inf: "-Infinity"}.get(value, "NaN")
+
+
+_FORMS: dict[str, Callable[[Any, bool], Any]] = {
+    "json": _json,
+    "timestamp": _timestamp,
+    "date": _date,
+    "float64": _float64,
+    "numeric": lambda value, _: format(value, "f"),
+    "bytes": lambda value, _: base64.b64encode(value).decode(),
+}

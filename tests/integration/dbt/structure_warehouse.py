@@ -12,7 +12,6 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 from dbt.cli.main import dbtRunner
-from google.api_core.exceptions import NotFound
 from google.cloud import bigquery
 from structure_events import Event, Key, Row
 
@@ -97,11 +96,8 @@ class Warehouse:
         return found
 
     def rows(self, table: str) -> list[Row]:
-        """Return all rows of a table or view; none when it is not there."""
-        try:
-            return [dict(row.items()) for row in self.client.query_and_wait(f"select * from {table}")]  # noqa: S608
-        except NotFound:
-            return []
+        """Return all rows of a table or view."""
+        return [dict(row.items()) for row in self.client.query_and_wait(f"select * from {table}")]
 
 
 def connect(settings: Settings, contracts: Contracts, folder: Path) -> Warehouse:

@@ -93,7 +93,9 @@ def test_increments_equal_a_rebuild_in_every_column(course: Course, table: str) 
 
 
 def test_quarantine_holds_what_was_left_out_and_nothing_else(course: Course, structure_warehouse: Warehouse) -> None:
-    found = {(row["table_name"], row["_event_id"], row["reason"]) for row in structure_warehouse.rows("structure.quarantine")}
+    found = {
+        (row["table_name"], row["_event_id"], row["reason"]) for row in structure_warehouse.rows("structure.quarantine")
+    }
     spoilt = {(event.table, event.event_id) for event in course.until(INCREMENTS) if event.broken}
     assert {entry[:2] for entry in found if entry[0] in TABLES} == spoilt
     assert {entry[2] for entry in found} == {"payload_is_no_json_object"}

@@ -6,7 +6,7 @@
 }}
 
 {#- Each table is read from where it was last read, which a quiet table's truncates would not tell. -#}
-{%- set read_until = cdc_tables_read_until() -%}
+{%- set marks = cdc_marks() -%}
 
 with
 
@@ -22,7 +22,7 @@ with
         _event_id,
         _ingestion_ts
     from {{ source('member', table) }}
-    where {{ cdc_window(read_until.get(table, cdc_beginning())) }}
+    where {{ cdc_window_since_mark(marks, table) }}
 
 ),
 
