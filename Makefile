@@ -33,12 +33,12 @@ lint: $(INSTALLED) ## Check style, types and SQL
 	@$(BIN)/ruff check .
 	@$(BIN)/ruff format --check .
 	@$(BIN)/mypy
-	@$(BIN)/sqlfluff lint dbt_project
+	@$(BIN)/devstack run --folder build/lint-stack -- sqlfluff lint dbt_project
 
 format: $(INSTALLED) ## Put Python and SQL into the house style
 	@$(BIN)/ruff check --fix .
 	@$(BIN)/ruff format .
-	@$(BIN)/sqlfluff fix dbt_project
+	@$(BIN)/devstack run --folder build/lint-stack -- sqlfluff fix dbt_project
 
 docs: $(INSTALLED) ## Generate the dbt docs, with lineage, and the command reference
 	@$(BIN)/devstack docs

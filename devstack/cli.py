@@ -13,6 +13,7 @@ from rich.table import Table
 
 from core.cli import run
 from devstack import stack
+from devstack.commands import run_program
 from devstack.stack import DEFAULT_FOLDER
 
 app = typer.Typer(
@@ -86,6 +87,20 @@ def env(folder: Folder = DEFAULT_FOLDER, as_json: AsJson = False) -> None:
         return
     for name, value in variables.items():
         print(f"export {name}={shlex.quote(value)}")
+
+
+@app.command(name="run", context_settings={"allow_extra_args": True, "ignore_unknown_options": True})
+def run_command(context: typer.Context, folder: Folder = DEFAULT_FOLDER) -> None:
+    """Run a command against the stack; when none runs, one is started for it and stopped afterwards.
+
+    Example: `devstack run -- dbt build --selector structure`
+    """
+    if not context.args:
+        raise typer.BadParameter("give a command, such as: devstack run -- dbt build --selector structure")
+    program, *arguments = context.args
+    with stack.running_stack(folder) as running:
+        code = run_program(program, arguments, running.environment())
+    raise typer.Exit(code)
 
 
 @app.command()

@@ -26,6 +26,27 @@ def command_line(name: str, arguments: Sequence[str]) -> list[str]:
     return [str(Path(sys.executable).with_name(name)), *arguments]
 
 
+def run_program(program: str, arguments: Sequence[str], environment: Mapping[str, str]) -> int:
+    """Run any program in the foreground, those installed beside this interpreter first.
+
+    Args:
+        program: name or path of the program.
+        arguments: its arguments.
+        environment: variables set on top of this process's own.
+
+    Returns:
+        Its exit code; 127 when there is no such program, as shells have it.
+    """
+    own = Path(sys.executable).with_name(program)
+    try:
+        return subprocess.run(  # noqa: S603 - the user's own command
+            [str(own) if own.is_file() else program, *arguments], env={**os.environ, **environment}, check=False
+        ).returncode
+    except FileNotFoundError:
+        print(f"{program}: no such program", file=sys.stderr)
+        return 127
+
+
 def run_json(
     name: str,
     arguments: Sequence[str],

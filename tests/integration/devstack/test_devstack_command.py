@@ -79,6 +79,16 @@ def test_the_token_is_readable_by_its_owner_only_and_never_shown(stack: Stack) -
         assert token not in " ".join(process.cmdline())
 
 
+def test_run_points_a_command_at_the_stack_and_passes_its_exit_code_on(stack: Stack) -> None:
+    folder = str(stack.folder)
+    script = "import os, sys; print(os.environ['PUBSUB_EMULATOR_HOST']); sys.exit(7)"
+    shown = devstack("run", "--folder", folder, "--", "python", "-c", script, code=7)
+    assert shown.strip() == stack.environment()["PUBSUB_EMULATOR_HOST"]
+    assert find(stack.folder) is not None, "a stack that ran before is left running"
+    devstack("run", "--folder", folder, "--", "no-such-program", code=127)
+    devstack("run", "--folder", folder, code=2)
+
+
 def test_doctor_finds_every_service_well(stack: Stack) -> None:
     checks = json.loads(devstack("doctor", "--folder", str(stack.folder), "--json"))
     assert all(check["ok"] for check in checks), checks
