@@ -1,0 +1,200 @@
+"""Reconciling: a whole run of one table against the least that reading both sides costs."""
+
+import json
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Final
+
+import duckdb
+import pyarrow as pa
+import pyarrow.parquet as pq
+from google.cloud import bigquery
+
+from bench.conditions import Conditions
+from bench.measure import Contender, contest, peak_of, start
+from bench.result import Figure, Result, Run, ratio
+from core.clients import bigquery_client
+from core.contracts import DataType, TableContract, load_contracts
+from core.settings import Settings
+from reconcile.config import ReconcileConfig
+from reconcile.runner import run as reconcile_run
+
+_TABLE: Final = "member_transactions"
+_DATASET: Final = "structure"
+_SNAPSHOT: Final = "2026-01-05T07"
+_CHANGED_EVERY: Final = 1_000
+_ROW_GROUP: Final = 50_000
+_ARROW_TYPES: Final[dict[DataType, pa.DataType]] = {
+    "int64": pa.int64(),
+    "numeric": pa.decimal128(38, 9),
+    "string": pa.string(),
+    "json": pa.string(),
+    "timestamp": pa.timestamp("us", "UTC"),
+}
+_VALUES: Final[dict[str, str]] = {
+    "transaction_id": "i",
+    "member_id": "i % 100000",
+    "store_id": "if(i % 10 = 0, null, i % 400)",
+    "transaction_type": "if(i % 20 = 0, 'refund', 'purchase')",
+    "status": "'completed'",
+    "amount": "(hash(i) % 1000000)::bigint / 100",
+    "discount_amount": "if(i % 3 = 0, (i % 1000) / 100, null)",
+    "currency_code": "'EUR'",
+    "item_count": "i % 12 + $changed * (i % $every = 0)::bigint",
+    "payment_method": "if(i % 7 = 0, null, 'card')",
+    "basket": """'{"lines": [{"sku": "S' || hash(i) % 100000 || '", "qty": ' || i % 5 + 1 || ', "price": "9.50"}]}'""",
+    "occurred_at": "make_timestamp(1767600000000000 + i * 1000003)",
+    "created_at": "make_timestamp(1767600000000000 + i * 1000003)",
+    "updated_at": "make_timestamp(1767600000000000 + i * 1000003 + 777)",
+}
+"""How the columns of transaction `i` are made."""
+
+
+@dataclass(frozen=True)
+class Job:
+    """Two sides to compare.
+
+    Attributes:
+        settings: where the warehouse and the snapshots are.
+        warehouse: the warehouse's rows as a Parquet file.
+        snapshot: the snapshot's rows as a Parquet file.
+        rows: rows of each side.
+    """
+
+    settings: Settings
+    warehouse: Path
+    snapshot: Path
+    rows: int
+
+    @property
+    def changed(self) -> int:
+        """How many rows differ."""
+        return -(-self.rows // _CHANGED_EVERY)
+
+
+def run(conditions: Conditions) -> Result:
+    """Reconcile a table with a snapshot on disk in several ways.
+
+    Args:
+        conditions: how often, how much, and where the services are.
+
+    Returns:
+        Rows of both sides per CPU second of the reconciling process, and peak memory for two sizes.
+    """
+    settings = conditions.stand_ins.settings("bench-reconcile")
+    rows = conditions.size(250_000, 5_000)
+    once, four_times = (_prepared(settings, conditions.scratch / str(times), times * rows) for times in (1, 4))
+    jobs = {contender.name: once for contender in CONTENDERS}
+    _load(once)
+    cases = contest(CONTENDERS, lambda _: jobs, rounds=conditions.rounds, apart=not conditions.quick)
+    ours, join, scan = cases
+    _load(four_times)
+    return Result(
+        name="reconcile",
+        title=f"compare {rows:,} rows of {_TABLE} with a snapshot, one row in {_CHANGED_EVERY:,} changed",
+        item="rows",
+        cases=cases,
+        ratios=(
+            ratio(ours, scan, "of the speed of scanning both sides"),
+            ratio(ours, join, "of the speed of a plain join of files, which reads no warehouse and explains nothing"),
+        ),
+        figures=(Figure(f"peak memory, {4 * rows:,} rows a side", peak_of(whole_run, four_times), "MiB"),),
+        notes=("the warehouse is read through the Storage Read API, the snapshot from disk",),
+    )
+
+
+def whole_run(job: Job) -> Run:
+    """Reconcile as `reconcile run` does, without reports."""
+    config = ReconcileConfig.model_validate(
+        {
+            "version": 1,
+            "defaults": {"dataset": _DATASET, "where": {"is_deleted": False}},
+            "comparisons": [{"contract": _TABLE}],
+        }
+    )
+    began = start()
+    [found] = reconcile_run(config, job.settings, audit=False).comparisons
+    measured = began.stop(2 * job.rows)
+    if found.counts is None or (found.counts.changed, found.counts.matched) != (job.changed, job.rows - job.changed):
+        raise RuntimeError(f"not what was planted: {found.reason or found.counts}")
+    return measured
+
+
+def plain_join(job: Job) -> Run:
+    """Join the two files on their key and count the rows that differ: the statement a person would write."""
+    differs = " or ".join(f"w.{name} is distinct from s.{name}" for name in _VALUES)
+    statement = (
+        f"select count(*) from '{job.warehouse}' w full join '{job.snapshot}' s "  # noqa: S608 - our own names
+        f"on w.transaction_id = s.transaction_id where {differs}"
+    )
+    began = start()
+    with duckdb.connect() as connection:
+        [changed] = connection.execute(statement).fetchone() or (None,)
+    measured = began.stop(2 * job.rows)
+    if changed != job.changed:
+        raise RuntimeError(f"the join found {changed} differences of {job.changed}")
+    return measured
+
+
+def scan(job: Job) -> Run:
+    """Read every value of both files, and compare nothing."""
+    looked_at = ", ".join(f"min({name}), max({name})" for name in _VALUES)
+    began = start()
+    with duckdb.connect() as connection:
+        for path in (job.warehouse, job.snapshot):
+            connection.execute(f"select count(*), {looked_at} from '{path}'").fetchall()  # noqa: S608 - our own names
+    return began.stop(2 * job.rows)
+
+
+def _prepared(settings: Settings, folder: Path, rows: int) -> Job:
+    """Write both sides to disk, the snapshot with its manifest."""
+    contract = load_contracts(settings.contracts_path)[_TABLE]
+    table_folder = folder / "snapshots" / _SNAPSHOT / _TABLE
+    table_folder.mkdir(parents=True)
+    job = Job(
+        settings.model_copy(update={"snapshot_uri": (folder / "snapshots").as_uri()}),
+        folder / "warehouse.parquet",
+        table_folder / "part-00000.parquet",
+        rows,
+    )
+    write = partial(pq.write_table, row_group_size=_ROW_GROUP, compression="zstd", write_page_checksum=True)
+    warehouse = _rows(contract, rows, is_changed=False)
+    write(warehouse.append_column("is_deleted", pa.repeat(pa.scalar(value=False), rows)), job.warehouse)
+    write(_rows(contract, rows, is_changed=True), job.snapshot)
+    manifest = {
+        "snapshot_id": _SNAPSHOT,
+        "taken_at": "2026-01-05T07:00:00Z",
+        "tables": {_TABLE: {"format": "parquet", "rows": rows, "files": [f"{_TABLE}/{job.snapshot.name}"]}},
+    }
+    (table_folder.parent / "manifest.json").write_text(json.dumps(manifest), encoding="utf-8")
+    return job
+
+
+def _rows(contract: TableContract, rows: int, *, is_changed: bool) -> pa.Table:
+    schema = pa.schema([(column.name, _ARROW_TYPES[column.data_type]) for column in contract.columns])
+    values = ", ".join(f"{_VALUES[column.name]} as {column.name}" for column in contract.columns)
+    statement = f"select {values} from range($rows) as transactions(i)"  # noqa: S608 - our own names
+    with duckdb.connect() as connection:
+        made = connection.execute(statement, {"rows": rows, "changed": int(is_changed), "every": _CHANGED_EVERY})
+        return made.to_arrow_table().cast(schema)
+
+
+def _load(job: Job) -> None:
+    """Put the warehouse's side into BigQuery, in place of what was there."""
+    contract = load_contracts(job.settings.contracts_path)[_TABLE]
+    name = f"{job.settings.project}.{_DATASET}.{_TABLE}"
+    schema = [bigquery.SchemaField(column.name, column.data_type.upper()) for column in contract.columns]
+    with bigquery_client(job.settings) as client, job.warehouse.open("rb") as rows:
+        client.create_dataset(_DATASET, exists_ok=True)
+        client.delete_table(name, not_found_ok=True)
+        client.create_table(bigquery.Table(name, [*schema, bigquery.SchemaField("is_deleted", "BOOL")]))
+        config = bigquery.LoadJobConfig(source_format=bigquery.SourceFormat.PARQUET)
+        client.load_table_from_file(rows, name, job_config=config).result()
+
+
+CONTENDERS: Final = (
+    Contender("reconcile run", "ours", "read, check types, spill, join, explain", whole_run),
+    Contender("plain join", "peer", "a full join in DuckDB, typed by hand, files only", plain_join),
+    Contender("scan", "floor", "every value of both files read by DuckDB", scan),
+)
