@@ -51,29 +51,29 @@
 
         select
             {{ key | join(',\n            ') }},
-            max_by(
+            any_value(
                 struct(
                     {%- for column in columns if column not in omissible %}
                     {{ column }} as {{ column }},
                     {%- endfor %}
                     {{ _cdc_told_by() }} as told_by,
                     _ingestion_ts as told_at
-                ),
-                concat({{ _cdc_told_by() }}, _delivery_key)
+                )
+                having max concat({{ _cdc_told_by() }}, _delivery_key)
             ) as image,
             {%- for column in omissible %}
-            max_by(
-                struct({{ column }} as value, {{ _cdc_told_by(column) }} as told_by, _ingestion_ts as told_at),
-                concat({{ _cdc_told_by(column) }}, _delivery_key)
+            any_value(
+                struct({{ column }} as value, {{ _cdc_told_by(column) }} as told_by, _ingestion_ts as told_at)
+                having max concat({{ _cdc_told_by(column) }}, _delivery_key)
             ) as {{ column }},
             {%- endfor %}
-            max_by(
+            any_value(
                 struct(
                     {%- for name in ['_op', '_key', '_source_system', '_source_ts', '_source_position', '_source_sequence', '_event_id', '_ingestion_ts', '_order_key'] %}
                     {{ name }} as {{ name }}{{ ',' if not loop.last }}
                     {%- endfor %}
-                ),
-                concat(_order_key, _delivery_key)
+                )
+                having max concat(_order_key, _delivery_key)
             ) as newest
         from versions
         group by {{ key | join(', ') }}
