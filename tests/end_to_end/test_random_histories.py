@@ -22,6 +22,9 @@ from devstack.commands import run_json, run_text
 from devstack.stack import Stack
 from devstack.world.publish import publish
 
+# The first test waits for the whole river: three increments and a rebuild.
+pytestmark = pytest.mark.timeout(900)
+
 HISTORIES = 300
 INCREMENTS = 3
 MODELS = [f"str_{table}" for table in TABLES]
