@@ -54,7 +54,7 @@ def run(conditions: Conditions) -> Result:
         rounds=conditions.rounds,
         apart=False,
     )
-    events = generated(load_contracts(contracts_path), job.events)
+    events = _messages(job)
     size = sum(len(event.data) for event in events) / len(events)
     notes = () if _has_orjson() else ("orjson is not installed, so it was left out",)
     return Result(
