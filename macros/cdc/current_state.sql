@@ -9,6 +9,9 @@
 
     A truncate deletes every row that is older than it, also one that comes later.
 
+    One thing cannot be carried over: what is left out of a row that was moved to another key, since only the old key
+    had it. It stays null, `contract_holds` warns of it, and REPLICA IDENTITY FULL at the source avoids it.
+
     `changes`: a CTE with the columns of the table and `cdc_change_metadata()`. `rows`: the CTE of raw rows it was made
     from. `truncates`: a CTE of the truncates known before. `key`: the columns of the primary key. `columns`: the others,
     as `cdc_cast` has listed them.
