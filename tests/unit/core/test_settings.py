@@ -1,6 +1,5 @@
 """Settings: environment over file, every fault named, no secret shown."""
 
-import os
 from pathlib import Path
 
 import pytest
@@ -9,13 +8,6 @@ from core.errors import ConfigurationError
 from core.settings import load_settings
 
 SECRET = "canary-5f1c"
-
-
-@pytest.fixture(autouse=True)
-def bare_environment(monkeypatch: pytest.MonkeyPatch) -> None:
-    for name in list(os.environ):
-        if name.startswith(("MILLRACE_", "AWS_")) or name.endswith("EMULATOR_HOST"):
-            monkeypatch.delenv(name)
 
 
 def test_defaults_are_local_and_safe() -> None:
