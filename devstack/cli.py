@@ -93,10 +93,10 @@ def env(folder: Folder = DEFAULT_FOLDER, as_json: AsJson = False) -> None:
 def run_command(context: typer.Context, folder: Folder = DEFAULT_FOLDER) -> None:
     """Run a command against the stack; when none runs, one is started for it and stopped afterwards.
 
-    Example: `devstack run -- dbt build --selector structure`
+    Example: `devstack run -- ingest setup`
     """
     if not context.args:
-        raise typer.BadParameter("give a command, such as: devstack run -- dbt build --selector structure")
+        raise typer.BadParameter("give a command, such as: devstack run -- ingest setup")
     program, *arguments = context.args
     with stack.running_stack(folder) as running:
         code = run_program(program, arguments, running.environment())
