@@ -77,7 +77,9 @@ ifdef UV
 install = uv pip install --quiet --compile-bytecode --python $(BIN)/python --require-hashes -r $(1) \
   && uv pip install --quiet --python $(BIN)/python --no-deps --no-build-isolation -e .
 else
-install = $(BIN)/pip install --quiet --disable-pip-version-check --require-hashes -r $(1) \
+# An environment that uv made has no pip of its own.
+install = { test -x $(BIN)/pip || $(BIN)/python -m ensurepip --default-pip >/dev/null; } \
+  && $(BIN)/pip install --quiet --disable-pip-version-check --require-hashes -r $(1) \
   && $(BIN)/pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .
 endif
 

@@ -21,7 +21,10 @@ DataType = Literal[
     "int64", "numeric", "bignumeric", "float64", "bool", "string", "bytes",
     "date", "datetime", "time", "timestamp", "json", "array<string>", "array<int64>",
 ]  # fmt: skip
-WireFormat = Literal["debezium"]
+WireFormat = Literal["auto", "debezium", "debezium_flat", "datastream", "maxwell", "dms", "plain"]
+Encoding = Literal["json", "avro"]
+ChangePattern = Literal["event", "upsert", "incremental", "full_dump"]
+DriftMode = Literal["strict", "allow_new", "ignore"]
 
 
 @dataclass(frozen=True)
@@ -57,7 +60,12 @@ class TableContract:
         dataset: BigQuery dataset of the raw table.
         description: meaning, for people.
         owner: who answers for the table.
-        wire_format: dialect of the change events.
+        wire_format: dialect of the change events; `auto` recognises it message by message.
+        encoding: how the events' values are written.
+        pattern: what a message says: what happened (`event`), the row's present state (`upsert`), the same in the
+            order of a cursor (`incremental`), or one row of a complete copy (`full_dump`).
+        cursor: the column that orders an `incremental` table's rows; None for the other patterns.
+        drift: what becomes of a payload that does not fit the contract.
         topic: Pub/Sub topic of the change events.
         notification_topic: topic of notifications that a row changed; None when there are none.
         api_path: path of one row at the API, with a placeholder per key column; None without an API.
@@ -74,6 +82,10 @@ class TableContract:
     notification_topic: str | None
     api_path: str | None
     columns: tuple[Column, ...]
+    encoding: Encoding = "json"
+    pattern: ChangePattern = "event"
+    cursor: str | None = None
+    drift: DriftMode = "allow_new"
 
     @property
     def key(self) -> tuple[Column, ...]:
@@ -157,6 +169,10 @@ class _ColumnYaml(_Lenient):
 class _TableMeta(_Strict):
     owner: str
     wire_format: WireFormat = "debezium"
+    encoding: Encoding = "json"
+    pattern: ChangePattern = "event"
+    cursor: str | None = None
+    drift: DriftMode = "allow_new"
     topic: Annotated[str, Field(pattern=r"^[A-Za-z][A-Za-z0-9._~+%-]{2,254}$")]
     notification_topic: Annotated[str, Field(pattern=r"^[A-Za-z][A-Za-z0-9._~+%-]{2,254}$")] | None = None
     api_path: Annotated[str, Field(pattern=r"^/")] | None = None
@@ -250,12 +266,17 @@ def _contract(path: Path, source: _SourceYaml, table: _TableYaml) -> TableContra
         notification_topic=table.config.meta.notification_topic,
         api_path=table.config.meta.api_path,
         columns=tuple(_column(column) for column in table.columns),
+        encoding=table.config.meta.encoding,
+        pattern=table.config.meta.pattern,
+        cursor=table.config.meta.cursor,
+        drift=table.config.meta.drift,
     )
     if not contract.key:
         raise ContractError(
             f"{path}: table {table.name!r} has no key; give at least one column `config: meta: key: true`"
         )
     _check_api_path(path, contract)
+    _check_cursor(path, contract)
     return contract
 
 
@@ -282,6 +303,17 @@ def _check_api_path(path: Path, contract: TableContract) -> None:
             f"{path}: api_path of {contract.name!r} must name exactly the key columns "
             f"{', '.join(sorted(keys))}, not {', '.join(sorted(placeholders)) or 'none'}"
         )
+
+
+def _check_cursor(path: Path, contract: TableContract) -> None:
+    if contract.pattern == "incremental":
+        if contract.cursor not in {column.name for column in contract.columns}:
+            raise ContractError(
+                f"{path}: table {contract.name!r} is incremental: "
+                "name the column that orders it under `config: meta: cursor:`"
+            )
+    elif contract.cursor is not None:
+        raise ContractError(f"{path}: table {contract.name!r} has a cursor, which only an incremental table uses")
 
 
 def _check_topics(tables: Mapping[str, TableContract]) -> None:

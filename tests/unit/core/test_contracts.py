@@ -60,6 +60,13 @@ def test_a_contract_is_read(tmp_path: Path) -> None:
         contract.column("nope")
 
 
+def test_a_contract_says_how_its_events_are_written(tmp_path: Path) -> None:
+    meta = {"owner": "us", "topic": "shop.things", "wire_format": "plain", "pattern": "incremental", "cursor": "label"}
+    contract = load_contracts(write(tmp_path, document(config={"meta": {**meta, "drift": "strict"}})))["things"]
+    assert (contract.wire_format, contract.encoding) == ("plain", "json")
+    assert (contract.pattern, contract.cursor, contract.drift) == ("incremental", "label", "strict")
+
+
 def columns(*rows: dict[str, object]) -> dict[str, object]:
     return {"columns": list(rows)}
 
@@ -89,6 +96,12 @@ KEY: dict[str, object] = {
             {"config": {"meta": {"owner": "us", "topic": "shop.things", "api_path": "/things/{other}"}}},
             "must name exactly the key columns thing_id, not other",
         ),
+        ({"config": {"meta": {"owner": "us", "topic": "shop.things", "pattern": "incremental"}}}, "is incremental"),
+        (
+            {"config": {"meta": {"owner": "us", "topic": "shop.things", "pattern": "incremental", "cursor": "nope"}}},
+            "is incremental",
+        ),
+        ({"config": {"meta": {"owner": "us", "topic": "shop.things", "cursor": "label"}}}, "has a cursor"),
     ],
 )
 def test_a_wrong_contract_is_refused_with_its_place(tmp_path: Path, changes: dict[str, object], fault: str) -> None:
