@@ -5,6 +5,7 @@ from collections.abc import Sequence
 import msgspec
 
 from core.raw_row import RAW_COLUMNS
+from ingest.message import Message
 from ingest.proto import RowType, row_type
 
 
@@ -30,6 +31,18 @@ class RawRow(msgspec.Struct, gc=False):
     source_sequence: int | None = None
     schema_fingerprint: str | None = None
     trace_id: str | None = None
+
+
+class Landing(msgspec.Struct, gc=False):
+    """A row on its way to its table, with the message it settles.
+
+    Attributes:
+        message: acknowledged once the row is confirmed.
+        row: the row.
+    """
+
+    message: Message
+    row: RawRow
 
 
 RAW_ROW_TYPE: RowType = row_type("RawRow", RAW_COLUMNS)
