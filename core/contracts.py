@@ -66,6 +66,8 @@ class TableContract:
             order of a cursor (`incremental`), or one row of a complete copy (`full_dump`).
         cursor: the column that orders an `incremental` table's rows; None for the other patterns.
         drift: what becomes of a payload that does not fit the contract.
+        api_set_path: path of a set of rows at the API, such as all addresses of a member, with a placeholder per
+            column that all rows of the set share; None when the API serves no sets.
         topic: Pub/Sub topic of the change events.
         notification_topic: topic of notifications that a row changed; None when there are none.
         api_path: path of one row at the API, with a placeholder per key column; None without an API.
@@ -86,11 +88,18 @@ class TableContract:
     pattern: ChangePattern = "event"
     cursor: str | None = None
     drift: DriftMode = "allow_new"
+    api_set_path: str | None = None
 
     @property
     def key(self) -> tuple[Column, ...]:
         """The columns of the primary key, in order; never empty."""
         return tuple(column for column in self.columns if column.is_key)
+
+    @property
+    def set_columns(self) -> tuple[Column, ...]:
+        """The columns that all rows of a set at the API share, in order; empty without `api_set_path`."""
+        names = _placeholders(self.api_set_path or "")
+        return tuple(column for column in self.columns if column.name in names)
 
     def column(self, name: str) -> Column:
         """Return the column called `name`.
@@ -176,6 +185,7 @@ class _TableMeta(_Strict):
     topic: Annotated[str, Field(pattern=r"^[A-Za-z][A-Za-z0-9._~+%-]{2,254}$")]
     notification_topic: Annotated[str, Field(pattern=r"^[A-Za-z][A-Za-z0-9._~+%-]{2,254}$")] | None = None
     api_path: Annotated[str, Field(pattern=r"^/")] | None = None
+    api_set_path: Annotated[str, Field(pattern=r"^/")] | None = None
 
 
 class _TableConfig(_Lenient):
@@ -270,12 +280,14 @@ def _contract(path: Path, source: _SourceYaml, table: _TableYaml) -> TableContra
         pattern=table.config.meta.pattern,
         cursor=table.config.meta.cursor,
         drift=table.config.meta.drift,
+        api_set_path=table.config.meta.api_set_path,
     )
     if not contract.key:
         raise ContractError(
             f"{path}: table {table.name!r} has no key; give at least one column `config: meta: key: true`"
         )
     _check_api_path(path, contract)
+    _check_api_set_path(path, contract)
     _check_cursor(path, contract)
     return contract
 
@@ -296,13 +308,32 @@ def _column(column: _ColumnYaml) -> Column:
 def _check_api_path(path: Path, contract: TableContract) -> None:
     if contract.api_path is None:
         return
-    placeholders = {name for _, name, _, _ in string.Formatter().parse(contract.api_path) if name is not None}
+    placeholders = _placeholders(contract.api_path)
     keys = {column.name for column in contract.key}
     if placeholders != keys:
         raise ContractError(
             f"{path}: api_path of {contract.name!r} must name exactly the key columns "
             f"{', '.join(sorted(keys))}, not {', '.join(sorted(placeholders)) or 'none'}"
         )
+
+
+def _check_api_set_path(path: Path, contract: TableContract) -> None:
+    if contract.api_set_path is None:
+        return
+    placeholders = _placeholders(contract.api_set_path)
+    names = {column.name for column in contract.columns}
+    keys = {column.name for column in contract.key}
+    if not placeholders or not placeholders <= names or placeholders >= keys:
+        raise ContractError(
+            f"{path}: api_set_path of {contract.name!r} must name columns that the rows of a set share, and not the "
+            f"whole key; it names {', '.join(sorted(placeholders)) or 'none'}"
+        )
+    if contract.notification_topic is None:
+        raise ContractError(f"{path}: table {contract.name!r} has an api_set_path but no notification_topic")
+
+
+def _placeholders(template: str) -> set[str]:
+    return {name for _, name, _, _ in string.Formatter().parse(template) if name is not None}
 
 
 def _check_cursor(path: Path, contract: TableContract) -> None:

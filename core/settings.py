@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Annotated, Literal
 
 import yaml
-from pydantic import AliasChoices, Field, SecretStr, ValidationError, field_validator
+from pydantic import AliasChoices, Field, IPvAnyNetwork, SecretStr, ValidationError, field_validator
 from pydantic_settings import (
     BaseSettings,
     PydanticBaseSettingsSource,
@@ -42,6 +42,9 @@ class Settings(BaseSettings):
         snapshot_uri: where the snapshots for reconciliation lie.
         api_base_url: base URL of the API that notifications point to.
         api_token: bearer token of that API; never printed.
+        api_allowed_hosts: hosts that requests to the API may go to; the host of `api_base_url` when empty.
+        api_allowed_networks: networks in CIDR form whose addresses the API may have although they are not
+            global, such as `10.20.0.0/16` for an API inside the VPC; loopback and link-local never are.
         log_format: `json` or `console`.
         log_level: the least severe level logged.
         bigquery_emulator_host: REST address of a local BigQuery (`BIGQUERY_EMULATOR_HOST`).
@@ -64,6 +67,8 @@ class Settings(BaseSettings):
     snapshot_uri: Annotated[str, Field(pattern=r"^(s3|gs|file)://")] = "s3://member-snapshots"
     api_base_url: Annotated[str, Field(pattern=r"^https?://")] | None = None
     api_token: SecretStr | None = None
+    api_allowed_hosts: tuple[str, ...] = ()
+    api_allowed_networks: tuple[IPvAnyNetwork, ...] = ()
     log_format: LogFormat = "console"
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = "INFO"
     bigquery_emulator_host: str | None = _alias(

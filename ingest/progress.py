@@ -24,6 +24,8 @@ class Summary(msgspec.Struct, frozen=True):
         rows_per_second: landed rows over the time from the first delivery to the last landing.
         tables: landed rows per table.
         reasons: dead letters per reason code.
+        inferred: rows per operation that was worked out; NO_CHANGE for rows that repeat what was known.
+        anomalies: rows that were kept although their change should be impossible, per kind.
     """
 
     load_id: str
@@ -39,6 +41,8 @@ class Summary(msgspec.Struct, frozen=True):
     rows_per_second: float
     tables: dict[str, int]
     reasons: dict[str, int]
+    inferred: dict[str, int] = msgspec.field(default_factory=dict)
+    anomalies: dict[str, int] = msgspec.field(default_factory=dict)
 
 
 @dataclass
@@ -53,6 +57,14 @@ class Progress:
         acked: deliveries whose acknowledgement was confirmed.
         nacked: deliveries given back.
         fetched: answers taken from the API.
+        not_modified: answers of the API that named the representation kept from before.
+        circuit: state of the API's circuit breaker: closed, open or half_open.
+        circuit_opened: how often it opened.
+        inferred: rows per operation that was worked out; NO_CHANGE for rows that repeat what was known.
+        anomalies: rows that were kept although their change should be impossible, per kind.
+        cache_hits: rows whose last state was in memory.
+        cache_misses: rows whose last state the warehouse was asked for.
+        dumps: full dumps per outcome: complete or incomplete.
         tables: landed rows per table.
         reasons: dead letters per reason code.
         started: when the run began, on the monotonic clock, in seconds.
@@ -67,6 +79,14 @@ class Progress:
     acked: int = 0
     nacked: int = 0
     fetched: int = 0
+    not_modified: int = 0
+    circuit: str = "closed"
+    circuit_opened: int = 0
+    inferred: Counter[str] = field(default_factory=Counter)
+    anomalies: Counter[str] = field(default_factory=Counter)
+    cache_hits: int = 0
+    cache_misses: int = 0
+    dumps: Counter[str] = field(default_factory=Counter)
     tables: Counter[str] = field(default_factory=Counter)
     reasons: Counter[str] = field(default_factory=Counter)
     started: float = field(default_factory=time.monotonic)
@@ -111,4 +131,6 @@ class Progress:
             rows_per_second=round(landed / busy, 1) if busy > 0 else 0.0,
             tables=dict(sorted(self.tables.items())),
             reasons=dict(sorted(self.reasons.items())),
+            inferred=dict(sorted(self.inferred.items())),
+            anomalies=dict(sorted(self.anomalies.items())),
         )

@@ -31,10 +31,22 @@ class IngestSettings(BaseSettings):
         ack_wait_ms: how long an acknowledgement waits for company, in milliseconds.
         remembered_ids: landed message ids kept, so that a redelivery is acknowledged, not landed again.
         notification_window_ms: how long notifications of one row are gathered, in milliseconds.
-        fetch_concurrency: requests to the API at once.
+        fetch_concurrency: requests to a host of the API at once.
         fetch_timeout_s: how long the API may take to answer, in seconds.
         fetch_attempts: requests for a row in all before it is given up.
-        fetch_max_bytes: size of an answer at most.
+        fetch_max_bytes: size of an answer at most, after decompression.
+        fetch_cache_bytes: memory for answers kept with their ETag, so that a row that did not change is not sent
+            again; 0 for none.
+        fetch_breaker_failures: failures in a row after which a host counts as down.
+        fetch_breaker_open_s: how long a host that is down is left alone before one request tries it, in seconds.
+        fetch_set_pages: pages of a set at most.
+        fetch_set_rows: rows of a set at most.
+        detect_cache_rows: rows per table whose last state is kept in memory, for tables whose messages do not say
+            what happened.
+        detect_cache_ttl_s: how long such a state is believed before the warehouse is asked again, in seconds.
+        detect_lookback_days: age of the rows the warehouse is asked for, in days; 0 for any age.
+        detect_timeout_s: how long such a question may take, in seconds.
+        dump_patience_s: how long the end of a full dump waits for its missing rows, in seconds.
         retry_first_wait_s: upper bound of the first wait before another attempt, in seconds.
         retry_longest_wait_s: upper bound of every wait, in seconds.
         drain_s: how long a stopping run may take to land what it holds, in seconds.
@@ -55,11 +67,21 @@ class IngestSettings(BaseSettings):
     ack_batch: Annotated[int, Field(ge=1, le=2_500)] = 2_000
     ack_wait_ms: _Count = 50
     remembered_ids: _Count = 100_000
-    notification_window_ms: _Count = 200
+    notification_window_ms: _Count = 1_000
     fetch_concurrency: _Count = 32
     fetch_timeout_s: _Seconds = 10.0
     fetch_attempts: _Count = 6
     fetch_max_bytes: _Count = 5_000_000
+    fetch_cache_bytes: Annotated[int, Field(ge=0)] = 16_000_000
+    fetch_breaker_failures: _Count = 10
+    fetch_breaker_open_s: _Seconds = 5.0
+    fetch_set_pages: _Count = 100
+    fetch_set_rows: _Count = 10_000
+    detect_cache_rows: _Count = 100_000
+    detect_cache_ttl_s: _Seconds = 3_600.0
+    detect_lookback_days: Annotated[int, Field(ge=0)] = 0
+    detect_timeout_s: _Seconds = 60.0
+    dump_patience_s: Annotated[float, Field(ge=0)] = 60.0
     retry_first_wait_s: _Seconds = 0.2
     retry_longest_wait_s: _Seconds = 20.0
     drain_s: Annotated[float, Field(gt=0, le=9)] = 8.0

@@ -67,6 +67,13 @@ def test_a_contract_says_how_its_events_are_written(tmp_path: Path) -> None:
     assert (contract.pattern, contract.cursor, contract.drift) == ("incremental", "label", "strict")
 
 
+def test_a_contract_may_name_a_set_of_rows_at_the_api(tmp_path: Path) -> None:
+    meta = {"owner": "us", "topic": "shop.things", "notification_topic": "shop.notes", "api_set_path": "/by/{label}"}
+    contract = load_contracts(write(tmp_path, document(config={"meta": meta})))["things"]
+    assert contract.api_set_path == "/by/{label}"
+    assert [column.name for column in contract.set_columns] == ["label"]
+
+
 def columns(*rows: dict[str, object]) -> dict[str, object]:
     return {"columns": list(rows)}
 
@@ -95,6 +102,18 @@ KEY: dict[str, object] = {
         (
             {"config": {"meta": {"owner": "us", "topic": "shop.things", "api_path": "/things/{other}"}}},
             "must name exactly the key columns thing_id, not other",
+        ),
+        *(
+            (
+                {"config": {"meta": {"owner": "us", "topic": "shop.things", "api_set_path": path, **topics}}},
+                fault,
+            )
+            for path, topics, fault in [
+                ("/all", {"notification_topic": "shop.notes"}, "names none"),
+                ("/of/{other}", {"notification_topic": "shop.notes"}, "names other"),
+                ("/of/{thing_id}", {"notification_topic": "shop.notes"}, "not the whole key"),
+                ("/by/{label}", {}, "no notification_topic"),
+            ]
         ),
         ({"config": {"meta": {"owner": "us", "topic": "shop.things", "pattern": "incremental"}}}, "is incremental"),
         (
