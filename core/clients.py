@@ -134,11 +134,12 @@ def subscriber_client(settings: Settings) -> pubsub_v1.SubscriberClient:
     )
 
 
-def s3_client(settings: Settings) -> "S3Client":
+def s3_client(settings: Settings, attempts: int = 6) -> "S3Client":
     """Return an S3 client; credentials come from the usual AWS chain.
 
     Args:
         settings: where to connect.
+        attempts: requests of a call in all, the first included.
 
     Returns:
         A boto3 client with standard retries.
@@ -146,7 +147,7 @@ def s3_client(settings: Settings) -> "S3Client":
     return boto3.client(
         "s3",
         endpoint_url=settings.s3_endpoint_url,
-        config=Config(retries={"mode": "standard", "max_attempts": 5}, s3={"addressing_style": "path"}),
+        config=Config(retries={"mode": "standard", "total_max_attempts": attempts}, s3={"addressing_style": "path"}),
     )
 
 
