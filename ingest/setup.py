@@ -12,14 +12,19 @@ from core.contracts import Contracts, TableContract
 from core.errors import ConfigurationError
 from core.raw_row import CLUSTER_COLUMN, PARTITION_COLUMN, RAW_COLUMNS
 from core.settings import Settings
-from ingest.dead_letters import DEAD_LETTER_COLUMNS
-from ingest.resources import DEAD_LETTERS_TABLE, subscription_path, topic_path
+from ingest.audit_tables import AuditTable
+from ingest.dead_letters import DEAD_LETTER_REPLAYS, DEAD_LETTERS
+from ingest.resources import subscription_path, topic_path
+from ingest.watermarks import WATERMARKS
 
 _log = structlog.get_logger(__name__)
 
 ACK_DEADLINE_S: Final = 60
 KEEP_SUFFIX: Final = "-keep"
 _MAX_DESCRIPTION: Final = 1_024
+
+AUDIT_TABLES: Final[tuple[AuditTable, ...]] = (DEAD_LETTERS, DEAD_LETTER_REPLAYS, WATERMARKS)
+"""The tables of the audit dataset that the ingester appends to; `terraform/schemas.py` reads them too."""
 
 
 def set_up(settings: Settings, contracts: Contracts) -> None:
@@ -93,10 +98,22 @@ def _set_up_bigquery(settings: Settings, contracts: Contracts) -> None:
             client.create_dataset(reference, exists_ok=True)
         for contract in contracts.values():
             client.create_table(raw_table(settings, contract), exists_ok=True)
-        client.create_table(dead_letters_table(settings), exists_ok=True)
+        for audit_table in AUDIT_TABLES:
+            _set_up_audit_table(client, settings, audit_table)
     finally:
         client.close()
-    _log.info("tables are there", tables=len(contracts) + 1)
+    _log.info("tables are there", tables=len(contracts) + len(AUDIT_TABLES))
+
+
+def _set_up_audit_table(client: bigquery.Client, settings: Settings, declared: AuditTable) -> None:
+    """Create an audit table; one that an earlier version made gets the columns it lacks."""
+    table = client.create_table(declared.definition(settings), exists_ok=True)
+    there = {field.name for field in table.schema}
+    missing = [field for field in declared.fields() if field.name not in there]
+    if missing:
+        table.schema = [*table.schema, *missing]
+        client.update_table(table, ["schema"])
+        _log.info("columns added", table=declared.name, columns=[field.name for field in missing])
 
 
 def raw_table(settings: Settings, contract: TableContract) -> bigquery.Table:
@@ -114,24 +131,6 @@ def raw_table(settings: Settings, contract: TableContract) -> bigquery.Table:
     table.clustering_fields = [CLUSTER_COLUMN]
     table.description = contract.description[:_MAX_DESCRIPTION]
     table.labels = {"owner": contract.owner, "zone": "raw"}
-    return table
-
-
-def dead_letters_table(settings: Settings) -> bigquery.Table:
-    """Return the definition of the table of dead letters.
-
-    Args:
-        settings: the project and the audit dataset.
-
-    Returns:
-        Columns, partitioning by day of giving up, clustering by reason.
-    """
-    table = bigquery.Table(
-        f"{settings.project}.{settings.audit_dataset}.{DEAD_LETTERS_TABLE}", _fields(DEAD_LETTER_COLUMNS)
-    )
-    table.time_partitioning = bigquery.TimePartitioning(field="dead_lettered_at")
-    table.clustering_fields = ["reason"]
-    table.description = "Messages the ingester could not land, whole, with the reason. Append-only."
     return table
 
 

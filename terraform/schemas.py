@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any, Final, Protocol
 
 from core.raw_row import RAW_COLUMNS
-from ingest.dead_letters import DEAD_LETTER_COLUMNS
+from ingest.setup import AUDIT_TABLES
 from reconcile.audit import SCHEMA
 
 _FOLDER: Final = Path(__file__).parent / "modules" / "warehouse"
@@ -35,7 +35,7 @@ def schemas() -> Mapping[Path, str]:
     """Return what each schema file must hold."""
     return {
         _FOLDER / "raw_row.json": _schema(RAW_COLUMNS),
-        _FOLDER / "dead_letters.json": _schema(DEAD_LETTER_COLUMNS),
+        **{_FOLDER / f"{table.name}.json": _schema(table.columns) for table in AUDIT_TABLES},
         _FOLDER / "reconciliation_runs.json": _text(field.to_api_repr() for field in SCHEMA),
     }
 

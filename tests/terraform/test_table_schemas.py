@@ -4,10 +4,12 @@ import json
 import runpy
 from pathlib import Path
 
+import pytest
+
 from core.raw_row import CLUSTER_COLUMN, PARTITION_COLUMN, RAW_COLUMNS
 from core.settings import Settings
-from ingest.dead_letters import DEAD_LETTER_COLUMNS
-from ingest.setup import dead_letters_table
+from ingest.audit_tables import AuditTable
+from ingest.setup import AUDIT_TABLES
 from reconcile.audit import PARTITION_COLUMN as RECONCILIATION_PARTITION
 from reconcile.audit import SCHEMA
 
@@ -30,13 +32,16 @@ def test_raw_tables_have_the_columns_of_the_raw_row() -> None:
     assert columns("raw_row.json") == expected, HOW_TO_FIX
 
 
-def test_dead_letters_have_the_columns_the_ingester_appends() -> None:
-    types = {"STRING": "STRING", "INT64": "INTEGER", "BYTES": "BYTES", "TIMESTAMP": "TIMESTAMP"}
+@pytest.mark.parametrize("table", AUDIT_TABLES, ids=lambda table: table.name)
+def test_audit_tables_have_the_columns_the_ingester_appends(table: AuditTable) -> None:
+    types = {
+        "STRING": "STRING", "INT64": "INTEGER", "BOOL": "BOOLEAN", "BYTES": "BYTES", "TIMESTAMP": "TIMESTAMP"
+    }  # fmt: skip
     expected = [
         (column.name, types[column.data_type], "REQUIRED" if column.required else "NULLABLE", column.description)
-        for column in DEAD_LETTER_COLUMNS
+        for column in table.columns
     ]
-    assert columns("dead_letters.json") == expected, HOW_TO_FIX
+    assert columns(f"{table.name}.json") == expected, HOW_TO_FIX
 
 
 def test_reconciliation_runs_have_the_columns_that_reconciliation_appends() -> None:
@@ -57,8 +62,10 @@ def test_tables_are_laid_out_as_the_programs_make_them_locally() -> None:
     settings = Settings.model_construct(project="millrace-local", audit_dataset="audit")
     assert f'field         = "{PARTITION_COLUMN}"' in text
     assert f'= ["{CLUSTER_COLUMN}"]' in text
-    dead_letters = dead_letters_table(settings)
-    assert f'description  = "{dead_letters.description}"' in text
-    assert f'partition_by = "{dead_letters.time_partitioning.field}"' in text
-    assert f"clustering   = {json.dumps(dead_letters.clustering_fields)}" in text
+    for declared in AUDIT_TABLES:
+        block = text.partition(f"    {declared.name} = {{\n")[2].partition("    }\n")[0]
+        table = declared.definition(settings)
+        assert f'description  = "{table.description}"' in block
+        assert f'partition_by = "{table.time_partitioning.field}"' in block
+        assert f"clustering   = {json.dumps(table.clustering_fields)}" in block
     assert f'partition_by = "{RECONCILIATION_PARTITION}"' in text

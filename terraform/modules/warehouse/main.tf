@@ -16,10 +16,20 @@ locals {
       partition_by = "dead_lettered_at"
       clustering   = ["reason"]
     }
+    dead_letter_replays = {
+      description  = "Dead letters that were published again: one row each, written once Pub/Sub had the message. Append-only."
+      partition_by = "replayed_at"
+      clustering   = ["event_id"]
+    }
     reconciliation_runs = {
       description  = "One row for each comparison of the warehouse with a snapshot; append-only."
       partition_by = "started_at"
       clustering   = null
+    }
+    watermarks = {
+      description  = "Event-time progress of each table, by each process of the ingester that lands it, once a window. Append-only."
+      partition_by = "reported_at"
+      clustering   = ["table_name"]
     }
   }
 }

@@ -1,12 +1,12 @@
-"""Dead letters: what cannot be landed, kept whole in a table and on a topic, with the reason.
+"""Writing dead letters: whole, to a table and to a topic, with the reason.
 
-A message is acknowledged only when both have it.
+A message is acknowledged only when both have it. A body that fits no row goes to an object first, when there is a
+store; its name is its content's, so that a second attempt changes nothing.
 """
 
 import asyncio
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Any, Final
 
 import grpc
@@ -14,13 +14,15 @@ import msgspec
 import structlog
 
 from core.clock import to_micros
+from core.errors import UnavailableError
+from core.objects import ObjectStore, content_name
 from core.retry import retrying_async
 from ingest.append import MAX_ROW_BYTES, TableWriter
 from ingest.batches import BatchLimits, MicroBatches
 from ingest.context import RunContext
+from ingest.dead_letters.tables import DEAD_LETTER_TYPE
 from ingest.leases import Leases
 from ingest.message import Message
-from ingest.proto import RowType, row_type
 from ingest.rpc import PublishRequest, PubSub, PubsubMessage, routing, translate
 
 _log = structlog.get_logger(__name__)
@@ -29,42 +31,6 @@ _MAX_ERROR_BYTES: Final = 1_024  # Pub/Sub's limit on the value of an attribute
 _MAX_MESSAGE_BYTES: Final = 9_900_000  # its limit on a request is 10 MB
 _ROW_OVERHEAD: Final = 64_000
 _TIMEOUT_S: Final = 30.0
-
-
-@dataclass(frozen=True)
-class DeadLetterColumn:
-    """A column of `audit.dead_letters`.
-
-    Attributes:
-        name: column name.
-        data_type: GoogleSQL type.
-        required: whether null is refused.
-        description: meaning, shown in BigQuery.
-    """
-
-    name: str
-    data_type: str
-    required: bool
-    description: str
-
-
-DEAD_LETTER_COLUMNS: Final = (
-    DeadLetterColumn("event_id", "STRING", True, "Pub/Sub message id."),
-    DeadLetterColumn("reason", "STRING", True, "Code of the reason, such as invalid_json."),
-    DeadLetterColumn("error", "STRING", False, "The error in words; never the data."),
-    DeadLetterColumn("attempts", "INT64", False, "Deliveries as Pub/Sub counts them, or requests to the API."),
-    DeadLetterColumn("topic", "STRING", True, "Topic the message was published to."),
-    DeadLetterColumn("table_name", "STRING", False, "Raw table it was meant for; null when that is not known."),
-    DeadLetterColumn("ordering_key", "STRING", False, "Its ordering key."),
-    DeadLetterColumn("data", "BYTES", False, "Its body, exactly as published; cut when it is over 7.9 MB."),
-    DeadLetterColumn("attributes", "STRING", False, "Its attributes, as a JSON object."),
-    DeadLetterColumn("publish_ts", "TIMESTAMP", False, "When it was published (UTC)."),
-    DeadLetterColumn("dead_lettered_at", "TIMESTAMP", True, "When it was given up (UTC); the partition."),
-    DeadLetterColumn("load_id", "STRING", False, "Run of the ingester that gave it up."),
-)
-"""In the order of the physical table."""
-
-DEAD_LETTER_TYPE: Final[RowType] = row_type("DeadLetter", DEAD_LETTER_COLUMNS)
 
 
 class DeadLetter(msgspec.Struct, frozen=True):
@@ -95,6 +61,8 @@ class DeadLetters:
         topic: str,
         leases: Leases,
         context: RunContext,
+        *,
+        store: ObjectStore | None = None,
     ) -> None:
         """Prepare to write.
 
@@ -104,8 +72,10 @@ class DeadLetters:
             topic: full name of the dead-letter topic.
             leases: acknowledges what was written.
             context: the run.
+            store: takes the bodies that fit no row; None cuts them.
         """
         self._writer = writer
+        self._store = store
         self._pubsub = pubsub
         self._topic = topic
         self._leases = leases
@@ -124,8 +94,12 @@ class DeadLetters:
 
     async def _write(self, letters: list[DeadLetter]) -> None:
         now = to_micros(self._context.clock())
-        rows = [_row(letter, now, self._context.progress.load_id) for letter in letters]
-        refused, _ = await asyncio.gather(self._writer.append(rows), self._publish(letters))
+        letters, uris = await self._with_large_bodies_set_aside(letters)
+        if not letters:
+            return
+        load_id = self._context.progress.load_id
+        rows = [_row(letter, uri, now, load_id) for letter, uri in zip(letters, uris, strict=True)]
+        refused, _ = await asyncio.gather(self._writer.append(rows), self._publish(letters, uris))
         self._context.failpoint.hit("after_dead_letter", len(letters))
         for place, words in refused.items():
             # Nowhere is left to put it, so it stays in Pub/Sub.
@@ -136,11 +110,34 @@ class DeadLetters:
         _tell(kept)
         self._leases.settle(letter.message for letter in kept)
 
-    async def _publish(self, letters: list[DeadLetter]) -> None:
+    async def _with_large_bodies_set_aside(
+        self, letters: Sequence[DeadLetter]
+    ) -> tuple[list[DeadLetter], list[str | None]]:
+        """Write the bodies that fit no row to objects, and give back what no object could be written for."""
+        kept, uris = [], []
+        for letter in letters:
+            try:
+                uri = await self._set_aside(letter.message)
+            except UnavailableError as error:
+                _log.warning("dead letter given back", event_id=letter.message.event_id, error=str(error))
+                self._leases.release((letter.message,))
+            else:
+                kept.append(letter)
+                uris.append(uri)
+        return kept, uris
+
+    async def _set_aside(self, message: Message) -> str | None:
+        if self._store is None or len(message.data) <= _room(message):
+            return None
+        name = content_name(f"dead-letters/{message.topic}", message.data)
+        retrying = retrying_async(self._settings.retry_policy(self._settings.append_attempts), "write of a dead letter")
+        return await retrying(asyncio.to_thread, self._store.put, name, message.data)
+
+    async def _publish(self, letters: list[DeadLetter], uris: Sequence[str | None]) -> None:
         request = PublishRequest(topic=self._topic)
         size = 0
-        for letter in letters:
-            copy = _copy(letter)
+        for letter, uri in zip(letters, uris, strict=True):
+            copy = _copy(letter, uri)
             if size + copy.ByteSize() + 8 > _MAX_MESSAGE_BYTES and request.messages:
                 await self._publish_request(request)
                 request, size = PublishRequest(topic=self._topic), 0
@@ -172,10 +169,17 @@ def _tell(letters: Sequence[DeadLetter]) -> None:
         )
 
 
-def _row(letter: DeadLetter, now: int, load_id: str) -> bytes:
+def _room(message: Message) -> int:
+    """Return how many bytes of a body fit the row beside everything else."""
+    return max(0, MAX_ROW_BYTES - _ROW_OVERHEAD - len(_attributes(message)) - len(message.ordering_key))
+
+
+def _attributes(message: Message) -> bytes:
+    return msgspec.json.encode(dict(message.attributes))
+
+
+def _row(letter: DeadLetter, uri: str | None, now: int, load_id: str) -> bytes:
     message = letter.message
-    attributes = msgspec.json.encode(dict(message.attributes))
-    room = MAX_ROW_BYTES - _ROW_OVERHEAD - len(attributes)
     row: bytes = DEAD_LETTER_TYPE.message_class(
         event_id=message.event_id,
         reason=letter.reason,
@@ -184,16 +188,18 @@ def _row(letter: DeadLetter, now: int, load_id: str) -> bytes:
         topic=message.topic,
         table_name=letter.table,
         ordering_key=message.ordering_key or None,
-        data=message.data[:room],
-        attributes=attributes,
+        data=message.data[: _room(message)] if uri is None else None,
+        attributes=_attributes(message),
         publish_ts=message.publish_ts,
         dead_lettered_at=now,
         load_id=load_id,
+        data_bytes=len(message.data),
+        data_uri=uri,
     ).SerializeToString()
     return row
 
 
-def _copy(letter: DeadLetter) -> Any:
+def _copy(letter: DeadLetter, uri: str | None) -> Any:
     message = letter.message
     attributes = {
         **message.attributes,
@@ -202,6 +208,8 @@ def _copy(letter: DeadLetter) -> Any:
         "millrace_topic": message.topic,
         "millrace_event_id": message.event_id,
     }
+    if uri is not None:
+        attributes["millrace_data_uri"] = uri
     copy = PubsubMessage(data=message.data, attributes=attributes, ordering_key=message.ordering_key)
     excess = copy.ByteSize() - _MAX_MESSAGE_BYTES
     if excess > 0:
