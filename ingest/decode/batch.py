@@ -7,8 +7,11 @@ import msgspec
 from core.contracts import TableContract
 from core.errors import DecodeError
 from ingest.decode import DIALECTS, Decoder
+from ingest.decode.debezium_batch import UNUSUAL, quick_decoder
+from ingest.decode.drift_check import checked
+from ingest.drift.watch import DriftWatch, Report, ignore
 from ingest.message import Message
-from ingest.row import Landing
+from ingest.row import Landing, RawRow
 
 
 class Decoded(msgspec.Struct):
@@ -29,12 +32,13 @@ BatchDecoder = Callable[[Sequence[Message]], Decoded]
 """Decodes what arrived together; the result is that of decoding message by message."""
 
 
-def batch_decoder(contract: TableContract, load_id: str) -> BatchDecoder:
+def batch_decoder(contract: TableContract, load_id: str, report: Report = ignore) -> BatchDecoder:
     """Return what decodes the batches of a table's topic.
 
     Args:
         contract: the table; its wire format picks the dialect.
         load_id: the run, for `_load_id`.
+        report: told of every way in which payloads do not fit the contract.
 
     Returns:
         The decoder.
@@ -42,7 +46,11 @@ def batch_decoder(contract: TableContract, load_id: str) -> BatchDecoder:
     Raises:
         ContractError: when the table's key cannot be made canonical.
     """
-    return one_by_one(DIALECTS[contract.wire_format](contract, load_id))
+    watch = DriftWatch(contract, report)
+    decode = checked(contract, DIALECTS[contract.wire_format](contract, load_id), watch)
+    if contract.wire_format == "debezium" and contract.encoding == "json":
+        return quick_first(quick_decoder(contract, load_id, watch), decode)
+    return one_by_one(decode)
 
 
 def one_by_one(decode: Decoder) -> BatchDecoder:
@@ -58,15 +66,45 @@ def one_by_one(decode: Decoder) -> BatchDecoder:
     def decode_batch(messages: Sequence[Message]) -> Decoded:
         decoded = Decoded([], [], [])
         for message in messages:
-            try:
-                row = decode(message)
-            except DecodeError as error:
-                decoded.refused.append((message, error))
-                continue
-            if row is None:
-                decoded.control.append(message)
-            else:
-                decoded.landings.append(Landing(message, row))
+            _decode(message, decode, decoded)
         return decoded
 
     return decode_batch
+
+
+def quick_first(quick: Callable[[Message], RawRow], decode: Decoder) -> BatchDecoder:
+    """Return what decodes usual messages quickly and the others as their dialect says.
+
+    Args:
+        quick: gives the row of a usual message, and raises one of `UNUSUAL` for any other.
+        decode: decodes any message; for a usual one it gives the same row.
+
+    Returns:
+        The decoder.
+    """
+
+    def decode_batch(messages: Sequence[Message]) -> Decoded:
+        decoded = Decoded([], [], [])
+        land = decoded.landings.append
+        for message in messages:
+            try:
+                row = quick(message)
+            except UNUSUAL:
+                _decode(message, decode, decoded)
+            else:
+                land(Landing(message, row))
+        return decoded
+
+    return decode_batch
+
+
+def _decode(message: Message, decode: Decoder, decoded: Decoded) -> None:
+    try:
+        row = decode(message)
+    except DecodeError as error:
+        decoded.refused.append((message, error))
+        return
+    if row is None:
+        decoded.control.append(message)
+    else:
+        decoded.landings.append(Landing(message, row))
