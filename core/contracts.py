@@ -7,13 +7,14 @@ topic, wire format, API path and owner. See https://docs.getdbt.com/reference/so
 
 import string
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
+from core.debezium import DebeziumHandling
 from core.errors import ConfigurationError, ContractError
 from core.identifiers import check_name
 
@@ -39,6 +40,9 @@ class Column:
         is_nullable: whether the source may leave it null.
         pii: class of personal data, such as `email`; None when it is none.
         allowed_values: the values of an enumeration; empty when any value may stand.
+        scale: digits after the point of a decimal at the source; None when the events say it themselves.
+        precision: digits after the second of a time or timestamp at the source; None for six.
+        is_unsigned: whether it is a `bigint unsigned` that its connector writes as a signed number.
     """
 
     name: str
@@ -48,6 +52,9 @@ class Column:
     is_nullable: bool
     pii: str | None
     allowed_values: tuple[str, ...]
+    scale: int | None = None
+    precision: int | None = None
+    is_unsigned: bool = False
 
 
 @dataclass(frozen=True)
@@ -72,6 +79,7 @@ class TableContract:
         notification_topic: topic of notifications that a row changed; None when there are none.
         api_path: path of one row at the API, with a placeholder per key column; None without an API.
         columns: the columns in the source's order.
+        debezium: how its connector writes values.
     """
 
     name: str
@@ -89,6 +97,7 @@ class TableContract:
     cursor: str | None = None
     drift: DriftMode = "allow_new"
     api_set_path: str | None = None
+    debezium: DebeziumHandling = field(default_factory=DebeziumHandling)
 
     @property
     def key(self) -> tuple[Column, ...]:
@@ -157,6 +166,9 @@ class _ColumnMeta(_Strict):
     nullable: bool = True
     pii: str | None = None
     allowed_values: tuple[str, ...] = ()
+    scale: Annotated[int, Field(ge=0, le=38)] | None = None
+    precision: Annotated[int, Field(ge=0, le=9)] | None = None
+    unsigned: bool = False
 
 
 class _ColumnConfig(_Lenient):
@@ -186,6 +198,7 @@ class _TableMeta(_Strict):
     notification_topic: Annotated[str, Field(pattern=r"^[A-Za-z][A-Za-z0-9._~+%-]{2,254}$")] | None = None
     api_path: Annotated[str, Field(pattern=r"^/")] | None = None
     api_set_path: Annotated[str, Field(pattern=r"^/")] | None = None
+    debezium: DebeziumHandling = DebeziumHandling()
 
 
 class _TableConfig(_Lenient):
@@ -281,6 +294,7 @@ def _contract(path: Path, source: _SourceYaml, table: _TableYaml) -> TableContra
         cursor=table.config.meta.cursor,
         drift=table.config.meta.drift,
         api_set_path=table.config.meta.api_set_path,
+        debezium=table.config.meta.debezium,
     )
     if not contract.key:
         raise ContractError(
@@ -302,6 +316,9 @@ def _column(column: _ColumnYaml) -> Column:
         is_nullable=meta.nullable and not meta.key,
         pii=meta.pii,
         allowed_values=meta.allowed_values,
+        scale=meta.scale,
+        precision=meta.precision,
+        is_unsigned=meta.unsigned,
     )
 
 

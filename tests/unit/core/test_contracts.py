@@ -153,3 +153,33 @@ def test_an_absent_or_empty_folder_is_refused(tmp_path: Path) -> None:
     (tmp_path / "things.yml").write_bytes(b"\xff\xfe\x00")
     with pytest.raises(ContractError, match="cannot be read"):
         load_contracts(tmp_path)
+
+
+def test_how_a_connector_writes_values_is_declared_where_its_events_do_not_say_so(tmp_path: Path) -> None:
+    document_ = document(
+        config={
+            "meta": {
+                "owner": "us",
+                "topic": "shop.public.things",
+                "debezium": {"decimal_handling": "precise", "time_precision": "adaptive", "binary_handling": "hex"},
+            }
+        },
+        columns=[
+            {"name": "thing_id", "data_type": "numeric", "description": "Key.",
+             "config": {"meta": {"key": True, "unsigned": True}}},
+            {"name": "price", "data_type": "numeric", "description": "Price.", "config": {"meta": {"scale": 2}}},
+            {"name": "sold_at", "data_type": "timestamp", "description": "When.", "config": {"meta": {"precision": 3}}},
+        ],
+    )  # fmt: skip
+    contract = load_contracts(write(tmp_path, document_))["things"]
+    assert contract.debezium.decimal_handling == "precise"
+    assert (contract.debezium.time_precision, contract.debezium.binary_handling) == ("adaptive", "hex")
+    assert contract.debezium.unavailable_value == "__debezium_unavailable_value"
+    assert [column.is_unsigned for column in contract.columns] == [True, False, False]
+    assert (contract.column("price").scale, contract.column("sold_at").precision) == (2, 3)
+
+
+def test_a_handling_mode_no_connector_knows_is_refused(tmp_path: Path) -> None:
+    meta = {"owner": "us", "topic": "shop.public.things", "debezium": {"decimal_handling": "exact"}}
+    with pytest.raises(ContractError, match="decimal_handling"):
+        load_contracts(write(tmp_path, document(config={"meta": meta})))
