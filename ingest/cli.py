@@ -13,6 +13,7 @@ from core.cli import run as run_app
 from core.contracts import Contracts, load_contracts
 from core.logs import configure_logs
 from core.settings import Settings, load_settings
+from ingest.commands.dead_letters import app as dead_letters_app
 from ingest.failpoints import load_failpoint
 from ingest.settings import load_ingest_settings
 
@@ -22,6 +23,7 @@ app = typer.Typer(
     no_args_is_help=True,
     add_completion=False,
 )
+app.add_typer(dead_letters_app, name="dead-letters")
 
 _UntilIdle = Annotated[
     float | None,

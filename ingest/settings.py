@@ -49,6 +49,11 @@ class IngestSettings(BaseSettings):
         dump_patience_s: how long the end of a full dump waits for its missing rows, in seconds.
         retry_first_wait_s: upper bound of the first wait before another attempt, in seconds.
         retry_longest_wait_s: upper bound of every wait, in seconds.
+        oversize_uri: where what fits no row is kept: `s3://bucket/prefix`, `gs://bucket/prefix` or `file:///folder`;
+            without it rows over 8 MB are dead-lettered, and dead letters over 7.9 MB are cut.
+        watermark_disorder_s: how much older than the newest an event may be that still comes in time, in seconds.
+        watermark_idle_s: how long a source must have been quiet for the watermark to follow the clock, in seconds.
+        watermark_window_s: time between two reports of the watermarks, in seconds.
         drain_s: how long a stopping run may take to land what it holds, in seconds.
         progress_s: time between two progress events, in seconds.
     """
@@ -84,6 +89,10 @@ class IngestSettings(BaseSettings):
     dump_patience_s: Annotated[float, Field(ge=0)] = 60.0
     retry_first_wait_s: _Seconds = 0.2
     retry_longest_wait_s: _Seconds = 20.0
+    oversize_uri: Annotated[str, Field(pattern=r"^(s3|gs|file)://")] | None = None
+    watermark_disorder_s: Annotated[float, Field(ge=0)] = 60.0
+    watermark_idle_s: _Seconds = 30.0
+    watermark_window_s: _Seconds = 60.0
     drain_s: Annotated[float, Field(gt=0, le=9)] = 8.0
     progress_s: _Seconds = 5.0
 

@@ -175,6 +175,10 @@ class River:
         """Return what was dead-lettered."""
         return self._table("audit", "dead_letters")
 
+    def ledger(self) -> list[dict[str, Any]]:
+        """Return which dead letters were published again."""
+        return self._table("audit", "dead_letter_replays")
+
     def landed_ids(self) -> list[str]:
         """Return the event ids in all raw tables, duplicates included."""
         return [row["_event_id"] for table in self.contracts for row in self.rows(table)]

@@ -1,0 +1,1 @@
+"""Subcommands of `ingest`, a module each."""

@@ -1,0 +1,255 @@
+"""`ingest dead-letters`: look at what could not be landed, and send it again."""
+
+import asyncio
+import uuid
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from typing import TYPE_CHECKING, Annotated, Any
+
+import msgspec
+import typer
+
+from core.clock import utc_now
+from core.errors import ConfigurationError, MillraceError
+from core.logs import configure_logs
+from core.settings import Settings, load_settings
+
+if TYPE_CHECKING:
+    from ingest.dead_letters.archive import Archive, Group
+    from ingest.dead_letters.filters import Filters
+
+app = typer.Typer(
+    help="Look at the messages that could not be landed, and send them again.",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+)
+
+_Reason = Annotated[str | None, typer.Option("--reason", metavar="CODE", help="Only of this reason.")]
+_Table = Annotated[str | None, typer.Option("--table", metavar="TABLE", help="Only those meant for this raw table.")]
+_Topic = Annotated[str | None, typer.Option("--topic", metavar="TOPIC", help="Only of this topic.")]
+_EventIds = Annotated[
+    list[str] | None, typer.Option("--event-id", metavar="ID", help="Only this message; may be repeated.")
+]
+_Since = Annotated[
+    str | None,
+    typer.Option("--since", metavar="INSTANT", help="Given up since then: ISO 8601 (UTC), or 90m, 6h, 7d ago."),
+]
+_Until = Annotated[str | None, typer.Option("--until", metavar="INSTANT", help="Given up before then; as --since.")]
+_Limit = Annotated[int, typer.Option("--limit", min=1, max=1_000_000, metavar="N", help="At most so many.")]
+_Json = Annotated[bool, typer.Option("--json", help="Print the result as JSON on standard output.")]
+_DryRun = Annotated[bool, typer.Option("--dry-run", help="Only say what would be done.")]
+
+
+@app.command("list")
+def list_letters(
+    *,
+    reason: _Reason = None,
+    table: _Table = None,
+    topic: _Topic = None,
+    since: _Since = None,
+    until: _Until = None,
+    event_id: _EventIds = None,
+    limit: _Limit = 100,
+    json: _Json = False,
+) -> None:
+    """Count dead letters by reason and table, with an example of each.
+
+    Examples:
+        ingest dead-letters list
+
+        ingest dead-letters list --since 24h --json
+    """
+    filters = _filters(limit, since, until, reason=reason, table=table, topic=topic, event_ids=tuple(event_id or ()))
+    archive = _archive(_settings())
+    groups = archive.groups(filters)
+    if json:
+        typer.echo(msgspec.json.encode(groups).decode())
+    else:
+        _print_groups(groups)
+
+
+@app.command()
+def show(
+    event_id: Annotated[str, typer.Argument(metavar="ID", help="Message id, as `list` shows one.")],
+    topic: _Topic = None,
+    reveal: Annotated[bool, typer.Option("--reveal", help="Show the content, which may be personal data.")] = False,
+    max_bytes: Annotated[
+        int, typer.Option("--max-bytes", min=1, metavar="N", help="Bytes of the body to show at most.")
+    ] = 4_000,
+    json: _Json = False,
+) -> None:
+    """Show one dead letter; its body, key and attributes only in their shape unless --reveal is given.
+
+    Examples:
+        ingest dead-letters show 12345
+
+        ingest dead-letters show 12345 --reveal
+    """
+    settings = _settings()
+    archive = _archive(settings)
+
+    from ingest.dead_letters.show import find, shown
+
+    letter = find(archive, event_id, topic)
+    values = shown(archive, letter, max_bytes, reveal=reveal)
+    if json:
+        typer.echo(msgspec.json.encode(values).decode())
+        return
+    body = values.pop("data")
+    for name, value in values.items():
+        typer.echo(f"{name:<17} {value if isinstance(value, str) else msgspec.json.encode(value).decode()}")
+    typer.echo(f"\n{body}")
+
+
+@app.command("replay")
+def replay_letters(
+    *,
+    reason: _Reason = None,
+    table: _Table = None,
+    topic: _Topic = None,
+    since: _Since = None,
+    until: _Until = None,
+    event_id: _EventIds = None,
+    limit: _Limit = 10_000,
+    everything: Annotated[bool, typer.Option("--all", help="Every dead letter, when nothing else is given.")] = False,
+    dry_run: _DryRun = False,
+    json: _Json = False,
+) -> None:
+    """Publish dead letters again to the topic they came from, as they were; each is published again once.
+
+    What was done is kept in audit.dead_letter_replays, so the same call goes on where it stopped. Mend the cause first:
+    what still cannot be landed is dead-lettered again, as a new letter.
+
+    Examples:
+        ingest dead-letters replay --reason missing_key --dry-run
+
+        ingest dead-letters replay --reason missing_key --table members
+
+        ingest dead-letters replay --event-id 12345 --json
+    """
+    filters = _filters(limit, since, until, reason=reason, table=table, topic=topic, event_ids=tuple(event_id or ()))
+    if filters.are_empty and not everything:
+        raise typer.BadParameter("say which letters: give a filter, or --all")
+    filters = replace(filters, unreplayed=True)
+    settings = _settings()
+    archive = _archive(settings)
+    if dry_run:
+        _print_plan(archive.groups(filters), "would be published again", json=json)
+        return
+
+    from ingest.dead_letters.replay import Replay
+
+    work = Replay(archive, settings, uuid.uuid4().hex)
+    total = archive.totals(filters).letters
+    with _progress("published", total) as report:
+        result = asyncio.run(work.run(filters, report))
+    if json:
+        typer.echo(msgspec.json.encode(result).decode())
+    else:
+        typer.echo(f"{result.replayed} published again, as replay {result.replay_id}")
+    _fail_for({**result.unreadable, **result.refused}, "could not be published again")
+
+
+@app.command("export")
+def export_letters(
+    target: Annotated[str, typer.Argument(metavar="FILE", help="A file, or s3://bucket/name or gs://bucket/name.")],
+    *,
+    reason: _Reason = None,
+    table: _Table = None,
+    topic: _Topic = None,
+    since: _Since = None,
+    until: _Until = None,
+    event_id: _EventIds = None,
+    limit: _Limit = 100_000,
+    dry_run: _DryRun = False,
+    json: _Json = False,
+) -> None:
+    """Write dead letters whole, a line of JSON each, with the body in base64. The file holds personal data.
+
+    A broken export to a file goes on where it stopped when the same call is made again.
+
+    Examples:
+        ingest dead-letters export letters.ndjson --since 7d
+
+        ingest dead-letters export s3://bucket/letters.ndjson --reason invalid_json
+    """
+    filters = _filters(limit, since, until, reason=reason, table=table, topic=topic, event_ids=tuple(event_id or ()))
+    settings = _settings()
+    archive = _archive(settings)
+    if dry_run:
+        _print_plan(archive.groups(filters), f"would be written to {target}", json=json)
+        return
+
+    from ingest.dead_letters.export import export
+
+    with _progress("written", archive.totals(filters).letters) as report:
+        result = export(archive, settings, target, filters, report)
+    if json:
+        typer.echo(msgspec.json.encode(result).decode())
+    else:
+        resumed = f", {result.resumed} of them by an earlier call" if result.resumed else ""
+        typer.echo(f"{result.letters} letters in {result.target}, {result.bytes} bytes{resumed}")
+    _fail_for(result.unreadable, "have no body to be read")
+
+
+def _settings() -> Settings:
+    settings = load_settings()
+    configure_logs(settings.log_format, settings.log_level)
+    return settings
+
+
+def _archive(settings: Settings) -> "Archive":
+    from ingest.dead_letters.archive import open_archive
+
+    return open_archive(settings)
+
+
+def _filters(limit: int, since: str | None, until: str | None, **chosen: Any) -> "Filters":
+    from ingest.dead_letters.filters import Filters, instant
+
+    now = utc_now()
+    try:
+        begin = instant(since, now) if since is not None else None
+        end = instant(until, now) if until is not None else None
+    except ConfigurationError as error:
+        raise typer.BadParameter(str(error)) from error
+    if begin is not None and end is not None and begin >= end:
+        raise typer.BadParameter("--since is not before --until")
+    return Filters(**chosen, since=begin, until=end, limit=limit)
+
+
+def _print_groups(groups: "list[Group]") -> None:
+    if not groups:
+        typer.echo("no dead letters")
+    for group in groups:
+        replayed = f", {group.replayed} published again" if group.replayed else ""
+        typer.echo(f"{group.letters:>8}  {group.reason}  {group.table or '-'}  {group.topic}{replayed}")
+        typer.echo(f"{'':>8}  {group.first_at:%F %T} to {group.latest_at:%F %T} UTC")
+        typer.echo(f"{'':>8}  such as {group.example_event_id}: {group.example_error or ''}")
+
+
+def _print_plan(groups: "list[Group]", what: str, *, json: bool) -> None:
+    if json:
+        typer.echo(msgspec.json.encode(groups).decode())
+        return
+    _print_groups(groups)
+    typer.echo(f"{sum(group.letters for group in groups)} letters {what}; --limit holds for the letters then")
+
+
+def _fail_for(faults: dict[str, str], what: str) -> None:
+    if faults:
+        event_id, words = next(iter(faults.items()))
+        raise MillraceError(f"{len(faults)} letters {what}, such as {event_id}: {words}")
+
+
+@contextmanager
+def _progress(what: str, total: int) -> Iterator[Callable[[int], None]]:
+    """Show a bar on a terminal, and nothing elsewhere."""
+    from rich.console import Console
+    from rich.progress import Progress
+
+    console = Console(stderr=True)
+    with Progress(console=console, transient=True, disable=not console.is_terminal) as bar:
+        task: Any = bar.add_task(what, total=total)
+        yield lambda letters: bar.advance(task, letters)
