@@ -15,15 +15,15 @@ from core.clients import publisher_client, subscriber_client
 from core.contracts import load_contracts
 from core.settings import Settings
 from devstack.world.publish import publish
-from ingest.acks import Acknowledger
 from ingest.context import RunContext
+from ingest.flow import FlowControl
 from ingest.leases import Leases
-from ingest.message import from_received
+from ingest.message import Message
 from ingest.progress import Progress
+from ingest.pubsub import PubSubTransport
 from ingest.resources import subscription_path, topic_path
 from ingest.rpc import AcknowledgeRequest, PubSub, StreamingPullRequest, pubsub_channel
 from ingest.settings import IngestSettings
-from ingest.source import Subscription
 
 _TOPIC: Final = "bench.pull"
 _PROJECT: Final = "bench-pull"
@@ -119,22 +119,22 @@ async def _ingester(job: Job) -> Run:
     async with asyncio.timeout(_TIMEOUT_S), pubsub_channel(job.settings) as channel:
         pubsub = PubSub(channel)
         context = RunContext(IngestSettings(), Progress("bench"), ended.set_exception)
-        acks = Acknowledger(pubsub, context)
-        leases = Leases(acks, context)
+        flow = FlowControl(context.settings.outstanding_messages, context.settings.outstanding_bytes)
+        leases = Leases(flow, context)
 
-        def deliver(received: Sequence[Any]) -> None:
+        def deliver(messages: Sequence[Message]) -> None:
             nonlocal seen
-            messages = [from_received(job.subscription, _TOPIC, one) for one in received]
-            admitted = [message for message in messages if leases.admit(message)]
+            admitted = leases.admit(messages)
             leases.settle(admitted)
             seen += len(admitted)
             if seen == job.messages:
                 ended.set_result(None)
 
-        source = Subscription(job.subscription, pubsub, context, deliver, leases.wait_for_room)
+        source = PubSubTransport(job.subscription, _TOPIC, pubsub, context, flow=flow, deliver=deliver)
+        leases.attach(source)
         pulling = asyncio.create_task(source.pull_forever())
         await asyncio.wait({pulling, ended}, return_when=asyncio.FIRST_COMPLETED)
-        await acks.drain()
+        await source.drain()
         measured = began.stop(seen)
         pulling.cancel()
         await asyncio.wait({pulling})

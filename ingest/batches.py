@@ -1,7 +1,7 @@
 """Micro-batches: items gathered until there are enough of them, or the first has waited long enough."""
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from typing import Generic, TypeVar
 
@@ -72,6 +72,32 @@ class MicroBatches(Generic[T]):
             self.flush()
         elif self._timer is None:
             self._timer = asyncio.get_running_loop().call_later(self._limits.wait_s, self.flush)
+
+    def add_all(self, items: Sequence[T], size: int = 0) -> None:
+        """Add items that arrived together, at the cost of one; must be called in the event loop.
+
+        Args:
+            items: what to send, in order.
+            size: their bytes together, when the limits count them; of a part of them each counts alike.
+        """
+        limits, count = self._limits, len(items)
+        if count == 0:
+            return
+        room = limits.items - len(self._items)
+        if limits.size is not None and size:
+            # Those that come before the batch is heavy enough, and the one by which it becomes so.
+            room = min(room, max(1, -(-(limits.size - self._size) * count // size)))
+        if count > room:
+            part = size * room // count
+            self.add_all(items[:room], part)
+            self.add_all(items[room:], size - part)
+            return
+        self._items += items
+        self._size += size
+        if len(self._items) >= limits.items or (limits.size is not None and self._size >= limits.size):
+            self.flush()
+        elif self._timer is None:
+            self._timer = asyncio.get_running_loop().call_later(limits.wait_s, self.flush)
 
     def flush(self) -> None:
         """Send what waits, without waiting for the answer."""

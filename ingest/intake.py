@@ -1,48 +1,48 @@
-"""The way in: what a subscription delivers is checked for duplicates, decoded and handed to its stage."""
+"""The way in: what a transport delivers is checked for duplicates, decoded and handed to its stage."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 from core.contracts import Contracts, TableContract
 from core.errors import DecodeError
 from ingest.context import RunContext
 from ingest.dead_letters import DeadLetter, DeadLetters
-from ingest.decode import DIALECTS, notification
+from ingest.decode import notification
+from ingest.decode.batch import BatchDecoder, batch_decoder
 from ingest.landing import TableLanding
 from ingest.leases import Leases
-from ingest.message import Message, from_received
+from ingest.message import Message
 from ingest.notifications import Notifications
 
-Handler = Callable[[Message], None]
-"""Takes a message in; raises `DecodeError` for one that cannot be understood."""
+Refused = Sequence[tuple[Message, DecodeError]]
+
+Handler = Callable[[Sequence[Message]], Refused]
+"""Takes in messages that arrived together; returns those that cannot be understood, with the reason."""
 
 
 @dataclass(frozen=True)
 class Route:
-    """The way of a subscription's messages.
+    """The way of a topic's messages.
 
     Attributes:
-        subscription: full name of the subscription.
-        topic: short name of its topic.
+        topic: short name of the topic.
         table: the table its messages are meant for; None when they say so themselves.
-        handler: takes each message that is not a duplicate.
+        handler: takes in what is no duplicate.
     """
 
-    subscription: str
     topic: str
     table: str | None
     handler: Handler
 
 
 class Intake:
-    """Takes in the messages of one subscription."""
+    """Takes in the messages of one topic, whichever transport brings them."""
 
     def __init__(self, route: Route, leases: Leases, dead_letters: DeadLetters, context: RunContext) -> None:
         """Prepare to take messages in.
 
         Args:
-            route: from which subscription to which handler.
+            route: to which handler.
             leases: tells duplicates.
             dead_letters: takes what cannot be understood.
             context: the run.
@@ -52,30 +52,27 @@ class Intake:
         self._dead_letters = dead_letters
         self._context = context
 
-    def deliver(self, received: Sequence[Any]) -> None:
-        """Take in the messages of one response.
+    def deliver(self, messages: Sequence[Message]) -> None:
+        """Take in messages that arrived together: an `ingest.transport.Deliver`.
 
         Args:
-            received: raw `google.pubsub.v1.ReceivedMessage`s.
+            messages: what one transport brought.
         """
-        route, context = self._route, self._context
-        context.progress.receive(len(received))
-        messages = [from_received(route.subscription, route.topic, one) for one in received]
-        admitted = [message for message in messages if self._leases.admit(message)]
+        context = self._context
+        context.progress.receive(len(messages))
+        admitted = self._leases.admit(messages)
         context.failpoint.hit("after_pull", len(admitted))
-        for message in admitted:
-            try:
-                route.handler(message)
-            except DecodeError as error:
-                self._dead_letters.add(DeadLetter(message, error.reason, str(error), route.table))
+        if admitted:
+            for message, error in self._route.handler(admitted):
+                self._dead_letters.add(DeadLetter(message, error.reason, str(error), self._route.table))
         context.failpoint.hit("after_decode", len(admitted))
 
 
-def change_handler(contract: TableContract, landing: TableLanding, leases: Leases, context: RunContext) -> Handler:
+def change_handler(decode: BatchDecoder, landing: TableLanding, leases: Leases, context: RunContext) -> Handler:
     """Return what takes in the change events of a table.
 
     Args:
-        contract: the table; its wire format picks the dialect.
+        decode: makes rows of messages.
         landing: appends the rows.
         leases: settles control messages, which are no rows.
         context: the run.
@@ -83,17 +80,29 @@ def change_handler(contract: TableContract, landing: TableLanding, leases: Lease
     Returns:
         The handler.
     """
-    decode = DIALECTS[contract.wire_format](contract, context.progress.load_id)
 
-    def handle(message: Message) -> None:
-        row = decode(message)
-        if row is None:
-            context.progress.control += 1
-            leases.settle((message,))
-        else:
-            landing.add(message, row)
+    def handle(messages: Sequence[Message]) -> Refused:
+        decoded = decode(messages)
+        landing.add_all(decoded.landings)
+        if decoded.control:
+            context.progress.control += len(decoded.control)
+            leases.settle(decoded.control)
+        return decoded.refused
 
     return handle
+
+
+def table_decoder(contract: TableContract, context: RunContext) -> BatchDecoder:
+    """Return what decodes the messages of a table's topic.
+
+    Args:
+        contract: the table; its wire format picks the dialect.
+        context: the run.
+
+    Returns:
+        The decoder.
+    """
+    return batch_decoder(contract, context.progress.load_id)
 
 
 def notification_handler(contracts: Contracts, topic: str, notifications: Notifications) -> Handler:
@@ -109,7 +118,13 @@ def notification_handler(contracts: Contracts, topic: str, notifications: Notifi
     """
     decode = notification.decoder(contracts, topic)
 
-    def handle(message: Message) -> None:
-        notifications.add(decode(message))
+    def handle(messages: Sequence[Message]) -> Refused:
+        refused = []
+        for message in messages:
+            try:
+                notifications.add(decode(message))
+            except DecodeError as error:
+                refused.append((message, error))
+        return refused
 
     return handle

@@ -1,8 +1,6 @@
 """Landing: rows gathered per table, appended, and only then acknowledged."""
 
-from collections.abc import Mapping
-
-import msgspec
+from collections.abc import Mapping, Sequence
 
 from core.clock import to_micros
 from ingest.append import MAX_ROW_BYTES, TableWriter
@@ -11,19 +9,7 @@ from ingest.context import RunContext
 from ingest.dead_letters import DeadLetter, DeadLetters
 from ingest.leases import Leases
 from ingest.message import Message
-from ingest.row import RawRow, encode_rows
-
-
-class Landing(msgspec.Struct, gc=False):
-    """A row on its way to its table, with the message it settles.
-
-    Attributes:
-        message: acknowledged once the row is confirmed.
-        row: the row.
-    """
-
-    message: Message
-    row: RawRow
+from ingest.row import Landing, RawRow, encode_rows
 
 
 class TableLanding:
@@ -65,6 +51,14 @@ class TableLanding:
             row: the row.
         """
         self.batches.add(Landing(message, row), len(row.payload or b"") + len(row.before or b"") + 256)
+
+    def add_all(self, landings: Sequence[Landing]) -> None:
+        """Append rows that were decoded together, soon.
+
+        Args:
+            landings: the rows with their messages, in order; a row is not larger than its message, more or less.
+        """
+        self.batches.add_all(landings, sum([landing.message.size for landing in landings]))
 
     async def close(self) -> None:
         """Close the connection to the table."""

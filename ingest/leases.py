@@ -5,145 +5,158 @@ that it is acknowledged at once and not landed again.
 """
 
 import asyncio
-import time
-from collections import defaultdict
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable, Sequence
+from itertools import groupby
+from operator import attrgetter
 
-import msgspec
-
-from ingest.acks import Acknowledger
 from ingest.context import RunContext
+from ingest.flow import FlowControl
 from ingest.message import Message
+from ingest.transport import Transport
 
-_Id = tuple[str, str]
 
+class _Ledger:
+    """What is known of one transport's messages, by event id.
 
-class _Held(msgspec.Struct, gc=False):
-    ack_id: str
-    leased_at: float
-    size: int
+    Attributes:
+        transport: is told what became of them.
+        held: in flight; of a message that was delivered again, it carries the newest token.
+        landed: landed of late.
+        landed_before: landed a while ago, to be forgotten next.
+        held_before: in flight when leases were last taken up.
+    """
+
+    def __init__(self, transport: Transport) -> None:
+        self.transport = transport
+        self.held: dict[str, Message] = {}
+        self.landed: set[str] = set()
+        self.landed_before: set[str] = set()
+        self.held_before: set[str] = set()
 
 
 class Leases:
-    """The ledger of messages in flight, and the flow control that follows from it."""
+    """The ledger of messages in flight, and what flow control is told of them."""
 
-    def __init__(
-        self,
-        acks: Acknowledger,
-        context: RunContext,
-        now: Callable[[], float] = time.monotonic,
-    ) -> None:
-        self._acks = acks
+    def __init__(self, flow: FlowControl, context: RunContext) -> None:
+        """Begin with nothing in flight.
+
+        Args:
+            flow: counts what is in flight.
+            context: the run.
+        """
+        self._flow = flow
         self._settings = context.settings
         self._progress = context.progress
-        self._now = now
-        self._held: dict[_Id, _Held] = {}
-        self._landed: dict[_Id, None] = {}  # in order of landing: the oldest is forgotten first
-        self._bytes = 0
-        self._room = asyncio.Event()
-        self._room.set()
+        self._ledgers: dict[str, _Ledger] = {}
+        self._landed = 0
 
     @property
     def messages(self) -> int:
         """Messages in flight."""
-        return len(self._held)
+        return sum(len(ledger.held) for ledger in self._ledgers.values())
 
-    @property
-    def bytes(self) -> int:
-        """Bytes in flight."""
-        return self._bytes
-
-    def admit(self, message: Message) -> bool:
-        """Take a delivery in.
+    def attach(self, transport: Transport) -> None:
+        """Keep the books of a transport; to be called before its first delivery.
 
         Args:
-            message: what was delivered.
+            transport: is told what became of its messages; its name is their `subscription`.
+        """
+        self._ledgers[transport.name] = _Ledger(transport)
+
+    def admit(self, messages: Sequence[Message]) -> Sequence[Message]:
+        """Take deliveries in.
+
+        Args:
+            messages: what one transport delivered together.
 
         Returns:
-            True when it must be processed; False when it is in flight already, or has landed.
+            Those that must be processed; the others are in flight already, or have landed.
         """
-        identity = (message.subscription, message.event_id)
-        held = self._held.get(identity)
-        if held is not None:
-            # Only the newest token is sure to be valid; keeping one bounds memory in a redelivery storm.
-            held.ack_id = message.ack_id
-            held.leased_at = self._now()
-            self._progress.duplicates += 1
-            return False
-        if identity in self._landed:
-            self._progress.duplicates += 1
-            self._acks.ack(message.subscription, message.ack_id)
-            return False
-        size = message.size
-        self._held[identity] = _Held(message.ack_id, self._now(), size)
-        self._bytes += size
-        if len(self._held) >= self._settings.outstanding_messages or self._bytes >= self._settings.outstanding_bytes:
-            self._room.clear()
-        return True
+        if not messages:
+            return messages
+        ledger = self._ledgers[messages[0].subscription]
+        ids = [message.event_id for message in messages]
+        fresh = set(ids)
+        if (
+            len(fresh) == len(ids)
+            and fresh.isdisjoint(ledger.held)
+            and fresh.isdisjoint(ledger.landed)
+            and fresh.isdisjoint(ledger.landed_before)
+        ):
+            ledger.held.update(zip(ids, messages, strict=True))
+            admitted = messages
+        else:
+            admitted = self._without_duplicates(ledger, messages)
+        self._flow.take(len(admitted), sum([message.size for message in admitted]))
+        return admitted
 
     def settle(self, messages: Iterable[Message]) -> None:
         """Acknowledge messages that have landed, or were no rows in the first place.
 
         Args:
-            messages: what is safe now.
+            messages: what is safe now, of any transport.
         """
-        for message in messages:
-            held = self._let_go(message)
-            if held is not None:
-                self._landed[message.subscription, message.event_id] = None
-                self._acks.ack(message.subscription, held.ack_id)
-        while len(self._landed) > self._settings.remembered_ids:
-            del self._landed[next(iter(self._landed))]
+        for name, group in groupby(messages, key=attrgetter("subscription")):
+            ledger = self._ledgers[name]
+            held = self._let_go(ledger, group)
+            ledger.landed.update([message.event_id for message in held])
+            ledger.transport.ack([message.ack_id for message in held])
+            self._landed += len(held)
+        # Two generations, each half of what may be remembered, are forgotten whole: cheaper than one id at a time.
+        if self._landed >= self._settings.remembered_ids // 2:
+            self._landed = 0
+            for ledger in self._ledgers.values():
+                ledger.landed_before, ledger.landed = ledger.landed, set()
 
     def release(self, messages: Iterable[Message]) -> None:
         """Give messages back, to be delivered again.
 
         Args:
-            messages: what was not landed.
+            messages: what was not landed, of any transport.
         """
-        for message in messages:
-            held = self._let_go(message)
-            if held is not None:
-                self._acks.nack(message.subscription, held.ack_id)
+        for name, group in groupby(messages, key=attrgetter("subscription")):
+            ledger = self._ledgers[name]
+            ledger.transport.nack([message.ack_id for message in self._let_go(ledger, group)])
 
     def release_all(self) -> None:
         """Give back whatever is still in flight."""
-        for (subscription, _), held in self._held.items():
-            self._acks.nack(subscription, held.ack_id)
-        self._held.clear()
-        self._bytes = 0
-        self._room.set()
-
-    async def wait_for_room(self) -> None:
-        """Return once fewer messages and bytes are in flight than the settings allow."""
-        await self._room.wait()
+        for ledger in self._ledgers.values():
+            self.release(list(ledger.held.values()))
 
     async def extend_forever(self) -> None:
         """Keep the leases of everything in flight from running out."""
-        period = self._settings.ack_deadline_s / 4
         while True:
-            await asyncio.sleep(period)
-            await self.extend(period)
+            await asyncio.sleep(self._settings.ack_deadline_s / 4)
+            await self.extend()
 
-    async def extend(self, older_than_s: float) -> None:
-        """Take up the leases that are old enough to run out.
+    async def extend(self) -> None:
+        """Take up the leases of what was in flight the last time already: younger ones have time yet."""
+        for ledger in self._ledgers.values():
+            due = [message.ack_id for id_, message in ledger.held.items() if id_ in ledger.held_before]
+            ledger.held_before = set(ledger.held)
+            if due:
+                await ledger.transport.extend(due)
 
-        Args:
-            older_than_s: the age from which on a lease is taken up anew, in seconds.
-        """
-        now = self._now()
-        due: defaultdict[str, list[str]] = defaultdict(list)
-        for (subscription, _), held in self._held.items():
-            if now - held.leased_at >= older_than_s:
-                due[subscription].append(held.ack_id)
-                held.leased_at = now
-        for subscription, ack_ids in due.items():
-            await self._acks.extend(subscription, ack_ids)
+    def _without_duplicates(self, ledger: _Ledger, messages: Sequence[Message]) -> list[Message]:
+        admitted, landed = [], []
+        for message in messages:
+            held = ledger.held.get(message.event_id)
+            if held is not None:
+                # Only the newest token is sure to be valid; keeping one bounds memory in a redelivery storm.
+                held.ack_id = message.ack_id
+            elif message.event_id in ledger.landed or message.event_id in ledger.landed_before:
+                landed.append(message.ack_id)
+            else:
+                ledger.held[message.event_id] = message
+                admitted.append(message)
+        self._progress.duplicates += len(messages) - len(admitted)
+        if landed:
+            ledger.transport.ack(landed)
+        return admitted
 
-    def _let_go(self, message: Message) -> _Held | None:
-        held = self._held.pop((message.subscription, message.event_id), None)
-        if held is not None:
-            self._bytes -= held.size
-            if len(self._held) < self._settings.outstanding_messages and self._bytes < self._settings.outstanding_bytes:
-                self._room.set()
+    def _let_go(self, ledger: _Ledger, messages: Iterable[Message]) -> list[Message]:
+        """Return those of the messages that were in flight, with their newest tokens."""
+        pop = ledger.held.pop
+        held = [one for message in messages if (one := pop(message.event_id, None)) is not None]
+        self._flow.give_back(len(held), sum([message.size for message in held]))
         return held

@@ -1,7 +1,7 @@
 """A Pub/Sub message as every stage sees it: a plain value, free of the client that brought it."""
 
 from collections.abc import Mapping
-from typing import Any, Final
+from typing import Final
 
 import msgspec
 
@@ -39,32 +39,3 @@ class Message(msgspec.Struct, gc=False):
     def size(self) -> int:
         """What it weighs against flow control, in bytes."""
         return len(self.data) + len(self.ordering_key) + 256
-
-
-def from_received(subscription: str, topic: str, received: Any) -> Message:
-    """Copy a delivery out of the response that brought it.
-
-    The copy lets go of the response, whose memory would otherwise live as long as its slowest message.
-
-    Args:
-        subscription: full name of the subscription.
-        topic: short name of its topic.
-        received: a raw `google.pubsub.v1.ReceivedMessage`.
-
-    Returns:
-        The message.
-    """
-    body = received.message
-    attributes = body.attributes
-    published = body.publish_time
-    return Message(
-        subscription,
-        topic,
-        body.message_id,
-        body.data,
-        dict(attributes) if attributes else NO_ATTRIBUTES,
-        body.ordering_key,
-        published.seconds * 1_000_000 + published.nanos // 1_000,
-        received.ack_id,
-        received.delivery_attempt,
-    )

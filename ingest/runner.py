@@ -70,8 +70,8 @@ class Run:
             UnavailableError: when a service stayed away for longer than the settings' patience.
         """
         async with open_stages(self._plan, self._context) as stages:
-            await asyncio.gather(*(subscription.check() for subscription in stages.subscriptions))
-            _log.info("ingesting", load_id=self.progress.load_id, subscriptions=len(stages.subscriptions))
+            await asyncio.gather(*(transport.check() for transport in stages.transports))
+            _log.info("ingesting", load_id=self.progress.load_id, transports=len(stages.transports))
             await self._pull(stages, until_idle_s)
         summary = self.progress.summary()
         _log.info("stopped", **msgspec.to_builtins(summary))
@@ -80,7 +80,7 @@ class Run:
         return summary
 
     async def _pull(self, stages: Stages, until_idle_s: float | None) -> None:
-        pulls = [self._supervise(subscription.pull_forever()) for subscription in stages.subscriptions]
+        pulls = [self._supervise(transport.pull_forever()) for transport in stages.transports]
         upkeep = [self._supervise(stages.leases.extend_forever()), self._supervise(self._report_forever(stages))]
         if until_idle_s is not None:
             upkeep.append(self._supervise(self._stop_when_idle(stages, until_idle_s)))

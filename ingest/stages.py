@@ -1,5 +1,6 @@
 """The stages of a run, wired: source -> decode -> detect -> fetch -> append -> ack."""
 
+import asyncio
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
@@ -9,20 +10,21 @@ import structlog
 from core.contracts import Contracts
 from core.errors import ConfigurationError
 from core.settings import Settings
-from ingest.acks import Acknowledger
 from ingest.append import AppendStream, TableWriter
 from ingest.context import RunContext
 from ingest.dead_letters import DEAD_LETTER_TYPE, DeadLetters
 from ingest.fetch import Fetcher, api_client
-from ingest.intake import Handler, Intake, Route, change_handler, notification_handler
+from ingest.flow import FlowControl
+from ingest.intake import Intake, Route, change_handler, notification_handler, table_decoder
 from ingest.landing import TableLanding
 from ingest.leases import Leases
 from ingest.notifications import Notifications
 from ingest.proto import RowType
+from ingest.pubsub import PubSubTransport
 from ingest.resources import DEAD_LETTERS_TABLE, covered_topics, subscription_path, table_path, topic_path
 from ingest.row import RAW_ROW_TYPE
 from ingest.rpc import BigQueryWrite, PubSub, pubsub_channel, storage_channel
-from ingest.source import Subscription
+from ingest.transport import Transport
 
 _log = structlog.get_logger(__name__)
 
@@ -62,16 +64,16 @@ class Stages:
     """The stages, as far as the run's beginning and end concern them.
 
     Attributes:
-        subscriptions: what is pulled.
-        acks: sends acknowledgements.
+        transports: what brings messages.
+        flow: bounds what is in flight.
         leases: knows what is in flight.
         dead_letters: takes what cannot be landed.
         tables: append rows, by table name.
         notifications: fetches rows; None when no notification is read.
     """
 
-    subscriptions: Sequence[Subscription]
-    acks: Acknowledger
+    transports: Sequence[Transport]
+    flow: FlowControl
     leases: Leases
     dead_letters: DeadLetters
     tables: Mapping[str, TableLanding]
@@ -79,9 +81,8 @@ class Stages:
 
     @property
     def is_idle(self) -> bool:
-        """Whether every stream stands and nothing is in flight."""
-        connected = all(subscription.is_connected for subscription in self.subscriptions)
-        return connected and self.leases.messages == 0 and self.acks.is_idle
+        """Whether every transport is connected and nothing is in flight."""
+        return self.leases.messages == 0 and all(one.is_connected and one.is_idle for one in self.transports)
 
     async def drain(self) -> None:
         """Land, or dead-letter, everything that was pulled, and acknowledge it."""
@@ -92,7 +93,7 @@ class Stages:
         for table in self.tables.values():
             await table.batches.drain()
         await self.dead_letters.batches.drain()
-        await self.acks.drain()
+        await self._settle_with_transports()
 
     async def give_up(self) -> None:
         """Stop landing and give everything back that has not landed."""
@@ -102,7 +103,12 @@ class Stages:
             await table.batches.cancel()
         await self.dead_letters.batches.cancel()
         self.leases.release_all()
-        await self.acks.drain()
+        await self._settle_with_transports()
+
+    async def _settle_with_transports(self) -> None:
+        async with asyncio.TaskGroup() as group:
+            for transport in self.transports:
+                group.create_task(transport.drain())
 
 
 @asynccontextmanager
@@ -124,8 +130,8 @@ async def open_stages(plan: Plan, context: RunContext) -> AsyncIterator[Stages]:
         pubsub = PubSub(await stack.enter_async_context(pubsub_channel(settings)))
         write = BigQueryWrite(await stack.enter_async_context(storage_channel(settings)))
         open_writer = _writers(write, context, stack)
-        acks = Acknowledger(pubsub, context)
-        leases = Leases(acks, context)
+        flow = FlowControl(context.settings.outstanding_messages, context.settings.outstanding_bytes)
+        leases = Leases(flow, context)
         dead_letters = DeadLetters(
             open_writer(table_path(settings, settings.audit_dataset, DEAD_LETTERS_TABLE), DEAD_LETTER_TYPE),
             pubsub,
@@ -138,7 +144,7 @@ async def open_stages(plan: Plan, context: RunContext) -> AsyncIterator[Stages]:
             writer = open_writer(table_path(settings, contract.dataset, name), RAW_ROW_TYPE)
             tables[name] = TableLanding(name, writer, dead_letters, leases, context)
         routes = [
-            _route(settings, contract.topic, name, change_handler(contract, tables[name], leases, context))
+            Route(contract.topic, name, change_handler(table_decoder(contract, context), tables[name], leases, context))
             for name, contract in selected.items()
         ]
         notifications = None
@@ -146,20 +152,15 @@ async def open_stages(plan: Plan, context: RunContext) -> AsyncIterator[Stages]:
             client = await stack.enter_async_context(api_client(settings, context.settings))
             fetcher = Fetcher(client, context.settings, context.clock)
             notifications = Notifications(fetcher, tables, dead_letters, leases, context)
-            routes += [
-                _route(settings, topic, None, notification_handler(selected, topic, notifications)) for topic in topics
-            ]
-        subscriptions = []
+            routes += [Route(topic, None, notification_handler(selected, topic, notifications)) for topic in topics]
+        transports: list[Transport] = []
         for route in routes:
             intake = Intake(route, leases, dead_letters, context)
-            subscriptions.append(
-                Subscription(route.subscription, pubsub, context, intake.deliver, leases.wait_for_room)
-            )
-        yield Stages(subscriptions, acks, leases, dead_letters, tables, notifications)
-
-
-def _route(settings: Settings, topic: str, table: str | None, handler: Handler) -> Route:
-    return Route(subscription_path(settings, topic), topic, table, handler)
+            name = subscription_path(settings, route.topic)
+            transports.append(PubSubTransport(name, route.topic, pubsub, context, flow=flow, deliver=intake.deliver))
+        for transport in transports:
+            leases.attach(transport)
+        yield Stages(transports, flow, leases, dead_letters, tables, notifications)
 
 
 def _writers(write: BigQueryWrite, context: RunContext, stack: AsyncExitStack) -> Callable[[str, RowType], TableWriter]:

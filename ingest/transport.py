@@ -1,7 +1,9 @@
 """What every way of receiving messages has in common.
 
 A transport brings messages and is told what became of each. It knows nothing of tables, rows or BigQuery; the stages
-know nothing of subscriptions, partitions or files. A new transport is one module that offers this.
+know nothing of subscriptions, partitions or files. A new transport is one module that offers this. It is made with a
+`Deliver` and the run's `ingest.flow.FlowControl`, and hands messages over by `await flow.deliver(messages, deliver)`,
+which waits until they may come in; one that must answer at once asks `flow.has_room(count, bytes)` instead.
 """
 
 from collections.abc import Callable, Sequence

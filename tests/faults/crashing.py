@@ -11,7 +11,8 @@ from core.contracts import load_contracts
 from core.settings import Settings
 from ingest import stages
 from ingest.failpoints import Failpoint
-from ingest.landing import Landing, TableLanding
+from ingest.landing import TableLanding
+from ingest.row import Landing
 from ingest.runner import Run
 from ingest.settings import IngestSettings
 from ingest.stages import Plan
@@ -52,7 +53,8 @@ class AckFirst(TableLanding):
 
     async def _append(self, landings: list[Landing]) -> None:
         self._leases.settle(landing.message for landing in landings)
-        await self._leases._acks.drain()
+        for ledger in self._leases._ledgers.values():
+            await ledger.transport.drain()
         await super()._append(landings)
 
 

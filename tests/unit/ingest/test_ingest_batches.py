@@ -30,6 +30,38 @@ def test_every_item_is_sent_once_in_order_within_the_limits(sizes: list[int], it
     assert all(sum(sizes[place] for place in batch[:-1]) < size for batch in sent)
 
 
+@given(
+    st.lists(st.lists(st.integers(0, 40), max_size=20), max_size=8),
+    st.integers(1, 7),
+    st.none() | st.integers(1, 100),
+)
+def test_what_arrives_together_is_cut_by_the_same_limits(
+    arrivals: list[list[int]], items: int, size: int | None
+) -> None:
+    sent: list[list[int]] = []
+
+    async def send(batch: list[int]) -> None:
+        sent.append(batch)
+
+    async def scenario() -> None:
+        batches = MicroBatches(send, BatchLimits(items, 60, size, concurrency=1), pytest.fail)
+        number = 0
+        for sizes in arrivals:
+            batches.add_all(list(range(number, number + len(sizes))), sum(sizes))
+            number += len(sizes)
+        await batches.drain()
+        assert batches.is_empty
+
+    asyncio.run(scenario())
+    assert [place for batch in sent for place in batch] == list(range(sum(map(len, arrivals))))
+    assert all(0 < len(batch) <= items for batch in sent)
+    if size is not None:
+        # Sizes are known of what arrived together only: a part of it weighs its share.
+        weights = [sum(sizes) / len(sizes) for sizes in arrivals for _ in sizes]
+        # A share is rounded down with each cut, so that a batch may be late by that much.
+        assert all(sum(weights[place] for place in batch[:-1]) < size + len(batch) + 1 for batch in sent)
+
+
 async def test_the_first_item_does_not_wait_for_company_for_ever() -> None:
     sent = asyncio.Event()
 

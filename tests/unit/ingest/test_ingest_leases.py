@@ -1,104 +1,131 @@
 """The ledger of messages in flight, against a model: nothing is acknowledged before it is settled."""
 
-from collections import defaultdict
-from collections.abc import Callable
-
 import pytest
 from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
 from ingest.context import RunContext
+from ingest.flow import FlowControl
 from ingest.leases import Leases
 from ingest.message import Message
 from ingest.progress import Progress
 from ingest.settings import IngestSettings
+from ingest.transport import Transport
 
-SUBSCRIPTION = "projects/p/subscriptions/s"
-LIMIT = 4
-REMEMBERED = 3
+NAMES = ("projects/p/subscriptions/s", "projects/p/subscriptions/t")
+REMEMBERED = 4
 
 
-class RecordingAcks:
-    """Stands where requests would leave for Pub/Sub."""
+class RecordingTransport:
+    """Notes what it is told."""
 
-    def __init__(self) -> None:
+    is_connected = is_idle = True
+
+    def __init__(self, name: str) -> None:
+        self.name = name
         self.acked: list[str] = []
         self.nacked: list[str] = []
         self.extended: list[str] = []
 
-    def ack(self, _subscription: str, ack_id: str) -> None:
-        self.acked.append(ack_id)
+    async def check(self) -> None: ...
+    async def pull_forever(self) -> None: ...
+    async def drain(self) -> None: ...
 
-    def nack(self, _subscription: str, ack_id: str) -> None:
-        self.nacked.append(ack_id)
+    def ack(self, ack_ids: object) -> None:
+        self.acked += ack_ids  # type: ignore[arg-type]
 
-    async def extend(self, _subscription: str, ack_ids: list[str]) -> None:
-        self.extended += ack_ids
+    def nack(self, ack_ids: object) -> None:
+        self.nacked += ack_ids  # type: ignore[arg-type]
 
-
-def leases(acks: RecordingAcks, now: Callable[[], float] = lambda: 0.0) -> Leases:
-    tunables = IngestSettings(outstanding_messages=LIMIT, outstanding_bytes=10_000, remembered_ids=REMEMBERED)
-    context = RunContext(tunables, Progress("load"), fail=pytest.fail)
-    return Leases(acks, context, now)
+    async def extend(self, ack_ids: object) -> None:
+        self.extended += ack_ids  # type: ignore[arg-type]
 
 
-def delivery(event_id: str, ack_id: str, size: int = 10) -> Message:
-    return Message(SUBSCRIPTION, "topic", event_id, b"x" * size, ack_id=ack_id)
+def leases(*transports: Transport) -> tuple[Leases, FlowControl]:
+    flow = FlowControl(100, 1_000_000)
+    context = RunContext(IngestSettings(remembered_ids=REMEMBERED), Progress("load"), fail=pytest.fail)
+    ledger = Leases(flow, context)
+    for transport in transports:
+        ledger.attach(transport)
+    return ledger, flow
+
+
+def delivery(event_id: str, ack_id: str, name: str = NAMES[0]) -> Message:
+    return Message(name, "topic", event_id, b"x" * 10, ack_id=ack_id)
 
 
 class LedgerMachine(RuleBasedStateMachine):
-    """Deliveries, landings and returns in any order; a dictionary is the model."""
+    """Deliveries, landings and returns in any order, several at once; a dictionary is the model."""
 
     def __init__(self) -> None:
         super().__init__()
-        self.acks = RecordingAcks()
-        self.ledger = leases(self.acks)
-        self.newest: dict[str, str] = {}
-        self.messages: dict[str, Message] = {}
-        self.settled: list[str] = []
-        self.deliveries: defaultdict[str, list[str]] = defaultdict(list)
+        self.transports = {name: RecordingTransport(name) for name in NAMES}
+        self.ledger, self.flow = leases(*self.transports.values())
+        self.newest: dict[tuple[str, str], str] = {}
+        self.messages: dict[tuple[str, str], Message] = {}
+        self.settled: list[tuple[str, str]] = []
         self.count = 0
 
-    ids = st.sampled_from("abcdef")
+    names = st.sampled_from(NAMES)
+    ids = st.lists(st.sampled_from("abcdef"), max_size=5)
 
-    @rule(event_id=ids)
-    def deliver(self, event_id: str) -> None:
-        self.count += 1
-        ack_id = f"{event_id}{self.count}"
-        message = delivery(event_id, ack_id)
-        remembered = event_id in self.settled[-REMEMBERED:]
-        admitted = self.ledger.admit(message)
-        assert admitted == (event_id not in self.newest and not remembered)
-        if event_id in self.newest or admitted:
-            self.newest[event_id] = ack_id
-            self.messages.setdefault(event_id, message)
-            assert ack_id not in self.acks.acked
-        else:
-            assert self.acks.acked[-1] == ack_id
+    @rule(name=names, event_ids=ids)
+    def deliver(self, name: str, event_ids: list[str]) -> None:
+        delivered = []
+        for event_id in event_ids:
+            self.count += 1
+            delivered.append(delivery(event_id, f"{event_id}{self.count}", name))
+        before = len(self.transports[name].acked)
+        admitted = self.ledger.admit(list(delivered))
+        acked = self.transports[name].acked[before:]
+        # Half of what is remembered at most may be forgotten at once.
+        recent = self.settled[-(REMEMBERED // 2) :]
+        for message in delivered:
+            identity = (name, message.event_id)
+            if identity in self.newest:
+                assert all(message is not one for one in admitted)
+                assert message.ack_id not in acked
+                self.newest[identity] = message.ack_id
+            elif any(message is one for one in admitted):
+                assert identity not in recent
+                self.newest[identity] = message.ack_id
+                self.messages[identity] = message
+            else:
+                assert identity in self.settled
+                assert message.ack_id in acked
 
     @precondition(lambda self: self.newest)
     @rule(data=st.data())
     def settle(self, data: st.DataObject) -> None:
-        event_id = data.draw(st.sampled_from(sorted(self.newest)))
-        self.ledger.settle([self.messages.pop(event_id)])
-        assert self.acks.acked[-1] == self.newest.pop(event_id)
-        if event_id in self.settled:
-            self.settled.remove(event_id)
-        self.settled.append(event_id)
+        chosen = data.draw(st.lists(st.sampled_from(sorted(self.newest)), min_size=1, unique=True))
+        self.ledger.settle(self.messages.pop(identity) for identity in chosen)
+        for identity in chosen:
+            assert self.newest.pop(identity) in self.transports[identity[0]].acked
+            self.settled = [*(one for one in self.settled if one != identity), identity]
 
     @precondition(lambda self: self.newest)
     @rule(data=st.data())
     def release(self, data: st.DataObject) -> None:
-        event_id = data.draw(st.sampled_from(sorted(self.newest)))
-        self.ledger.release([self.messages.pop(event_id)])
-        assert self.acks.nacked[-1] == self.newest.pop(event_id)
+        identity = data.draw(st.sampled_from(sorted(self.newest)))
+        self.ledger.release([self.messages.pop(identity)])
+        assert self.transports[identity[0]].nacked[-1] == self.newest.pop(identity)
 
     @invariant()
     def counts_what_is_in_flight(self) -> None:
-        assert self.ledger.messages == len(self.newest)
-        assert self.ledger.bytes == sum(message.size for message in self.messages.values())
-        assert self.ledger._room.is_set() == (len(self.newest) < LIMIT)
+        assert self.ledger.messages == self.flow.messages == len(self.newest)
+        assert self.flow.size == sum(message.size for message in self.messages.values())
+
+    @invariant()
+    def acknowledges_nothing_in_flight(self) -> None:
+        acked = {ack_id for transport in self.transports.values() for ack_id in transport.acked}
+        assert not acked & set(self.newest.values())
+
+    @invariant()
+    def remembers_no_more_than_it_may(self) -> None:
+        ledgers = self.ledger._ledgers.values()
+        # What is settled at once is remembered at once, whatever its number.
+        assert sum(len(one.landed) + len(one.landed_before) for one in ledgers) <= REMEMBERED + 12
 
 
 TestLedger = LedgerMachine.TestCase
@@ -106,41 +133,34 @@ TestLedger.settings = settings(max_examples=50, stateful_step_count=30, deadline
 
 
 def test_a_message_settled_twice_is_acknowledged_once() -> None:
-    acks = RecordingAcks()
-    ledger = leases(acks)
+    transport = RecordingTransport(NAMES[0])
+    ledger, _ = leases(transport)
     message = delivery("a", "a1")
-    ledger.admit(message)
+    ledger.admit([message])
     ledger.settle([message, message])
     ledger.release([message])
-    assert (acks.acked, acks.nacked) == (["a1"], [])
-
-
-def test_bytes_close_the_door_as_messages_do() -> None:
-    ledger = leases(RecordingAcks())
-    heavy = delivery("a", "a1", size=10_000)
-    ledger.admit(heavy)
-    assert not ledger._room.is_set()
-    ledger.settle([heavy])
-    assert ledger._room.is_set()
+    assert (transport.acked, transport.nacked) == (["a1"], [])
 
 
 async def test_only_leases_that_are_old_enough_are_taken_up_anew() -> None:
-    acks, now = RecordingAcks(), [0.0]
-    ledger = leases(acks, lambda: now[0])
-    ledger.admit(delivery("a", "a1"))
-    now[0] = 10.0
-    ledger.admit(delivery("b", "b1"))
-    await ledger.extend(older_than_s=10)
-    assert acks.extended == ["a1"]
-    await ledger.extend(older_than_s=10)
-    assert acks.extended == ["a1"]
+    transport = RecordingTransport(NAMES[0])
+    ledger, _ = leases(transport)
+    ledger.admit([delivery("a", "a1")])
+    await ledger.extend()
+    assert transport.extended == []
+    ledger.admit([delivery("b", "b1"), delivery("a", "a2")])
+    await ledger.extend()
+    assert transport.extended == ["a2"]
+    await ledger.extend()
+    assert transport.extended == ["a2", "a2", "b1"]
 
 
 def test_giving_all_back_leaves_nothing() -> None:
-    acks = RecordingAcks()
-    ledger = leases(acks)
-    for number in range(LIMIT):
-        ledger.admit(delivery(str(number), f"ack{number}"))
+    first, second = (RecordingTransport(name) for name in NAMES)
+    ledger, flow = leases(first, second)
+    ledger.admit([delivery(str(number), f"ack{number}") for number in range(4)])
+    ledger.admit([delivery("other", "other", NAMES[1])])
     ledger.release_all()
-    assert sorted(acks.nacked) == [f"ack{number}" for number in range(LIMIT)]
-    assert (ledger.messages, ledger.bytes, ledger._room.is_set()) == (0, 0, True)
+    assert sorted(first.nacked) == [f"ack{number}" for number in range(4)]
+    assert second.nacked == ["other"]
+    assert (ledger.messages, flow.messages, flow.size) == (0, 0, 0)

@@ -2,7 +2,7 @@
 
 import asyncio
 import sys
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager, suppress
 from typing import Any, Final
 
@@ -11,15 +11,19 @@ import grpc
 from core.errors import UnavailableError
 from core.retry import retrying_async
 from ingest.context import RunContext
+from ingest.flow import FlowControl
+from ingest.pubsub.acks import Acks
+from ingest.pubsub.received import messages_of
 from ingest.rpc import GetSubscriptionRequest, PubSub, StreamingPullRequest, routing, translate
+from ingest.transport import Deliver
 
 _CHECK_ATTEMPTS: Final = 5
 _CHECK_TIMEOUT_S: Final = 10.0
 _HEARTBEAT_S: Final = 30.0
 
 
-class Subscription:
-    """A subscription being pulled.
+class PubSubTransport:
+    """A subscription being pulled: an `ingest.transport.Transport`.
 
     Attributes:
         name: full name, `projects/<project>/subscriptions/<name>`.
@@ -27,29 +31,48 @@ class Subscription:
     """
 
     def __init__(
-        self,
-        name: str,
-        pubsub: PubSub,
-        context: RunContext,
-        deliver: Callable[[Sequence[Any]], None],
-        wait_for_room: Callable[[], Awaitable[None]],
+        self, name: str, topic: str, pubsub: PubSub, context: RunContext, *, flow: FlowControl, deliver: Deliver
     ) -> None:
         """Prepare to pull.
 
         Args:
             name: full name of the subscription.
+            topic: short name of its topic.
             pubsub: the service.
             context: the run; its load id tells the service that a reconnecting stream is the same client.
-            deliver: takes the raw messages of one response.
-            wait_for_room: returns when more messages may come in.
+            flow: makes the stream wait while too much is in flight.
+            deliver: takes the messages of one response.
         """
         self.name = name
         self.is_connected = False
+        self._topic = topic
         self._pubsub = pubsub
         self._settings = context.settings
         self._client_id = context.progress.load_id
+        self._flow = flow
         self._deliver = deliver
-        self._wait_for_room = wait_for_room
+        self._acks = Acks(name, pubsub, context)
+
+    @property
+    def is_idle(self) -> bool:
+        """Whether every acknowledgement has been answered."""
+        return self._acks.is_idle
+
+    def ack(self, ack_ids: Sequence[str]) -> None:
+        """See `Transport.ack`."""
+        self._acks.ack(ack_ids)
+
+    def nack(self, ack_ids: Sequence[str]) -> None:
+        """See `Transport.nack`."""
+        self._acks.nack(ack_ids)
+
+    async def extend(self, ack_ids: Sequence[str]) -> None:
+        """See `Transport.extend`."""
+        await self._acks.extend(ack_ids)
+
+    async def drain(self) -> None:
+        """See `Transport.drain`."""
+        await self._acks.drain()
 
     async def check(self) -> None:
         """Make sure that the subscription is there and answers.
@@ -88,8 +111,11 @@ class Subscription:
                 self.is_connected = True
                 async for response in call:
                     useful = True
-                    self._deliver(response.received_messages)
-                    await self._wait_for_room()
+                    received = messages_of(self.name, self._topic, response.received_messages)
+                    await self._flow.deliver(received, self._deliver)
+                    # The next response is as large as this one, more or less: it is read when it can be taken in.
+                    async with self._flow.room(len(received)):
+                        pass
         except grpc.aio.AioRpcError as error:
             failure = translate(error, f"pull {self.name}")
             if not (useful and failure.retryable):
