@@ -156,7 +156,7 @@ def stream_position(text: str) -> str:
 
     Args:
         text: what DMS writes of a source: two PostgreSQL log sequence numbers around a count, a MySQL binary log file
-            and offset, or numbers with dots or colons between them.
+            and offset, a SQL Server log sequence number, or numbers with dots or colons between them.
 
     Returns:
         The same, every part padded to a fixed width.
@@ -168,9 +168,12 @@ def stream_position(text: str) -> str:
         return ".".join(positions.postgresql(lsn) for lsn in match.groups())
     if match := _BINLOG.fullmatch(text):
         return positions.mysql(match[1], int(match[2]))
+    # That of SQL Server comes first: its hexadecimal parts may hold decimal digits only.
+    if positions.is_sql_server(text):
+        return positions.sql_server(text)
     if _NUMBERS.fullmatch(text):
         return ".".join(part.zfill(20) for part in re.split("[.:]", text))
-    return positions.sql_server(text)
+    raise DecodeError("invalid_position", "the stream-position has no form that is known to be in order")
 
 
 def _row_change(data: bytes, contract: TableContract, system: str, columns: frozenset[str]) -> Change:

@@ -84,6 +84,15 @@ def sql_server(lsn: str) -> str:
     return ":".join(parts.groups()).lower()
 
 
+def is_sql_server(text: str) -> bool:
+    """Return whether a text is a SQL Server log sequence number in three parts.
+
+    Args:
+        text: a position of unknown kind.
+    """
+    return _SQL_SERVER_LSN.fullmatch(text) is not None
+
+
 def oracle(scn: int, record: str) -> str:
     """Return the position of a change in the Oracle redo log.
 

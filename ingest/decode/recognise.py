@@ -80,8 +80,8 @@ def recognise(message: Message, contract: TableContract) -> str:
         DecodeError: `unrecognised_dialect`, or why the body is no JSON object.
     """
     if not message.data or message.data == b"null":
-        # Only these two have messages without a body, and only one of them in tables of this pattern.
-        return DEBEZIUM if contract.pattern == "event" else PLAIN
+        # Only these two have messages without a body; the one is a deletion, the other the echo of one.
+        return PLAIN if _needs_no_envelope({}, message, contract) else DEBEZIUM
     image = read_image(Raw(message.data))
     row = image.row if image else {}
     fitting = [name for name, fits in SHAPES.items() if fits(row)]
@@ -137,8 +137,12 @@ def _is_flat(row: _Row) -> bool:
 
 
 def _is_plain(row: _Row, message: Message, contract: TableContract) -> bool:
-    if any(row.get(column.name) is None for column in contract.key):
-        return False
+    has_key = all(row.get(column.name) is not None for column in contract.key)
+    return has_key and _needs_no_envelope(row, message, contract)
+
+
+def _needs_no_envelope(row: _Row, message: Message, contract: TableContract) -> bool:
+    """Return whether what happened to the row is stated without an envelope, or need not be."""
     columns = {column.name for column in contract.columns}
     fields = (name for name in (*OPERATION_FIELDS, *DELETED_FIELDS) if name not in columns)
     return (
