@@ -15,10 +15,10 @@ PACKAGES := core ingest pipeline reconcile devstack
 # Without compiled modules every one of our many short processes would start three seconds later.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: help setup demo test lint format docs bench live clean lock
+.PHONY: help setup demo test googlesql lint format docs bench live clean lock
 
 help: ## List the targets
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 setup: $(INSTALLED) ## Make the environment from the lock file
 
@@ -28,6 +28,9 @@ demo: $(INSTALLED) ## Run the whole river on local stand-ins
 test: $(INSTALLED) ## Run every test, with coverage
 	@mkdir -p build/coverage
 	@$(BIN)/pytest --cov --cov-report=term $(PYTEST_ARGS)
+
+googlesql: $(INSTALLED) ## Have Google's own analyzer check every statement (part of make test)
+	@$(BIN)/pytest tests/googlesql $(PYTEST_ARGS)
 
 lint: $(INSTALLED) ## Check style, types and SQL
 	@$(BIN)/ruff check .

@@ -1,0 +1,33 @@
+"""The project's statements, sent once to a local BigQuery and read by GoogleSQL's own analyzer."""
+
+from collections.abc import Iterator
+
+import pytest
+from dbt_statements import ROOT, Recording, record
+from googlesql import Catalog
+
+from core.contracts import load_contracts
+from core.raw_row import RAW_COLUMNS
+from core.settings import load_settings
+from devstack.bigquery import running_bigquery
+
+
+@pytest.fixture(scope="session")
+def recording(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Recording]:
+    with running_bigquery() as address, pytest.MonkeyPatch.context() as patch:
+        patch.setenv("BIGQUERY_EMULATOR_HOST", address.rest_url)
+        patch.setenv("BIGQUERY_STORAGE_EMULATOR_HOST", address.grpc_target)
+        patch.setenv("MILLRACE_PROJECT", "millrace-local")
+        contracts = load_contracts(ROOT / "dbt_project/models/raw")
+        yield record(load_settings(), contracts, tmp_path_factory.mktemp("dbt"))
+
+
+@pytest.fixture
+def catalog(recording: Recording) -> Catalog:
+    """What stands in BigQuery before the first statement: raw tables and seeds."""
+    made = Catalog("millrace-local")
+    for contract in load_contracts(ROOT / "dbt_project/models/raw").values():
+        made.add(contract.dataset, contract.name, {column.name: column.data_type for column in RAW_COLUMNS})
+    for dataset, name, columns in recording.seeds():
+        made.add(dataset, name, columns)
+    return made

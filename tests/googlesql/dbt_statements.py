@@ -1,0 +1,90 @@
+"""Every statement dbt sends, as it was sent."""
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from dbt.artifacts.resources.types import NodeType
+from dbt.cli.main import dbtRunner
+
+from core.clients import bigquery_client
+from core.contracts import Contracts
+from core.settings import Settings
+from ingest.setup import raw_table
+
+ROOT = Path(__file__).parents[2]
+_TEMPORARY = re.compile(r"(__dbt_tmp)\d+")
+_COMMENT = re.compile(r"^/\*.*?\*/\s*", re.DOTALL)
+
+
+@dataclass(frozen=True)
+class Statement:
+    """A statement dbt sent.
+
+    Attributes:
+        node: unique id of the model, test or snapshot it was sent for; empty for those that dbt sends for itself.
+        sql: its text, without dbt's comment, and with temporary tables named alike in every run.
+    """
+
+    node: str
+    sql: str
+
+
+@dataclass(frozen=True)
+class Recording:
+    """What dbt sent in several commands.
+
+    Attributes:
+        statements: in the order they were sent, each text once a node.
+        manifest: the project, as dbt parsed it.
+        tested: the unit tests that passed, by unique id.
+    """
+
+    statements: list[Statement]
+    manifest: Any
+    tested: list[str] = field(default_factory=list)
+
+    def seeds(self) -> Iterator[tuple[str, str, dict[str, str]]]:
+        """Yield dataset, name and column types of each seed, which dbt loads without a statement."""
+        for node in self.manifest.nodes.values():
+            if node.resource_type == NodeType.Seed:
+                yield node.schema, node.alias, dict(node.config.column_types)
+
+
+def record(settings: Settings, contracts: Contracts, folder: Path) -> Recording:
+    """Build every zone twice, for the statements of a first and of an incremental run, and run the unit tests.
+
+    Args:
+        settings: where the local BigQuery is; it must be empty.
+        contracts: the raw tables, created here without rows: the statements are the same.
+        folder: scratch space of dbt.
+
+    Returns:
+        All statements.
+    """
+    with bigquery_client(settings) as client:
+        client.create_dataset("raw")
+        for contract in contracts.values():
+            client.create_table(raw_table(settings, contract))
+    sent: dict[Statement, None] = {}
+
+    def listen(event: Any) -> None:
+        if event.info.name == "SQLQuery":
+            text = _TEMPORARY.sub(r"\1", _COMMENT.sub("", event.data.sql)).strip()
+            sent[Statement(event.data.node_info.unique_id, text)] = None
+
+    zones = ("raw", "structure", "refined", "analytics")
+    commands = [("build", "--selector", zone) for zone in (*zones, *zones[1:])]
+    outcomes = [_dbt(listen, folder, *command) for command in (("parse",), *commands, ("test", "--selector", "unit"))]
+    tested = [result.node.unique_id for result in outcomes[-1].result if result.status == "pass"]
+    return Recording(list(sent), outcomes[0].result, tested)
+
+
+def _dbt(listen: Any, folder: Path, *command: str) -> Any:
+    options = ["--project-dir", str(ROOT), "--profiles-dir", str(ROOT / "profiles"), "--target", "local"]
+    options += ["--target-path", str(folder / "target"), "--log-path", str(folder / "logs"), "--log-level", "none"]
+    outcome = dbtRunner(callbacks=[listen]).invoke([*command, *options])
+    assert outcome.success, outcome.exception or [f"{r.node.name}: {r.message}" for r in outcome.result]
+    return outcome

@@ -1,0 +1,113 @@
+"""Where the local BigQuery is known to answer otherwise than GoogleSQL, and that no statement of ours depends on it.
+
+A difference that goes away must leave this list; one that is found must enter it.
+"""
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import pytest
+from dbt_statements import Recording
+from google.api_core.exceptions import GoogleAPICallError
+from google.cloud import bigquery
+from googlesql import evaluate
+from zetasql.core.exceptions import ServerError
+
+from core.clients import bigquery_client
+from core.settings import load_settings
+from devstack.bigquery import running_bigquery
+
+REFUSED = "refused"
+
+
+@dataclass(frozen=True)
+class Difference:
+    """A question the two engines answer otherwise.
+
+    Attributes:
+        expression: the question.
+        local: what the local BigQuery answers, as Python shows it, or `REFUSED`.
+        google: what GoogleSQL answers, as the text of its protocol buffer, or `REFUSED`; empty for null.
+        avoid: a pattern that none of our statements may match; None when the difference is told by the type checker, or
+            touches nothing but values we never meet.
+    """
+
+    expression: str
+    local: str
+    google: str
+    avoid: str | None = None
+
+
+DIFFERENCES = (
+    Difference("1 = '1'", "True", REFUSED),
+    Difference("safe_cast('t' as bool)", "True", ""),
+    Difference("substr('abc', 0, 2)", "'a'", 'string_value: "ab"', r"substr\([^()]*,\s*0\s*,"),
+    Difference(
+        "timestamp_trunc(timestamp '2026-03-01 12:34:56', week)",
+        "datetime.datetime(2026, 2, 23, 0, 0, tzinfo=datetime.timezone.utc)",
+        "timestamp_value { seconds: 1772323200 }",
+        r"_trunc\([^()]*,\s*week\s*\)",
+    ),
+    Difference(
+        "to_json_string(struct(1.0 as a))", "'{\"a\":1.0}'", 'string_value: "{\\"a\\":1}"', r"to_json_string\(struct"
+    ),
+    Difference("format('%t', numeric '1.50')", REFUSED, 'string_value: "1.5"', r"format\('%t'"),
+    Difference("lower('\u0130')", "'i'", 'string_value: "i\u0307"'),
+    Difference(
+        "(select array_agg(x ignore nulls order by x desc limit 2) from unnest([1, null, 3]) as x)",
+        REFUSED,
+        "array_value { element { int64_value: 3 } element { int64_value: 1 } }",
+        r"array_agg\([^()]* limit \d+\)\s+from unnest",
+    ),
+)
+
+
+@pytest.fixture(scope="module")
+def local() -> Iterator[bigquery.Client]:
+    with running_bigquery() as address, pytest.MonkeyPatch.context() as patch:
+        patch.setenv("BIGQUERY_EMULATOR_HOST", address.rest_url)
+        with bigquery_client(load_settings()) as client:
+            yield client
+
+
+@pytest.mark.parametrize("difference", DIFFERENCES, ids=lambda difference: difference.expression)
+def test_the_engines_still_differ(local: bigquery.Client, difference: Difference) -> None:
+    assert _local(local, difference.expression) == difference.local
+    assert _google(difference.expression) == difference.google
+
+
+@pytest.mark.parametrize(
+    ("expression", "answer"),
+    [
+        ("timestamp_diff(timestamp '2026-01-01 00:58:30', timestamp '2026-01-01 00:00:00', minute)", "58"),
+        ("cast(1e15 as string)", "1e+15"),
+        ("string(json '\"a\"')", "a"),
+        ("safe_cast(' 7 ' as int64)", "7"),
+        ("mod(-7, 2)", "-1"),
+        ("round(-2.5)", "-3.0"),
+    ],
+)
+def test_the_engines_agree(local: bigquery.Client, expression: str, answer: str) -> None:
+    assert _local(local, expression).strip("'") == answer
+    assert _google(expression).partition(": ")[2].strip('"') == answer
+
+
+def test_no_statement_depends_on_a_difference(recording: Recording) -> None:
+    avoided = [re.compile(difference.avoid) for difference in DIFFERENCES if difference.avoid]
+    found = {(s.node, p.pattern) for s in recording.statements for p in avoided if p.search(s.sql.lower())}
+    assert found == set()
+
+
+def _local(client: bigquery.Client, expression: str) -> str:
+    try:
+        return repr(next(iter(client.query_and_wait(f"select {expression} as answer", retry=None)))[0])
+    except GoogleAPICallError:
+        return REFUSED
+
+
+def _google(expression: str) -> str:
+    try:
+        return evaluate(f"select {expression} as answer")[0][0][1]
+    except ServerError:
+        return REFUSED
