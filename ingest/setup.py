@@ -14,6 +14,7 @@ from core.raw_row import CLUSTER_COLUMN, PARTITION_COLUMN, RAW_COLUMNS
 from core.settings import Settings
 from ingest.audit_tables import AuditTable
 from ingest.dead_letters import DEAD_LETTER_REPLAYS, DEAD_LETTERS
+from ingest.drift.table import SCHEMA_DRIFT
 from ingest.resources import subscription_path, topic_path
 from ingest.watermarks import WATERMARKS
 
@@ -23,7 +24,7 @@ ACK_DEADLINE_S: Final = 60
 KEEP_SUFFIX: Final = "-keep"
 _MAX_DESCRIPTION: Final = 1_024
 
-AUDIT_TABLES: Final[tuple[AuditTable, ...]] = (DEAD_LETTERS, DEAD_LETTER_REPLAYS, WATERMARKS)
+AUDIT_TABLES: Final[tuple[AuditTable, ...]] = (DEAD_LETTERS, DEAD_LETTER_REPLAYS, SCHEMA_DRIFT, WATERMARKS)
 """The tables of the audit dataset that the ingester appends to; `terraform/schemas.py` reads them too."""
 
 

@@ -26,6 +26,11 @@ locals {
       partition_by = "started_at"
       clustering   = null
     }
+    schema_drift = {
+      description  = "Fields of payloads that do not fit their contract; once a run for each set of field names. Append-only."
+      partition_by = "first_seen"
+      clustering   = ["table_name", "field"]
+    }
     watermarks = {
       description  = "Event-time progress of each table, by each process of the ingester that lands it, once a window. Append-only."
       partition_by = "reported_at"
