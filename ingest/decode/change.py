@@ -48,6 +48,7 @@ class Change(msgspec.Struct, gc=False):
         after: the row after it.
         before: the row before it.
         op_inferred: whether `op` was worked out rather than stated.
+        key: the key's columns, where neither image has them; None for those of the ordering key.
     """
 
     op: str
@@ -59,6 +60,7 @@ class Change(msgspec.Struct, gc=False):
     after: Image | None = None
     before: Image | None = None
     op_inferred: bool = False
+    key: Mapping[str, object] | None = None
 
 
 RowMaker = Callable[[Message, Change], RawRow]
@@ -88,7 +90,8 @@ def row_maker(contract: TableContract, load_id: str) -> RowMaker:
         key = None
         if change.op != "TRUNCATE":
             image = after or before
-            key = encode_key(image.row if image else record_key(message.ordering_key))
+            known = image.row if image else change.key
+            key = encode_key(record_key(message.ordering_key) if known is None else known)
         return RawRow(
             op=change.op,
             op_inferred=change.op_inferred,

@@ -26,20 +26,39 @@ OPERATIONS: Final[Mapping[str, str]] = {
 NULL: Final = b"null"
 
 Count = Annotated[int, Meta(ge=0, le=INT64_MAX)]
+_Ordinal = Annotated[int, Meta(ge=0, le=9_999_999_999)]
 
 
 class Source(msgspec.Struct, gc=False):
-    """Where a change comes from: the `source` block."""
+    """Where a change comes from: the `source` block.
+
+    Beside what all connectors write stand the fields that `positions` reads, each of one connector or a few.
+    """
 
     name: str
-    table: str
+    table: str | None = None
+    collection: str | None = None
     schema: str | None = None
     db: str | None = None
     connector: str = "postgresql"
-    lsn: Annotated[int, Meta(ge=0)] | None = None
+    snapshot: str | bool | None = None
     ts_us: int | None = None
     ts_ns: int | None = None
     ts_ms: int | None = None
+    lsn: Count | None = None
+    file: str | None = None
+    pos: Count | None = None
+    row: _Ordinal | None = None
+    commit_lsn: str | None = None
+    change_lsn: str | None = None
+    event_serial_no: _Ordinal | None = None
+    scn: str | int | None = None
+    commit_scn: str | int | None = None
+    rs_id: str | None = None
+    ssn: _Ordinal | None = None
+    txSeq: _Ordinal | None = None  # noqa: N815 - the event's own name
+    lcr_position: str | None = None
+    ord: Annotated[int, Meta(ge=-1, le=9_999_999_999)] | None = None
 
 
 class Transaction(msgspec.Struct, gc=False):
@@ -48,43 +67,56 @@ class Transaction(msgspec.Struct, gc=False):
     total_order: Count = 0
 
 
-class Envelope(msgspec.Struct, gc=False):
-    """A change event, with or without its schema wrapper; the row images stay the text they came as."""
+class UpdateDescription(msgspec.Struct, gc=False, rename="camel"):
+    """What MongoDB's change stream says of an update: `updateDescription`.
 
-    payload: Raw | UnsetType = UNSET
+    Attributes:
+        updated_fields: the new values by dotted path, as Extended JSON text.
+        removed_fields: dotted paths.
+        truncated_arrays: arrays that lost elements at their end.
+    """
+
+    updated_fields: str | None = None
+    removed_fields: list[str] | None = None
+    truncated_arrays: list[dict[str, object]] | None = None
+
+
+class Envelope(msgspec.Struct, gc=False, rename={"update_description": "updateDescription"}):
+    """A change event; the row images stay the text they came as.
+
+    `update_description`, `patch` and `filter` are MongoDB's.
+    """
+
     op: str | None = None
     before: Raw | UnsetType = UNSET
     after: Raw | UnsetType = UNSET
     source: Source | None = None
     transaction: Transaction | None = None
     status: str | None = None
+    update_description: UpdateDescription | None = None
+    patch: str | None = None
+    filter: str | None = None
 
 
 _decoder = msgspec.json.Decoder(Envelope)
 
 
-def read_envelope(data: bytes) -> tuple[Envelope, bytes] | None:
-    """Read an event, out of its schema wrapper when it has one.
+def read_envelope(text: bytes) -> Envelope:
+    """Read an event that has left its schema wrapper.
 
     Args:
-        data: the message's body.
+        text: the event.
 
     Returns:
-        The envelope and the text it was read from; None for a tombstone.
+        The envelope.
 
     Raises:
-        DecodeError: when the body is no JSON, or none of Debezium's.
+        DecodeError: when the text is no JSON, or none of Debezium's.
     """
-    if not data or data == NULL:
-        return None
     try:
-        envelope = _decoder.decode(data)
-        if envelope.payload is UNSET:
-            return envelope, data
-        inner = bytes(envelope.payload)
-        return None if inner == NULL else (_decoder.decode(inner), inner)
+        return _decoder.decode(text)
     except (UnicodeDecodeError, msgspec.DecodeError, RecursionError) as error:
-        raise explain_envelope(error, data) from error
+        raise explain_envelope(error, text) from error
 
 
 def explain_envelope(error: Exception, data: bytes) -> DecodeError:

@@ -195,7 +195,7 @@ def test_the_finest_instant_is_taken(source: dict[str, object], expected: int | 
     [
         (event(source=SOURCE | {"table": "member_emails"}), "wrong_table"),
         (event(source=SOURCE | {"lsn": None}), "missing_position"),
-        (event(source=SOURCE | {"connector": "oracle"}), "unknown_connector"),
+        (event(source=SOURCE | {"connector": "spanner"}), "unknown_connector"),
         (event(source=SOURCE | {"ts_us": 10**18}), "timestamp_out_of_range"),
         (event(source=None), "invalid_envelope"),
         (event(op="x"), "unknown_operation"),
