@@ -61,7 +61,7 @@ class Shapes:
         self._encode_key = key_encoder(contract)
         self._known: LRUCache[frozenset[str], Shape] = LRUCache(MAX_SHAPES)
         self._sightings: LRUCache[frozenset[str], None] = LRUCache(_SIGHTINGS)
-        self._recent = self._learn(frozenset(self._columns))
+        self._recent = self._learn(tuple(self._columns))
 
     def read(self, text: bytes) -> tuple[Shape, Any]:
         """Parse an image.
@@ -81,7 +81,7 @@ class Shapes:
         try:
             return shape, shape.decode(text)
         except UNREADABLE:
-            shape = self._find(frozenset(read_row(text)))
+            shape = self._find(tuple(read_row(text)))
         image = shape.decode(text)
         self._recent = shape
         return shape, image
@@ -100,25 +100,26 @@ class Shapes:
         except UNREADABLE:
             read_row(text)
 
-    def _find(self, names: frozenset[str]) -> Shape:
-        shape = self._known.get(names)
+    def _find(self, names: tuple[str, ...]) -> Shape:
+        known = frozenset(names)
+        shape = self._known.get(known)
         if shape is not None:
             return shape
-        if names not in self._sightings:
+        if known not in self._sightings:
             # Names that never come again are not worth a parser.
-            self._sightings[names] = None
+            self._sightings[known] = None
             raise LookupError
         return self._learn(names)
 
-    def _learn(self, names: frozenset[str]) -> Shape:
-        if len(names) > _MAX_FIELDS or not names.issuperset(self._keys):
+    def _learn(self, names: tuple[str, ...]) -> Shape:
+        if len(names) > _MAX_FIELDS or not set(names).issuperset(self._keys):
             raise LookupError
-        key_attributes = {name: f"key{number}" for number, name in enumerate(self._keys)}
-        attributes = {name: key_attributes.get(name, f"field{number}") for number, name in enumerate(sorted(names))}
-        fields = [(attribute, self._form(name)) for name, attribute in attributes.items()]
+        # msgspec looks for a field first where the last one left off: the order of the text is the quickest.
+        attributes = {name: f"field{place}" for place, name in enumerate(names)}
+        attributes |= {name: f"key{place}" for place, name in enumerate(self._keys)}
         image = msgspec.defstruct(
             "Image",
-            fields,
+            [(attribute, self._form(name)) for name, attribute in attributes.items()],
             gc=False,
             forbid_unknown_fields=True,
             rename={attribute: name for name, attribute in attributes.items()},
@@ -127,9 +128,9 @@ class Shapes:
             msgspec.json.Decoder(image).decode,
             _key_of([self._columns[name] for name in self._keys], self._encode_key),
             fingerprint(dict.fromkeys(names)),
-            names == self._columns.keys(),
+            self._columns.keys() == set(names),
         )
-        self._known[names] = shape
+        self._known[frozenset(names)] = shape
         return shape
 
     def _form(self, name: str) -> Any:
