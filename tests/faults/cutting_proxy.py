@@ -13,10 +13,14 @@ class CuttingProxy:
     Attributes:
         target: `host:port` of the server.
         connections: how many clients were served so far.
+        refused: how many clients were turned away while the server was down.
+        is_down: whether the server is to seem gone.
     """
 
     target: str
     connections: int = 0
+    refused: int = 0
+    is_down: bool = False
     _writers: set[asyncio.StreamWriter] = field(default_factory=set)
 
     def cut(self) -> None:
@@ -25,8 +29,21 @@ class CuttingProxy:
             writer.transport.abort()
         self._writers.clear()
 
+    def go_down(self) -> None:
+        """Abort every connection and turn clients away, as a server that restarts does."""
+        self.is_down = True
+        self.cut()
+
+    def come_back(self) -> None:
+        """Serve clients again."""
+        self.is_down = False
+
     async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         """Serve one client."""
+        if self.is_down:
+            self.refused += 1
+            writer.transport.abort()
+            return
         self.connections += 1
         host, port = self.target.rsplit(":", 1)
         there_reader, there_writer = await asyncio.open_connection(host, int(port))

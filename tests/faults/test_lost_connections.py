@@ -36,6 +36,27 @@ async def test_connections_to_pubsub_may_break_at_any_time(faulty_river: OpenRiv
     assert proxy.connections > CUTS
 
 
+async def test_a_broker_that_restarts_is_found_again(faulty_river: OpenRiver, pubsub: str) -> None:
+    faulty = FaultyWrite()
+    async with faulty_river(faulty) as river, cutting(pubsub) as (address, proxy):
+        shaky = River(river.settings.model_copy(update={"pubsub_emulator_host": address}), river.contracts)
+        before = publish(river)
+        async with asyncio.timeout(60), asyncio.TaskGroup() as group:
+            run = shaky.begin(group, until_idle_s=1, batch_rows=20, outstanding_messages=100)
+            while run.progress.acked < MESSAGES // 2:  # noqa: ASYNC110 - counters have no event
+                await asyncio.sleep(0.001)
+            proxy.go_down()
+            while proxy.refused < CUTS:  # noqa: ASYNC110 - the proxy has no event to wait for
+                await asyncio.sleep(0.001)
+            meanwhile = river.publish_members(range(MESSAGES, MESSAGES + 100))
+            landed = len(faulty.landed_ids(river.settings.project))
+            assert landed < MESSAGES
+            proxy.come_back()
+        river.seek_to_beginning()
+        await river.run()
+        assert set(faulty.landed_ids(river.settings.project)) == {*before, *meanwhile}
+
+
 async def test_connections_to_bigquery_may_break_at_any_time(faulty_river: OpenRiver) -> None:
     faulty = FaultyWrite()
     async with (
