@@ -6,7 +6,7 @@ the attribute `operation` (or `op`), by a field of the row that is no column of 
 present state, and what changed is worked out later. An empty message with the key as its ordering key says that the
 row is gone, as in a compacted log.
 
-The order is that of the table's cursor; without one it is that of publication.
+The order is that of the table's cursor; without one it is that of the CloudEvents' `time`, else that of publication.
 """
 
 import re
@@ -71,14 +71,15 @@ def decoder(contract: TableContract, load_id: str) -> Callable[[Message], RawRow
         operation, stated = _operation(image, attributes, markers, contract)
         row = without(image, markers) if image else None
         deleted = operation == "DELETE"
+        made = _source_timestamp(row, cursor, attributes)
         change = Change(
             op=operation,
             op_inferred=not stated,
             system=attributes.get("ce-source") or system,
             table=contract.name,
-            position=_cursor_position(row, cursor) if cursor else f"{message.publish_ts:020d}",
+            position=_cursor_position(row, cursor) if cursor else _clock_position(message, made),
             sequence=_tie_breaker(message, cursor),
-            source_ts=_source_timestamp(row, cursor, attributes),
+            source_ts=made,
             after=None if deleted else row,
             before=row if deleted else None,
         )
@@ -137,6 +138,10 @@ def _cursor_position(row: Image | None, cursor: Column) -> str:
             "invalid_position", f"the cursor {cursor.name!r} holds a {type(value).__name__} that cannot be put in order"
         )
     return position
+
+
+def _clock_position(message: Message, made: int | None) -> str:
+    return f"{message.publish_ts if made is None or made < 0 else made:020d}"
 
 
 def _place(value: object, data_type: str) -> str | None:

@@ -168,6 +168,11 @@ def test_positions_sort_as_their_logs_do(places: list[tuple[int, int]]) -> None:
         assert write(first) >= positions.LOWEST or "0000:" in write(first)
 
 
+def test_the_case_of_hexadecimal_digits_says_nothing() -> None:
+    assert positions.sql_server("0000000A:000000ff:000B") == positions.sql_server("0000000a000000FF000b")
+    assert positions.postgresql("a/ff") == positions.postgresql("A/FF") == f"{0xA_0000_00FF:020d}"
+
+
 def cursor_positions(column: str, data_type: str, values: list[Any]) -> list[str]:
     changed: Column = dataclasses.replace(EMAILS.column(column), data_type=data_type)  # type: ignore[arg-type]
     columns = tuple(changed if each.name == column else each for each in EMAILS.columns)
