@@ -358,6 +358,8 @@ def debezium_cloudevents(steps: Sequence[Step]) -> Iterator[Sent]:
             "iodebeziumtxtotalorder": str(step.order + 1),
             "data": {"before": step.before, "after": step.after},
         }
+        if number % 2:
+            event["data"] = {"schema": {"type": "struct"}, "payload": event["data"]}
         yield Sent(text(event))
 
 

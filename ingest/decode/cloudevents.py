@@ -192,9 +192,9 @@ def _data(fields: Mapping[str, Raw]) -> bytes:
 
 def _debezium(context: Mapping[str, str], data: bytes) -> bytes:
     """Put a Debezium envelope together again: its row images are the data, all else became extensions."""
-    images = _fields(data)
-    if "payload" in images and "schema" in images:
-        images = _fields(bytes(images["payload"]))
+    wrapper = _fields(data)
+    is_wrapped = "payload" in wrapper and "schema" in wrapper
+    images = _fields(bytes(wrapper["payload"])) if is_wrapped else wrapper
     source: dict[str, object] = {}
     for extension, (name, is_number) in _DEBEZIUM_SOURCE.items():
         if extension in context:
@@ -204,7 +204,7 @@ def _debezium(context: Mapping[str, str], data: bytes) -> bytes:
     order = context.get(_DEBEZIUM + "txtotalorder")
     if order is not None:
         envelope["transaction"] = {"id": context.get(_DEBEZIUM + "txid", ""), "total_order": _number(order)}
-    return msgspec.json.encode(envelope)
+    return msgspec.json.encode({"schema": wrapper["schema"], "payload": envelope} if is_wrapped else envelope)
 
 
 def _number(text: str) -> int | str:

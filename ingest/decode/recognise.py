@@ -57,6 +57,8 @@ def dialect(
 
         def decode(message: Message) -> RawRow | None:
             name = recognise(message, contract)
+            if name not in dialects:
+                raise DecodeError("unrecognised_dialect", f"the message has the shape of {name}, which is not read")
             if name not in decoders:
                 decoders[name] = dialects[name](contract, load_id)
             return decoders[name](message)
