@@ -91,7 +91,7 @@ class IngestSettings(BaseSettings):
     retry_longest_wait_s: _Seconds = 20.0
     oversize_uri: Annotated[str, Field(pattern=r"^(s3|gs|file)://")] | None = None
     watermark_disorder_s: Annotated[float, Field(ge=0)] = 60.0
-    watermark_idle_s: _Seconds = 30.0
+    watermark_idle_s: _Seconds = 60.0
     watermark_window_s: _Seconds = 60.0
     drain_s: Annotated[float, Field(gt=0, le=9)] = 8.0
     progress_s: _Seconds = 5.0

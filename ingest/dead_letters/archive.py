@@ -1,20 +1,18 @@
 """Reading dead letters back: grouped, counted, and one after the other with their bodies."""
 
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
 from datetime import datetime
 from typing import Any, Final
 
 import msgspec
-from google.api_core.exceptions import ClientError, GoogleAPICallError, NotFound, RetryError, TooManyRequests
 from google.cloud import bigquery
-from requests import ConnectionError as RequestsConnectionError
 
 from core.clients import bigquery_client
-from core.errors import ConfigurationError, UnavailableError, UnreadableError
+from core.errors import UnreadableError
 from core.identifiers import qualified
 from core.objects import read_content
 from core.settings import Settings
+from ingest.bigquery_errors import told
 from ingest.dead_letters.filters import Filters
 from ingest.dead_letters.tables import DEAD_LETTER_REPLAYS, DEAD_LETTERS
 
@@ -315,33 +313,6 @@ def open_archive(settings: Settings) -> Archive:
         The archive.
     """
     return Archive(settings, bigquery_client(settings))
-
-
-@contextmanager
-def told(what: str) -> Iterator[None]:
-    """Turn the BigQuery client's errors into ours.
-
-    Args:
-        what: what was being done, for the message.
-
-    Yields:
-        Nothing.
-
-    Raises:
-        ConfigurationError: when a table is not there, or the caller may not read it.
-        UnavailableError: when BigQuery does not answer.
-    """
-    try:
-        yield
-    except NotFound as error:
-        fix = "create it (`ingest setup` locally, terraform elsewhere)"
-        raise ConfigurationError(f"{what}: {error.message}; {fix}") from error
-    except TooManyRequests as error:
-        raise UnavailableError(f"{what}: {error.message}") from error
-    except ClientError as error:
-        raise ConfigurationError(f"{what}: {error.message}") from error
-    except (GoogleAPICallError, RetryError, RequestsConnectionError, TimeoutError) as error:
-        raise UnavailableError(f"{what}: {error}; try again later") from error
 
 
 def _letter(row: Any) -> Letter:

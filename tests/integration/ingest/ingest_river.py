@@ -179,6 +179,10 @@ class River:
         """Return which dead letters were published again."""
         return self._table("audit", "dead_letter_replays")
 
+    def reports(self) -> list[dict[str, Any]]:
+        """Return what was reported of the watermarks."""
+        return self._table("audit", "watermarks")
+
     def landed_ids(self) -> list[str]:
         """Return the event ids in all raw tables, duplicates included."""
         return [row["_event_id"] for table in self.contracts for row in self.rows(table)]

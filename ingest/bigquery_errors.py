@@ -1,0 +1,36 @@
+"""The BigQuery client's errors, turned into ours."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from google.api_core.exceptions import ClientError, GoogleAPICallError, NotFound, RetryError, TooManyRequests
+from requests import ConnectionError as RequestsConnectionError
+
+from core.errors import ConfigurationError, UnavailableError
+
+
+@contextmanager
+def told(what: str) -> Iterator[None]:
+    """Turn the errors of BigQuery's REST client into ours.
+
+    Args:
+        what: what was being done, for the message.
+
+    Yields:
+        Nothing.
+
+    Raises:
+        ConfigurationError: when a table is not there, or the caller may not read it.
+        UnavailableError: when BigQuery does not answer.
+    """
+    try:
+        yield
+    except NotFound as error:
+        fix = "create it (`ingest setup` locally, terraform elsewhere)"
+        raise ConfigurationError(f"{what}: {error.message}; {fix}") from error
+    except TooManyRequests as error:
+        raise UnavailableError(f"{what}: {error.message}") from error
+    except ClientError as error:
+        raise ConfigurationError(f"{what}: {error.message}") from error
+    except (GoogleAPICallError, RetryError, RequestsConnectionError, TimeoutError) as error:
+        raise UnavailableError(f"{what}: {error}; try again later") from error
