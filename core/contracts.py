@@ -302,6 +302,7 @@ def _contract(path: Path, source: _SourceYaml, table: _TableYaml) -> TableContra
         )
     _check_api_path(path, contract)
     _check_api_set_path(path, contract)
+    _check_pattern(path, contract)
     _check_cursor(path, contract)
     return contract
 
@@ -347,10 +348,21 @@ def _check_api_set_path(path: Path, contract: TableContract) -> None:
         )
     if contract.notification_topic is None:
         raise ContractError(f"{path}: table {contract.name!r} has an api_set_path but no notification_topic")
+    wrong = [column.name for column in contract.set_columns if column.data_type not in ("int64", "string")]
+    if wrong:
+        raise ContractError(f"{path}: api_set_path of {contract.name!r} names {', '.join(wrong)}; use int64 or string")
 
 
 def _placeholders(template: str) -> set[str]:
     return {name for _, name, _, _ in string.Formatter().parse(template) if name is not None}
+
+
+def _check_pattern(path: Path, contract: TableContract) -> None:
+    if contract.pattern == "full_dump" and contract.notification_topic is not None:
+        raise ContractError(
+            f"{path}: table {contract.name!r} comes as full dumps, so a row fetched for a notification would belong "
+            "to none; remove the notification_topic"
+        )
 
 
 def _check_cursor(path: Path, contract: TableContract) -> None:

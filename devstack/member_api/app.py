@@ -1,9 +1,11 @@
-"""The application: a route a table, made from the contracts."""
+"""The application: a route a table for its rows, and one for sets of them, made from the contracts."""
 
 import hmac
-from collections.abc import Awaitable, Callable
+import json
+from collections.abc import Awaitable, Callable, Iterable
 from dataclasses import dataclass, field
 from typing import Annotated, Any, Final
+from urllib.parse import urlencode
 
 from fastapi import Depends, FastAPI, HTTPException, Request, Response, status
 from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
@@ -30,6 +32,22 @@ class RowAnswer(BaseModel):
     data: dict[str, Any]
     version: int
     updated_at: str
+
+
+class SetAnswer(BaseModel):
+    """A page of a set of rows.
+
+    Attributes:
+        items: the rows of the page, in the order of their keys.
+        total: rows of the whole set.
+        version: all changes up to this version are in the page.
+        next: where the next page is; null on the last one.
+    """
+
+    items: list[RowAnswer]
+    total: int
+    version: int
+    next: str | None
 
 
 class GoneAnswer(BaseModel):
@@ -66,6 +84,7 @@ class ApiOptions:
         contracts: the tables; those without an API path have no route.
         bucket: limits the requests for rows; None for no limit.
         faults: the faults to begin with.
+        page_rows: rows of a set on one page.
     """
 
     store: StoreReader
@@ -73,6 +92,7 @@ class ApiOptions:
     contracts: Contracts
     bucket: TokenBucket | None = None
     faults: FaultPlan = field(default_factory=FaultPlan)
+    page_rows: int = 100
 
 
 def create_app(options: ApiOptions) -> FastAPI:
@@ -84,12 +104,18 @@ def create_app(options: ApiOptions) -> FastAPI:
     Returns:
         An ASGI application with OpenAPI docs at `/docs`.
     """
-    app = FastAPI(title="Member API", version="1", description="Rows of the loyalty members, one by its key.")
+    app = FastAPI(
+        title="Member API",
+        version="1",
+        description="Rows of the loyalty members: one by its key, or all of one member.",
+    )
     injector = FaultInjector(options.faults)
     authorised = Depends(_authorisation(options.token))
     for contract in options.contracts.values():
         if contract.api_path is not None:
             _add_row_route(app, contract, options, [authorised])
+        if contract.api_set_path is not None:
+            _add_set_route(app, contract, options, [authorised])
     _add_admin_routes(app, injector, [authorised])
 
     @app.get("/healthz", tags=["operations"])
@@ -124,12 +150,8 @@ def _add_row_route(app: FastAPI, contract: TableContract, options: ApiOptions, d
         key = canonical_key(contract, (request.path_params[name] for name in names))
         return _answer(options.store.get(contract.name, key), request.headers.get("if-none-match"))
 
-    path = contract.api_path or ""
-    for column in contract.key:
-        if column.data_type == "int64":
-            path = path.replace(f"{{{column.name}}}", f"{{{column.name}:int}}")
     app.add_api_route(
-        path,
+        _route(contract.api_path or "", contract.key),
         get_row,
         dependencies=dependencies,
         name=f"get_{contract.name}",
@@ -147,6 +169,45 @@ def _add_row_route(app: FastAPI, contract: TableContract, options: ApiOptions, d
         },
         openapi_extra={"parameters": [_parameter(column) for column in contract.key]},
     )
+
+
+def _add_set_route(app: FastAPI, contract: TableContract, options: ApiOptions, dependencies: list[Any]) -> None:
+    names = tuple(column.name for column in contract.set_columns)
+
+    async def get_set(request: Request) -> Response:
+        _limit(options.bucket)
+        shared = {name: request.path_params[name] for name in names}
+        after = request.query_params.get("after", "")
+        page = options.store.get_set(contract.name, shared, after, options.page_rows)
+        items = ",".join(_row(row) for row in page.rows)
+        following = json.dumps(f"?{urlencode({'after': page.rows[-1].key})}") if page.has_more else "null"
+        body = f'{{"items":[{items}],"total":{page.total},"version":{page.version},"next":{following}}}'
+        return Response(body, media_type=_JSON)
+
+    after = {"name": "after", "in": "query", "description": "As `next` has it.", "schema": {"type": "string"}}
+    app.add_api_route(
+        _route(contract.api_set_path or "", contract.set_columns),
+        get_set,
+        dependencies=dependencies,
+        name=f"get_set_of_{contract.name}",
+        summary=f"All rows of {contract.name} that share {' and '.join(names)}",
+        description=contract.description,
+        tags=["sets"],
+        response_class=Response,
+        responses={
+            200: {"model": SetAnswer, "description": "A page of the set, which may be empty."},
+            401: {"description": "No token, or a wrong one."},
+            429: {"description": "Too many requests; `Retry-After` says when to come back."},
+        },
+        openapi_extra={"parameters": [*(_parameter(column) for column in contract.set_columns), after]},
+    )
+
+
+def _route(path: str, columns: Iterable[Column]) -> str:
+    for column in columns:
+        if column.data_type == "int64":
+            path = path.replace(f"{{{column.name}}}", f"{{{column.name}:int}}")
+    return path
 
 
 def _parameter(column: Column) -> dict[str, Any]:
@@ -171,8 +232,11 @@ def _answer(row: StoredRow | None, if_none_match: str | None) -> Response:
     etag = f'"{row.version}"'
     if if_none_match is not None and _matches(if_none_match, etag):
         return Response(status_code=status.HTTP_304_NOT_MODIFIED, headers={"ETag": etag})
-    body = f'{{"data":{row.data},"version":{row.version},"updated_at":"{row.changed_at}"}}'
-    return Response(body, headers={"ETag": etag}, media_type=_JSON)
+    return Response(_row(row), headers={"ETag": etag}, media_type=_JSON)
+
+
+def _row(row: StoredRow) -> str:
+    return f'{{"data":{row.data},"version":{row.version},"updated_at":"{row.changed_at}"}}'
 
 
 def _matches(if_none_match: str, etag: str) -> bool:

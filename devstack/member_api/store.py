@@ -1,7 +1,7 @@
 """The API's store: a SQLite file that the world writes between rounds and the API reads live."""
 
 import sqlite3
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from contextlib import closing
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -28,6 +28,19 @@ values (?, ?, ?, ?, ?)
 on conflict (table_name, row_key) do update
 set version = excluded.version, data = excluded.data, changed_at = excluded.changed_at
 """
+_READ_SET: Final = """
+select row_key, version, data, changed_at
+from stored_rows
+where table_name = :table and data is not null and row_key > :after {shared}
+order by row_key
+limit :limit
+"""
+_COUNT_SET: Final = """
+select count(*)
+from stored_rows
+where table_name = :table and data is not null {shared}
+"""
+_VERSION: Final = "select ifnull(max(version), 0) from stored_rows"
 _READ: Final = "select version, data, changed_at from stored_rows where table_name = ? and row_key = ?"
 _MOST_CACHED: Final = 200_000
 
@@ -49,6 +62,23 @@ class StoredRow:
     version: int
     data: str | None
     changed_at: str
+
+
+@dataclass(frozen=True, slots=True)
+class StoredSet:
+    """A page of the rows that have some values in common.
+
+    Attributes:
+        rows: the rows of the page that exist, in the order of their keys.
+        total: rows of the whole set.
+        version: the version of the last change of any row; all changes up to it are in the page.
+        has_more: whether there are rows after those of the page.
+    """
+
+    rows: tuple[StoredRow, ...]
+    total: int
+    version: int
+    has_more: bool
 
 
 def canonical_key(contract: TableContract, key: Iterable[int | str]) -> str:
@@ -120,6 +150,31 @@ class StoreReader:
             found = self._connection.execute(_READ, place).fetchone()
             self._cache[place] = StoredRow(table, key, *found) if found else None
         return self._cache[place]
+
+    def get_set(self, table: str, shared: Mapping[str, int | str], after: str, limit: int) -> StoredSet:
+        """Return a page of the rows whose columns have some values.
+
+        Args:
+            table: the rows' table.
+            shared: values by name of column; the names must come from a contract.
+            after: canonical key of the last row of the page before; empty for the first page.
+            limit: rows of the page at most.
+
+        Returns:
+            The page, as of one instant.
+        """
+        clauses = "".join(f" and json_extract(data, '$.{name}') = :{name}" for name in shared)
+        values = {"table": table, "after": after, "limit": limit + 1, **shared}
+        read = self._connection.execute
+        read("begin")
+        try:
+            found = read(_READ_SET.format(shared=clauses), values).fetchall()
+            (total,) = read(_COUNT_SET.format(shared=clauses), values).fetchone()
+            (version,) = read(_VERSION).fetchone()
+        finally:
+            read("commit")
+        rows = tuple(StoredRow(table, *row) for row in found[:limit])
+        return StoredSet(rows, total, version, has_more=len(found) > limit)
 
     def close(self) -> None:
         """Close the store."""

@@ -1,6 +1,8 @@
-"""Notifications that a row changed, which carry no row: its present state is fetched from the API."""
+"""Notifications that a row, or a set of rows, changed; they carry no row: its present state is fetched from the API."""
 
 from collections.abc import Callable, Mapping
+from dataclasses import replace
+from functools import lru_cache
 from typing import Annotated
 
 import msgspec
@@ -17,14 +19,15 @@ Version = Annotated[int, Meta(ge=0, le=INT64_MAX)]
 
 
 class Notification(msgspec.Struct, frozen=True):
-    """A message that says which row to fetch.
+    """A message that says which row to fetch, or which set of rows.
 
     Attributes:
         message: the message.
         contract: the row's table.
-        key: the canonical key.
-        key_values: the key columns as the message gave them.
+        key: the canonical key of the row, or canonical JSON of what the rows of the set share.
+        key_values: the same columns as the message gave them.
         version: the row's version when it changed; an older answer is stale.
+        is_set: whether it speaks of a set.
     """
 
     message: Message
@@ -32,17 +35,19 @@ class Notification(msgspec.Struct, frozen=True):
     key: bytes
     key_values: Mapping[str, object]
     version: int
+    is_set: bool = False
 
     @property
     def identity(self) -> tuple[str, bytes]:
-        """What tells its row from all others: table and canonical key."""
+        """What tells its row or set from all others: table, and canonical JSON of columns that differ for the two."""
         return self.contract.name, self.key
 
 
 class _Body(msgspec.Struct, gc=False):
     table: str
-    key: dict[str, object]
     version: Version
+    key: dict[str, object] | None = None
+    set: dict[str, object] | None = None
 
 
 _decoder = msgspec.json.Decoder(_Body)
@@ -62,21 +67,50 @@ def decoder(contracts: Contracts, topic: str) -> Callable[[Message], Notificatio
     Raises:
         ContractError: when a table's key cannot be made canonical.
     """
-    tables: dict[str, tuple[TableContract, KeyEncoder]] = {
-        contract.name: (contract, key_encoder(contract))
-        for contract in contracts.values()
-        if contract.notification_topic == topic and contract.api_path is not None
-    }
+    tables = {contract.name: contract for contract in contracts.values() if contract.notification_topic == topic}
+    rows = {name: row_key_encoder(contract) for name, contract in tables.items() if contract.api_path is not None}
+    sets = {name: set_key_encoder(contract) for name, contract in tables.items() if contract.api_set_path is not None}
 
     def decode(message: Message) -> Notification:
         body = _read(message.data)
-        known = tables.get(body.table)
-        if known is None:
-            raise DecodeError("wrong_table", f"table {body.table!r} has no notifications on topic {topic!r}")
-        contract, encode_key = known
-        return Notification(message, contract, encode_key(body.key), body.key, body.version)
+        values = body.key if body.set is None else body.set
+        if values is None or (body.key is not None and body.set is not None):
+            raise DecodeError("invalid_notification", "not a notification: it must hold either `key` or `set`")
+        is_set = body.set is not None
+        encode = (sets if is_set else rows).get(body.table)
+        if encode is None:
+            what = "of sets " if is_set else ""
+            raise DecodeError("wrong_table", f"table {body.table!r} has no notifications {what}on topic {topic!r}")
+        return Notification(message, tables[body.table], encode(values), values, body.version, is_set)
 
     return decode
+
+
+@lru_cache(maxsize=256)
+def row_key_encoder(contract: TableContract) -> KeyEncoder:
+    """Return `key_encoder(contract)`, made once.
+
+    Args:
+        contract: the table.
+
+    Returns:
+        A function from column values to canonical JSON.
+    """
+    return key_encoder(contract)
+
+
+@lru_cache(maxsize=256)
+def set_key_encoder(contract: TableContract) -> KeyEncoder:
+    """Return what makes the canonical text of what all rows of a set share.
+
+    Args:
+        contract: the table; it must have an `api_set_path`.
+
+    Returns:
+        A function from column values to canonical JSON, as `key_encoder` writes it.
+    """
+    shared = tuple(replace(column, is_key=True) for column in contract.set_columns)
+    return key_encoder(replace(contract, columns=shared))
 
 
 def _read(data: bytes) -> _Body:

@@ -121,7 +121,10 @@ def test_health_needs_no_token_and_the_docs_name_every_table(api: httpx.Client, 
     assert httpx.get(f"{api.base_url}/healthz").json() == {"status": "ok"}
     document = httpx.get(f"{api.base_url}/openapi.json").json()
     documented = {path for path in document["paths"] if path.startswith("/v1/")}
-    assert documented == {contract.api_path for contract in contracts.values()}
+    rows = {contract.api_path for contract in contracts.values()}
+    sets = {contract.api_set_path for contract in contracts.values() if contract.api_set_path}
+    assert documented == rows | sets
+    assert sets == {f"/v1/members/{{member_id}}/{name}" for name in ("addresses", "consents", "emails", "phones")}
     operation = document["paths"]["/v1/member-preferences/{member_id}/{channel}/{topic}"]["get"]
     assert {p["name"]: p["schema"]["type"] for p in operation["parameters"]} == {
         "member_id": "integer",
@@ -131,6 +134,38 @@ def test_health_needs_no_token_and_the_docs_name_every_table(api: httpx.Client, 
     assert {"200", "304", "401", "404", "410", "429"} <= set(operation["responses"])
     assert operation["security"] == [{"HTTPBearer": []}]
     assert httpx.get(f"{api.base_url}/docs").status_code == 200
+
+
+def _email(contracts: Contracts, email_id: int, member_id: int, version: int, *, is_gone: bool = False) -> StoredRow:
+    data = None if is_gone else json.dumps({"email_id": email_id, "member_id": member_id})
+    return StoredRow("member_emails", canonical_key(contracts["member_emails"], (email_id,)), version, data, CHANGED_AT)
+
+
+def test_all_rows_of_a_member_come_page_by_page(contracts: Contracts, tmp_path: Path) -> None:
+    path = tmp_path / "sets.sqlite"
+    mine = [_email(contracts, number, 7, number) for number in range(1, 8)]
+    write_store(
+        path, [*mine, _email(contracts, 50, 8, 90), _email(contracts, 9, 7, 91, is_gone=True), *_rows(contracts)]
+    )
+    reader = StoreReader(path)
+    app = create_app(ApiOptions(reader, TOKEN, contracts, page_rows=3))
+    with running_member_api(app) as url, httpx.Client(base_url=url, headers=AUTHORISED) as client:
+        link, pages = "", []
+        while link is not None:
+            assert len(pages) < 10
+            pages.append(client.get(f"/v1/members/7/emails{link}").json())
+            link = pages[-1]["next"]
+        assert [len(page["items"]) for page in pages] == [3, 3, 1]
+        assert {(page["total"], page["version"]) for page in pages} == {(7, 1_300)}
+        found = [item["data"]["email_id"] for page in pages for item in page["items"]]
+        assert sorted(found) == list(range(1, 8))
+        assert pages[0]["items"][0]["version"] == found[0]
+        assert pages[0]["items"][0]["updated_at"] == CHANGED_AT
+        nobody = client.get("/v1/members/12345/emails").json()
+        assert (nobody["items"], nobody["total"], nobody["next"]) == ([], 0, None)
+        assert httpx.get(f"{url}/v1/members/7/emails").status_code == 401
+        assert client.get("/v1/members/x/emails").status_code == 404
+    reader.close()
 
 
 def test_the_world_as_the_api_tells_it(contracts: Contracts, tmp_path: Path) -> None:

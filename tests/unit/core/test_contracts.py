@@ -115,6 +115,19 @@ KEY: dict[str, object] = {
                 ("/by/{label}", {}, "no notification_topic"),
             ]
         ),
+        (
+            {
+                "config": {
+                    "meta": {
+                        "owner": "us",
+                        "topic": "shop.things",
+                        "pattern": "full_dump",
+                        "notification_topic": "shop.notes",
+                    }
+                }
+            },
+            "comes as full dumps",
+        ),
         ({"config": {"meta": {"owner": "us", "topic": "shop.things", "pattern": "incremental"}}}, "is incremental"),
         (
             {"config": {"meta": {"owner": "us", "topic": "shop.things", "pattern": "incremental", "cursor": "nope"}}},

@@ -20,7 +20,16 @@ from core.contracts import load_contracts
 from core.errors import ConfigurationError, DecodeError, MillraceError, UnavailableError
 from core.settings import Settings
 from ingest.decode.notification import Notification
-from ingest.fetch import EntityError, Fetcher, FetchError, ThrottledError, api_client, entity_path, retry_after_s
+from ingest.fetch import (
+    EntityError,
+    Fetcher,
+    FetchError,
+    ServiceDownError,
+    ThrottledError,
+    api_client,
+    entity_path,
+    retry_after_s,
+)
 from ingest.keys import key_encoder
 from ingest.message import Message
 from ingest.settings import IngestSettings
@@ -134,6 +143,7 @@ async def test_a_row_that_is_gone_is_a_deletion(answer: Answer, version: int, ch
         async with fetcher(api.url) as fetch:
             entity = await fetch.fetch(notification())
     assert (entity.payload, entity.version, entity.changed_at) == (None, version, changed_at)
+    assert entity.key == b'{"email_id":7}'
 
 
 @pytest.mark.parametrize(
@@ -163,7 +173,7 @@ async def test_a_passing_fault_is_tried_again(first: Answer) -> None:
         (Answer(500), EntityError),
         (row(version=4), EntityError),
         (Answer(429), ThrottledError),
-        (Answer(503), UnavailableError),
+        (Answer(503), ServiceDownError),
     ],
 )
 async def test_a_lasting_fault_is_told_after_the_last_attempt(answer: Answer, expected: type[Exception]) -> None:
