@@ -8,6 +8,7 @@ from google.cloud import bigquery
 
 from core.contracts import Contracts, DataType, TableContract
 from core.errors import ConfigurationError, UnreadableError
+from core.pinned import ObjectStore
 from reconcile.config import ColumnConfig, ComparisonConfig, InFlight, ReconcileConfig, SnapshotFormat
 from reconcile.plans import (
     ComparisonPlan,
@@ -21,7 +22,6 @@ from reconcile.plans import (
 from reconcile.read.convert import check_type
 from reconcile.read.filters import Condition, conditions, googlesql_literal, restriction
 from reconcile.read.manifest import Snapshot, open_snapshot
-from reconcile.read.objects import ObjectStore
 from reconcile.read.parquet import read_schema
 from reconcile.read.warehouse import WarehouseTable, table_schema
 from reconcile.result import SnapshotId

@@ -4,9 +4,9 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from core.contracts import DataType, TableContract
+from core.pinned import ObjectRef
 from reconcile.config import SnapshotFormat
 from reconcile.read.filters import Condition
-from reconcile.read.objects import ObjectRef
 from reconcile.read.warehouse import WarehouseTable
 from reconcile.result import SnapshotId
 from reconcile.rules import Rule

@@ -25,13 +25,13 @@ from core.clients import bigquery_client, bigquery_read_client
 from core.clock import Clock, utc_now
 from core.contracts import load_contracts
 from core.errors import UnreadableError
+from core.pinned import ObjectStore, open_store
 from core.settings import Settings
 from reconcile.audit import append_run
 from reconcile.compare.engine import EngineLimits, compare
 from reconcile.config import Limits, ReconcileConfig
 from reconcile.planner import plan_run
 from reconcile.plans import ComparisonPlan, RunPlan, Unplanned
-from reconcile.read.objects import ObjectStore, open_store
 from reconcile.read.sides import Tally, snapshot_units, stored_schema, warehouse_columns, warehouse_units
 from reconcile.read.spill import Spill, spill
 from reconcile.read.warehouse import Session, open_session

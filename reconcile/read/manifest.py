@@ -7,8 +7,8 @@ from typing import Final
 import msgspec
 
 from core.errors import UnreadableError
+from core.pinned import ObjectRef, ObjectStore
 from reconcile.config import SnapshotConfig, SnapshotFormat
-from reconcile.read.objects import ObjectRef, ObjectStore
 
 LATEST: Final = "latest"
 _SHOWN: Final = 3

@@ -20,7 +20,7 @@ import pyarrow.compute as pc
 
 from core.contracts import DataType
 from core.errors import UnreadableError
-from reconcile.read.objects import ObjectRef, ObjectStore, PinnedFile
+from core.pinned import ObjectRef, ObjectStore, PinnedFile
 
 _BATCH_ROWS: Final = 8_192
 _READ_BYTES: Final = 4 * 1024 * 1024

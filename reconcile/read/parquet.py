@@ -8,7 +8,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from core.errors import UnreadableError
-from reconcile.read.objects import ObjectRef, ObjectStore, PinnedFile
+from core.pinned import ObjectRef, ObjectStore, PinnedFile
 
 _BATCH_ROWS: Final = 32_768
 

@@ -17,11 +17,11 @@ from google.cloud.bigquery_storage_v1 import BigQueryReadClient
 
 from core.contracts import DataType
 from core.errors import UnreadableError
+from core.pinned import ObjectRef, ObjectStore
 from reconcile.plans import ComparisonPlan, InFlightPlan, PlannedColumn, SnapshotPlan
 from reconcile.read.convert import STORED, to_stored
 from reconcile.read.filters import Condition, all_hold
 from reconcile.read.ndjson import read_ndjson
-from reconcile.read.objects import ObjectRef, ObjectStore
 from reconcile.read.parquet import read_parquet
 from reconcile.read.spill import Unit
 from reconcile.read.warehouse import Session, read_stream

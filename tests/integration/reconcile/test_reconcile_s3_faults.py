@@ -15,9 +15,9 @@ from reconcile_world import DATASET, TAKEN_AT, Estate, faulty_proxy, field, load
 
 from core.clients import s3_client
 from core.errors import UnreadableError
+from core.pinned import ObjectRef, PinnedFile, S3Store, open_store
 from core.settings import Settings
 from reconcile import ReconcileConfig, RunResult, run
-from reconcile.read.objects import ObjectRef, PinnedFile, S3Store, open_store
 from reconcile.result import ComparisonResult
 
 BUCKET = "reconcile-faults"
@@ -167,7 +167,7 @@ def test_a_connection_that_breaks_in_mid_body_is_taken_up_again(settings: Settin
 
 
 def test_a_connection_that_always_breaks_is_unreadable(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("reconcile.read.objects._RETRY", _impatient())
+    monkeypatch.setattr("core.pinned.s3._RETRY", _impatient())
     _write(settings, {"a.parquet": _parquet()})
     with _proxied(settings) as (proxied, faults):
         faults.cut = 1_000
@@ -181,6 +181,6 @@ def test_nobody_listening_is_unreadable(settings: Settings, monkeypatch: pytest.
 
 
 def _impatient() -> Any:
-    from reconcile.read import objects
+    from core.pinned import s3
 
-    return replace(objects._RETRY, attempts=2, first_wait_s=0.0)
+    return replace(s3._RETRY, attempts=2, first_wait_s=0.0)

@@ -16,10 +16,10 @@ import pytest
 
 from core.contracts import DataType
 from core.errors import ConfigurationError, UnreadableError
+from core.pinned import FileStore, ObjectRef
 from reconcile.read.convert import to_stored
 from reconcile.read.filters import Condition, all_hold, conditions, googlesql_literal, restriction
 from reconcile.read.ndjson import read_ndjson
-from reconcile.read.objects import FileStore, ObjectRef
 from reconcile.read.parquet import read_parquet, read_schema
 from reconcile.read.spill import spill
 
