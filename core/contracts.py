@@ -80,6 +80,8 @@ class TableContract:
         api_path: path of one row at the API, with a placeholder per key column; None without an API.
         columns: the columns in the source's order.
         debezium: how its connector writes values.
+        operation_field: field of a `plain` row that says what happened to it; None for the usual names.
+        deleted_field: field of a `plain` row that says whether it is gone; None for the usual names.
     """
 
     name: str
@@ -98,6 +100,8 @@ class TableContract:
     drift: DriftMode = "allow_new"
     api_set_path: str | None = None
     debezium: DebeziumHandling = field(default_factory=DebeziumHandling)
+    operation_field: str | None = None
+    deleted_field: str | None = None
 
     @property
     def key(self) -> tuple[Column, ...]:
@@ -198,6 +202,8 @@ class _TableMeta(_Strict):
     notification_topic: Annotated[str, Field(pattern=r"^[A-Za-z][A-Za-z0-9._~+%-]{2,254}$")] | None = None
     api_path: Annotated[str, Field(pattern=r"^/")] | None = None
     api_set_path: Annotated[str, Field(pattern=r"^/")] | None = None
+    operation_field: Annotated[str, Field(min_length=1)] | None = None
+    deleted_field: Annotated[str, Field(min_length=1)] | None = None
     debezium: DebeziumHandling = DebeziumHandling()
 
 
@@ -294,6 +300,8 @@ def _contract(path: Path, source: _SourceYaml, table: _TableYaml) -> TableContra
         cursor=table.config.meta.cursor,
         drift=table.config.meta.drift,
         api_set_path=table.config.meta.api_set_path,
+        operation_field=table.config.meta.operation_field,
+        deleted_field=table.config.meta.deleted_field,
         debezium=table.config.meta.debezium,
     )
     if not contract.key:
@@ -304,6 +312,7 @@ def _contract(path: Path, source: _SourceYaml, table: _TableYaml) -> TableContra
     _check_api_set_path(path, contract)
     _check_pattern(path, contract)
     _check_cursor(path, contract)
+    _check_markers(path, contract)
     return contract
 
 
@@ -374,6 +383,14 @@ def _check_cursor(path: Path, contract: TableContract) -> None:
             )
     elif contract.cursor is not None:
         raise ContractError(f"{path}: table {contract.name!r} has a cursor, which only an incremental table uses")
+
+
+def _check_markers(path: Path, contract: TableContract) -> None:
+    if (contract.operation_field or contract.deleted_field) and contract.wire_format not in ("plain", "auto"):
+        raise ContractError(
+            f"{path}: table {contract.name!r} names an operation_field or a deleted_field, "
+            f"which {contract.wire_format} events do not have; use wire_format plain or auto"
+        )
 
 
 def _check_topics(tables: Mapping[str, TableContract]) -> None:

@@ -2,15 +2,16 @@
 
 There is no specification to name but that of JSON, https://www.rfc-editor.org/rfc/rfc8259. The operation is stated by
 the attribute `operation` (or `op`), by a field of the row that is no column of the table (`_op` or `operation`;
-`_deleted` or `deleted` as a flag), or, for every pattern but `event`, not at all: then the message holds the row's
-present state, and what changed is worked out later. An empty message with the key as its ordering key says that the
-row is gone, as in a compacted log.
+`_deleted` or `deleted` as a flag; the contract may name others), or, for every pattern but `event`, not at all: then
+the message holds the row's present state, and what changed is worked out later. An empty message with the key as its
+ordering key says that the row is gone, as in a compacted log.
 
 The order is that of the table's cursor; without one it is that of the CloudEvents' `time`, else that of publication.
 """
 
 import re
 from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
 from decimal import Decimal, InvalidOperation
 from typing import Final
 
@@ -45,6 +46,37 @@ _TRUE: Final = frozenset({"true", "t", "1"})
 _FALSE: Final = frozenset({"false", "f", "0", "none"})
 
 
+@dataclass(frozen=True)
+class Markers:
+    """The fields of a row that say what happened to it.
+
+    Attributes:
+        operation: those that name the operation.
+        deleted: those that say whether the row is gone.
+        dropped: those of both that are no columns, and are not landed.
+    """
+
+    operation: tuple[str, ...]
+    deleted: tuple[str, ...]
+    dropped: tuple[str, ...]
+
+    @staticmethod
+    def of(contract: TableContract) -> "Markers":
+        """Return those of a table: what its contract names, else the usual ones, unless they are columns.
+
+        Args:
+            contract: the table.
+        """
+        columns = frozenset(column.name for column in contract.columns)
+
+        def fields(named: str | None, usual: Iterable[str]) -> tuple[str, ...]:
+            return (named,) if named else tuple(name for name in usual if name not in columns)
+
+        operation = fields(contract.operation_field, OPERATION_FIELDS)
+        deleted = fields(contract.deleted_field, DELETED_FIELDS)
+        return Markers(operation, deleted, tuple(name for name in (*operation, *deleted) if name not in columns))
+
+
 def decoder(contract: TableContract, load_id: str) -> Callable[[Message], RawRow | None]:
     """Return the decoder of a table's topic.
 
@@ -61,15 +93,14 @@ def decoder(contract: TableContract, load_id: str) -> Callable[[Message], RawRow
     """
     make = row_maker(contract, load_id)
     system = system_of(contract)
-    columns = frozenset(column.name for column in contract.columns)
-    markers = tuple(name for name in (*OPERATION_FIELDS, *DELETED_FIELDS) if name not in columns)
+    markers = Markers.of(contract)
     cursor = contract.column(contract.cursor) if contract.cursor else None
 
     def decode(message: Message) -> RawRow | None:
         image = _read(message.data)
         attributes = message.attributes
         operation, stated = _operation(image, attributes, markers, contract)
-        row = without(image, markers) if image else None
+        row = without(image, markers.dropped) if image else None
         deleted = operation == "DELETE"
         made = _source_timestamp(row, cursor, attributes)
         change = Change(
@@ -95,7 +126,7 @@ def _read(data: bytes) -> Image | None:
 
 
 def _operation(
-    image: Image | None, attributes: Mapping[str, str], markers: Iterable[str], contract: TableContract
+    image: Image | None, attributes: Mapping[str, str], markers: Markers, contract: TableContract
 ) -> tuple[str, bool]:
     """Return the operation, and whether the message states it."""
     word = next((attributes[name] for name in OPERATION_ATTRIBUTES if name in attributes), None)
@@ -103,11 +134,9 @@ def _operation(
         return "DELETE", False
     fields = image.row if image else {}
     if word is None:
-        word = next((str(fields[name]) for name in OPERATION_FIELDS if name in markers and name in fields), None)
-    if word is None:
-        flags = [_flag(fields[name]) for name in DELETED_FIELDS if name in markers and name in fields]
-        if any(flags):
-            return "DELETE", True
+        word = next((str(fields[name]) for name in markers.operation if name in fields), None)
+    if word is None and any(_flag(fields[name]) for name in markers.deleted if name in fields):
+        return "DELETE", True
     operation = UPSERT if word is None else OPERATIONS.get(word.lower())
     if operation is None:
         raise DecodeError("unknown_operation", "the operation is none of " + ", ".join(sorted(OPERATIONS)))

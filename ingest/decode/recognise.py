@@ -23,7 +23,7 @@ from msgspec import Raw
 from core.contracts import TableContract
 from core.errors import ContractError, DecodeError
 from ingest.decode.change import read_image
-from ingest.decode.plain import DELETED_FIELDS, OPERATION_ATTRIBUTES, OPERATION_FIELDS
+from ingest.decode.plain import OPERATION_ATTRIBUTES, Markers
 from ingest.message import Message
 from ingest.row import RawRow
 
@@ -145,12 +145,11 @@ def _is_plain(row: _Row, message: Message, contract: TableContract) -> bool:
 
 def _needs_no_envelope(row: _Row, message: Message, contract: TableContract) -> bool:
     """Return whether what happened to the row is stated without an envelope, or need not be."""
-    columns = {column.name for column in contract.columns}
-    fields = (name for name in (*OPERATION_FIELDS, *DELETED_FIELDS) if name not in columns)
+    markers = Markers.of(contract)
     return (
         contract.pattern != "event"
         or any(name in message.attributes for name in OPERATION_ATTRIBUTES)
-        or any(name in row for name in fields)
+        or any(name in row for name in (*markers.operation, *markers.deleted))
     )
 
 

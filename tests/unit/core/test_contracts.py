@@ -67,6 +67,14 @@ def test_a_contract_says_how_its_events_are_written(tmp_path: Path) -> None:
     assert (contract.pattern, contract.cursor, contract.drift) == ("incremental", "label", "strict")
 
 
+def test_a_contract_may_name_the_fields_that_say_what_happened(tmp_path: Path) -> None:
+    meta = {"owner": "us", "topic": "shop.things", "operation_field": "verb", "deleted_field": "gone"}
+    contract = load_contracts(write(tmp_path, document(config={"meta": meta | {"wire_format": "plain"}})))["things"]
+    assert (contract.operation_field, contract.deleted_field) == ("verb", "gone")
+    with pytest.raises(ContractError, match="use wire_format plain or auto"):
+        load_contracts(write(tmp_path, document(config={"meta": meta | {"wire_format": "maxwell"}})))
+
+
 def test_a_contract_may_name_a_set_of_rows_at_the_api(tmp_path: Path) -> None:
     meta = {"owner": "us", "topic": "shop.things", "notification_topic": "shop.notes", "api_set_path": "/by/{label}"}
     contract = load_contracts(write(tmp_path, document(config={"meta": meta})))["things"]
