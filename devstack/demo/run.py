@@ -196,13 +196,14 @@ class _Demo:
             raise MillraceError("the zones could not be built:\n  " + "\n  ".join(failed))
         models = sum(zone["models_built"] for zone in zones)
         tests = sum(zone["tests_passed"] for zone in zones)
-        return f"{models} models built, {tests} tests passed"
+        warned = sum(zone["tests_warned"] for zone in zones)
+        return f"{models} models built, {tests} tests passed" + (f", {warned} warned" if warned else "")
 
     def _prove(self, world: World) -> "_Proof":
         truth = world.truth()
         copy, planted = plant(self._contracts, truth, self._options.seed, each=self._options.planted_each)
         rows = sum(map(len, truth.values()))
-        with self._watch.stage("snapshot", "write the truth to S3, and a copy with known differences") as stage:
+        with self._watch.stage("snapshot", "write the truth to S3, and a spoilt copy of it") as stage:
             client = s3_client(self._settings)
             for snapshot_id, content in ((TRUTH, truth), (PLANTED, copy)):
                 write_snapshot(
@@ -217,7 +218,7 @@ class _Demo:
         with self._watch.stage("reconcile", "reconcile structure with the truth, row by row") as stage:
             on_truth = self._reconcile(TRUTH)
             stage.detail = f"{on_truth.equal} of {on_truth.compared} tables equal"
-        with self._watch.stage("find", "reconcile with the copy, and find what was planted") as stage:
+        with self._watch.stage("find", "reconcile with the copy, find what was planted") as stage:
             on_copy = self._reconcile(PLANTED)
             wanted = planted_differences(self._contracts, planted)
             stage.detail = f"{len(on_copy.differences & wanted)} of {len(wanted)} found, by key and column"
