@@ -13,7 +13,7 @@
 
         select
             {{ cdc_raw_metadata() }},
-            {{ cdc_json_object("if(_op = 'DELETE', before, payload)") }} as _image,
+            {{ cdc_json_object(cdc_held_image("if(_op = 'DELETE', before, payload)")) }} as _image,
             {{ cdc_json_object('coalesce(_key, payload, before)') }} as _key_image
         from {{ rows }}
         where _op in ('INSERT', 'UPDATE', 'DELETE', 'SNAPSHOT') and _source_position is not null
@@ -96,6 +96,15 @@
 {%- endmacro %}
 
 
+{#-
+    An image, or null when it was too large and the row holds a pointer to it (`ingest/oversize.py`). Such a change
+    cannot be applied, for its columns lie outside BigQuery; a delete can, and keeps what is known of the row.
+-#}
+{% macro cdc_held_image(image) -%}
+    if(starts_with({{ image }}, '{"millrace_oversize":'), null, {{ image }})
+{%- endmacro %}
+
+
 {#- The text when it holds a JSON object, else null. -#}
 {% macro cdc_json_object(text) -%}
     if(json_type(safe.parse_json({{ text }}, wide_number_mode => 'round')) = 'object', {{ text }}, null)
@@ -115,6 +124,7 @@
         when _source_position is null then 'no_position'
         when _op = 'TRUNCATE' then null
         when _op != 'DELETE' and payload is null then 'no_payload'
+        when _op != 'DELETE' and {{ cdc_held_image('payload') }} is null then 'payload_is_oversize'
         when _op != 'DELETE' and {{ cdc_json_object('payload') }} is null then 'payload_is_no_json_object'
         when not {{ key_can_be_read }} then 'key_cannot_be_read'
     end
