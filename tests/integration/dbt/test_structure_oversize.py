@@ -38,8 +38,10 @@ def change(key: int, number: int, op: Any, tier: str | None = None) -> Event:
     """The change of a key that is the number-th of all; without a tier it tells no image."""
     at = BEGINNING + timedelta(hours=number)
     after = None if tier is None else TIER | {"tier_id": key, "tier": tier}
-    times = {"landed_at": at, "happened_at": at}
-    return Event(table=TABLE, op=op, event_id=f"{key}-{number}", key=(key,), position=number, after=after, **times)
+    identity = f"{key}-{number}"
+    return Event(
+        table=TABLE, op=op, event_id=identity, landed_at=at, key=(key,), position=number, happened_at=at, after=after
+    )  # fmt: skip
 
 
 def tiers(warehouse: Warehouse) -> dict[int, tuple[str | None, bool]]:
