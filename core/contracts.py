@@ -82,6 +82,8 @@ class TableContract:
         debezium: how its connector writes values.
         operation_field: field of a `plain` row that says what happened to it; None for the usual names.
         deleted_field: field of a `plain` row that says whether it is gone; None for the usual names.
+        files: pattern of the objects that hold its events, below the place files are read from; None when none do.
+            `*` stands for anything within a folder's name, `**` also for folders.
     """
 
     name: str
@@ -102,6 +104,7 @@ class TableContract:
     debezium: DebeziumHandling = field(default_factory=DebeziumHandling)
     operation_field: str | None = None
     deleted_field: str | None = None
+    files: str | None = None
 
     @property
     def key(self) -> tuple[Column, ...]:
@@ -204,6 +207,7 @@ class _TableMeta(_Strict):
     api_set_path: Annotated[str, Field(pattern=r"^/")] | None = None
     operation_field: Annotated[str, Field(min_length=1)] | None = None
     deleted_field: Annotated[str, Field(min_length=1)] | None = None
+    files: Annotated[str, Field(pattern=r"^[^/]")] | None = None
     debezium: DebeziumHandling = DebeziumHandling()
 
 
@@ -302,6 +306,7 @@ def _contract(path: Path, source: _SourceYaml, table: _TableYaml) -> TableContra
         api_set_path=table.config.meta.api_set_path,
         operation_field=table.config.meta.operation_field,
         deleted_field=table.config.meta.deleted_field,
+        files=table.config.meta.files,
         debezium=table.config.meta.debezium,
     )
     if not contract.key:

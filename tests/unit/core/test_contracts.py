@@ -68,9 +68,16 @@ def test_a_contract_says_how_its_events_are_written(tmp_path: Path) -> None:
 
 
 def test_a_contract_may_name_the_fields_that_say_what_happened(tmp_path: Path) -> None:
-    meta = {"owner": "us", "topic": "shop.things", "operation_field": "verb", "deleted_field": "gone"}
+    meta = {
+        "owner": "us",
+        "topic": "shop.things",
+        "operation_field": "verb",
+        "deleted_field": "gone",
+        "files": "things/**/*.parquet",
+    }
     contract = load_contracts(write(tmp_path, document(config={"meta": meta | {"wire_format": "plain"}})))["things"]
     assert (contract.operation_field, contract.deleted_field) == ("verb", "gone")
+    assert contract.files == "things/**/*.parquet"
     with pytest.raises(ContractError, match="use wire_format plain or auto"):
         load_contracts(write(tmp_path, document(config={"meta": meta | {"wire_format": "maxwell"}})))
 
