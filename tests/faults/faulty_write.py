@@ -39,6 +39,7 @@ class Answer:
 
 
 GOOD = Answer(commits=True)
+REPORTS = "/tables/watermarks/streams/_default"
 Row = dict[str, Any]
 OpenRiver = Callable[["FaultyWrite"], AbstractAsyncContextManager[River]]
 """Opens a river whose BigQuery is the given server."""
@@ -53,6 +54,7 @@ class FaultyWrite:
         for_ever: answers every request like this once the script is over; None for good ones.
         refuses: rows it refuses, by name or without naming them.
         names_rows: whether refused rows are named in `row_errors`.
+        where: part of the full names of the tables that the faults hit; the others always answer well.
         gate: requests wait here.
         rows: what it has taken, by table.
         requests: rows of each request, in order.
@@ -64,6 +66,7 @@ class FaultyWrite:
     for_ever: Answer | None = None
     refuses: Callable[[Row], bool] | None = None
     names_rows: bool = True
+    where: str = ""
     gate: asyncio.Event = field(default_factory=asyncio.Event)
     rows: defaultdict[str, list[Row]] = field(default_factory=lambda: defaultdict(list))
     requests: list[int] = field(default_factory=list)
@@ -79,7 +82,11 @@ class FaultyWrite:
 
     def dead_ids(self, project: str) -> list[str]:
         """Return the event ids of a project's dead letters."""
-        return [row["event_id"] for row in self._of(project, "/datasets/audit/")]
+        return [row["event_id"] for row in self._of(project, "/tables/dead_letters")]
+
+    def watermarks(self, project: str) -> list[Row]:
+        """Return what was reported of the watermarks, in order of arrival."""
+        return list(self._of(project, "/tables/watermarks"))
 
     def _of(self, project: str, part: str) -> Iterator[Row]:
         for table, rows in self.rows.items():
@@ -88,9 +95,16 @@ class FaultyWrite:
 
     async def append_rows(self, requests: AsyncIterator[Any], context: Any) -> AsyncIterator[Any]:
         """Serve `google.cloud.bigquery.storage.v1.BigQueryWrite.AppendRows`."""
-        self.streams += 1
         row_class: Any = None
         async for request in requests:
+            if request.write_stream.endswith(REPORTS):
+                # Reports are no part of the river: they take no fault from the script, and nobody counts them.
+                row_class = row_class or _row_class(request.proto_rows.writer_schema.proto_descriptor)
+                rows = [_read(row_class, row) for row in request.proto_rows.rows.serialized_rows]
+                self.rows[request.write_stream.removesuffix("/streams/_default")] += rows
+                yield _response(GOOD)
+                continue
+            self.streams += row_class is None
             await self.gate.wait()
             if request.proto_rows.HasField("writer_schema"):
                 row_class = _row_class(request.proto_rows.writer_schema.proto_descriptor)
@@ -98,7 +112,7 @@ class FaultyWrite:
             rows = [_read(row_class, row) for row in request.proto_rows.rows.serialized_rows]
             self.requests.append(len(rows))
             table = request.write_stream.removesuffix("/streams/_default")
-            answer = self.script.pop(0) if self.script else self.for_ever or GOOD
+            answer = self._answer(table)
             if answer is GOOD and self.refuses is not None and any(map(self.refuses, rows)):
                 if not self.names_rows:
                     await context.abort(grpc.StatusCode.INVALID_ARGUMENT, "a row is not valid")
@@ -113,6 +127,11 @@ class FaultyWrite:
             if answer.status is not None:
                 await context.abort(answer.status, "injected")
             yield _response(answer)
+
+    def _answer(self, table: str) -> Answer:
+        if self.where not in table:
+            return GOOD
+        return self.script.pop(0) if self.script else self.for_ever or GOOD
 
     def _check(self, request: Any, row_class: Any) -> None:
         if not request.write_stream.endswith("/streams/_default"):
