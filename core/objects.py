@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Final, Protocol
+from typing import TYPE_CHECKING, Final, Protocol, cast
 from urllib.parse import unquote, urlsplit
 
 from botocore.exceptions import BotoCoreError, ClientError, HTTPClientError
@@ -29,6 +29,7 @@ from core.settings import Settings
 if TYPE_CHECKING:
     from google.cloud.storage import Client as GcsClient
     from mypy_boto3_s3 import S3Client
+    from mypy_boto3_s3.literals import BucketLocationConstraintType
 
 _MISSING: Final = frozenset({"404", "NoSuchKey", "NotFound"})
 _FOR_GOOD: Final = frozenset(
@@ -115,6 +116,37 @@ def open_objects(uri: str, settings: Settings) -> ObjectStore:
     if parts.scheme == "file" and not parts.netloc and parts.path.startswith("/"):
         return FileObjects(Path(unquote(parts.path)))
     raise ConfigurationError(f"{uri!r} names no place: use s3://bucket/prefix, gs://bucket/prefix or file:///folder")
+
+
+def make_place(uri: str, settings: Settings) -> None:
+    """Create the bucket of a URI when it is not there yet; a folder is made when it is first written to.
+
+    Args:
+        uri: see `open_objects`.
+        settings: where the services are.
+
+    Raises:
+        ConfigurationError: when the URI names no place, or the bucket may not be created.
+        UnavailableError: when the service does not answer.
+    """
+    store = open_objects(uri, settings)
+    if isinstance(store, S3Objects):
+        with _s3_told(uri):
+            if store.bucket not in {bucket["Name"] for bucket in store.client.list_buckets()["Buckets"]}:
+                _create_s3_bucket(store.client, store.bucket)
+    elif isinstance(store, GcsObjects):
+        with _gcs_told(uri):
+            if store.client.lookup_bucket(store.bucket) is None:
+                store.client.create_bucket(store.bucket, location=settings.location)
+
+
+def _create_s3_bucket(client: "S3Client", bucket: str) -> None:
+    region = client.meta.region_name
+    if region == "us-east-1":  # the one region that refuses to be named
+        client.create_bucket(Bucket=bucket)
+    else:
+        constraint = cast("BucketLocationConstraintType", region)
+        client.create_bucket(Bucket=bucket, CreateBucketConfiguration={"LocationConstraint": constraint})
 
 
 def split_uri(uri: str) -> tuple[str, str]:

@@ -73,6 +73,7 @@ class Stack:
             "AWS_DEFAULT_REGION": "us-east-1",
             "MILLRACE_API_BASE_URL": f"http://{HOST}:{self.port('member_api')}",
             "MILLRACE_API_TOKEN": self.state.api_token.get_secret_value(),
+            "MILLRACE_INGEST_OVERSIZE_URI": "s3://millrace-oversize",
             "DBT_PROFILES_DIR": "profiles",
             "DBT_TARGET": "local",
             "DBT_SEND_ANONYMOUS_USAGE_STATS": "false",

@@ -75,7 +75,7 @@ def setup() -> None:
 
     from ingest.setup import set_up
 
-    set_up(settings, contracts)
+    set_up(settings, contracts, load_ingest_settings().oversize_uri)
 
 
 @app.command()

@@ -10,6 +10,7 @@ from google.cloud import bigquery
 from core.clients import bigquery_client, publisher_client, subscriber_client
 from core.contracts import Contracts, TableContract
 from core.errors import ConfigurationError
+from core.objects import make_place
 from core.raw_row import CLUSTER_COLUMN, PARTITION_COLUMN, RAW_COLUMNS
 from core.settings import Settings
 from ingest.audit_tables import AuditTable
@@ -28,12 +29,13 @@ AUDIT_TABLES: Final[tuple[AuditTable, ...]] = (DEAD_LETTERS, DEAD_LETTER_REPLAYS
 """The tables of the audit dataset that the ingester appends to; `terraform/schemas.py` reads them too."""
 
 
-def set_up(settings: Settings, contracts: Contracts) -> None:
+def set_up(settings: Settings, contracts: Contracts, oversize_uri: str | None = None) -> None:
     """Create topics, subscriptions, datasets and tables that are not there yet.
 
     Args:
         settings: where.
         contracts: the tables.
+        oversize_uri: where what fits no row is kept; its bucket is created too.
 
     Raises:
         ConfigurationError: outside `local` and `dev`, where terraform owns them.
@@ -44,6 +46,8 @@ def set_up(settings: Settings, contracts: Contracts) -> None:
         )
     _set_up_pubsub(settings, contracts)
     _set_up_bigquery(settings, contracts)
+    if oversize_uri is not None:
+        make_place(oversize_uri, settings)
 
 
 def _set_up_pubsub(settings: Settings, contracts: Contracts) -> None:

@@ -17,7 +17,7 @@ import pytest
 
 from core.clients import s3_client
 from core.errors import ConfigurationError, MillraceError, UnavailableError, UnreadableError
-from core.objects import ObjectStore, content_name, open_objects, read_content, split_uri
+from core.objects import ObjectStore, content_name, make_place, open_objects, read_content, split_uri
 from core.settings import Settings
 from devstack.s3 import running_s3
 from devstack.s3.server import DUMMY_CREDENTIALS
@@ -35,10 +35,16 @@ def credentials(monkeypatch: pytest.MonkeyPatch) -> None:
 def cloud_storage(status: int | None = None) -> Iterator[str]:
     """The part of Cloud Storage's JSON API that writes and reads objects; or one that answers with a status only."""
     objects: dict[str, bytes] = {}
+    buckets: set[str] = set()
 
     class Handler(http.server.BaseHTTPRequestHandler):
         def do_POST(self) -> None:
             body = self.rfile.read(int(self.headers["Content-Length"]))
+            if urlsplit(self.path).path == "/storage/v1/b":
+                bucket = json.loads(body)["name"]
+                self._answer(409 if bucket in buckets else 200, body)
+                buckets.add(bucket)
+                return
             boundary = self.headers["Content-Type"].partition("boundary=")[2].strip('"').encode()
             _, description, content, _ = body.split(b"--" + boundary)
             name = json.loads(description.partition(b"\r\n\r\n")[2])["name"]
@@ -48,7 +54,9 @@ def cloud_storage(status: int | None = None) -> Iterator[str]:
 
         def do_GET(self) -> None:
             name = unquote(urlsplit(self.path).path.rpartition("/")[2])
-            if name in objects:
+            if name in buckets:
+                self._answer(200, json.dumps({"name": name}).encode())
+            elif name in objects:
                 self._answer(200, objects[name])
             else:
                 self._answer(404, f"No such object: bucket/{name}".encode())
@@ -158,6 +166,20 @@ def test_a_bucket_that_is_not_there_is_somebody_s_to_make() -> None:
         for call in (lambda: store.put("name", DATA), lambda: store.get("name")):
             with pytest.raises(ConfigurationError, match="NoSuchBucket; check the bucket's name"):
                 call()
+
+
+@pytest.mark.parametrize("region", ["us-east-1", "eu-central-1"])
+def test_a_place_is_made_once(monkeypatch: pytest.MonkeyPatch, region: str) -> None:
+    monkeypatch.setenv("AWS_DEFAULT_REGION", region)
+    with running_s3() as address:
+        settings = Settings(s3_endpoint_url=address.url)
+        for _ in range(2):
+            make_place("s3://place/below", settings)
+        assert open_objects("s3://place/below", settings).put("name", DATA) == "s3://place/below/name"
+    with cloud_storage() as url:
+        monkeypatch.setenv("STORAGE_EMULATOR_HOST", url)
+        for _ in range(2):
+            make_place("gs://place/below", Settings())
 
 
 def test_without_credentials_the_fault_names_them(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
