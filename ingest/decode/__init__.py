@@ -28,6 +28,7 @@ def _accepting_cloudevents(dialect: Dialect) -> Dialect:
 
 _CHANGES: Final[Mapping[str, Dialect]] = {
     "debezium": debezium.decoder,
+    "debezium_flat": debezium.flat_decoder,
     "datastream": datastream.decoder,
     "maxwell": maxwell.decoder,
     "dms": dms.decoder,

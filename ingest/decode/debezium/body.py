@@ -6,7 +6,7 @@ from typing import NamedTuple
 import msgspec
 from msgspec import UNSET, Raw, UnsetType
 
-from ingest.decode.debezium.connect import Schema, read_schema
+from ingest.decode.connect import Schema, read_schema
 from ingest.decode.debezium.envelope import NULL, explain_envelope
 
 

@@ -9,14 +9,17 @@ from collections.abc import Callable
 from core.contracts import TableContract
 from core.errors import DecodeError
 from ingest.decode.change import Change, Image, row_maker
-from ingest.decode.debezium.body import Body, read_json
+from ingest.decode.debezium.body import Body
 from ingest.decode.debezium.control import is_control
 from ingest.decode.debezium.envelope import OPERATIONS, Envelope, Source, read_envelope, table_name
-from ingest.decode.debezium.images import RowImages
+from ingest.decode.debezium.mongodb import CONNECTOR
 from ingest.decode.debezium.positions import position, source_timestamp
-from ingest.decode.debezium.record_keys import read_record_key
+from ingest.decode.debezium.table import Table, body_reader
 from ingest.message import Message
 from ingest.row import RawRow
+
+_Images = tuple[Image | None, Image | None]
+"""The row before and after the change."""
 
 
 def decoder(contract: TableContract, load_id: str) -> Callable[[Message], RawRow | None]:
@@ -34,27 +37,27 @@ def decoder(contract: TableContract, load_id: str) -> Callable[[Message], RawRow
         ContractError: when the table's key cannot be made canonical.
     """
     make = row_maker(contract, load_id)
-    images = RowImages(contract)
+    table = Table.of(contract)
+    read_body = body_reader(contract)
 
     def decode(message: Message) -> RawRow | None:
-        body = read_json(message.data)
+        body = read_body(message.data)
         if body is None:
-            return make(message, tombstone(message, contract, images))
+            return make(message, tombstone(message, table))
         envelope = read_envelope(body.text)
         if is_control(envelope, body.text):
             return None
-        return make(message, _change(message, envelope, body, contract, images))
+        return make(message, _change(message, envelope, body, table))
 
     return decode
 
 
-def tombstone(message: Message, contract: TableContract, images: RowImages) -> Change:
+def tombstone(message: Message, table: Table) -> Change:
     """Return the change that the null after a delete stands for: evidence, without a position, so never applied.
 
     Args:
         message: the message; its ordering key is the record's key.
-        contract: the table.
-        images: reads the key.
+        table: the table.
 
     Returns:
         The change.
@@ -62,39 +65,38 @@ def tombstone(message: Message, contract: TableContract, images: RowImages) -> C
     Raises:
         DecodeError: when the key cannot be read.
     """
-    # The event holds nothing but its key; Debezium Server named the topic after the rest.
-    system, _, table = contract.topic.partition(".")
     return Change(
         op="DELETE",
         op_inferred=True,
-        system=system,
-        table=table or contract.name,
+        system=table.system,
+        table=table.qualified_name,
         position=None,
         sequence=None,
-        key=read_record_key(message.ordering_key, images),
+        key=table.keys.read(message.ordering_key),
     )
 
 
-def _change(message: Message, envelope: Envelope, body: Body, contract: TableContract, images: RowImages) -> Change:
+def _change(message: Message, envelope: Envelope, body: Body, table: Table) -> Change:
     operation = OPERATIONS.get(envelope.op or "")
     if operation is None:
         raise DecodeError("unknown_operation", f"op is {envelope.op!r}, not one of {', '.join(OPERATIONS)}")
     source = envelope.source
     if source is None:
         raise DecodeError("invalid_envelope", "the event has no source block")
-    table = check_table(source, contract)
-    before, after = _images(envelope, body, images)
+    name = check_table(source, table.contract)
+    read_images = _documents if source.connector == CONNECTOR else _rows
+    before, after = read_images(message, envelope, body, table)
     needs_record_key = operation == "DELETE" and before is None and after is None
     return Change(
         op=operation,
         system=source.name,
-        table=table_name(source.schema or source.db, table),
+        table=table_name(source.schema or source.db, name),
         position=position(source),
         sequence=envelope.transaction.total_order if envelope.transaction else 0,
         source_ts=source_timestamp(source),
         after=after,
         before=before,
-        key=read_record_key(message.ordering_key, images) if needs_record_key else None,
+        key=table.keys.read(message.ordering_key) if needs_record_key else None,
     )
 
 
@@ -117,7 +119,17 @@ def check_table(source: Source, contract: TableContract) -> str:
     return table
 
 
-def _images(envelope: Envelope, body: Body, images: RowImages) -> tuple[Image | None, Image | None]:
+def _rows(_: Message, envelope: Envelope, body: Body, table: Table) -> _Images:
     schema = body.schema
-    before = images.read(envelope.before, schema and schema.child("before"))
-    return before, images.read(envelope.after, schema and schema.child("after"))
+    before = table.images.read(envelope.before, schema and schema.child("before"))
+    return before, table.images.read(envelope.after, schema and schema.child("after"))
+
+
+def _documents(message: Message, envelope: Envelope, _: Body, table: Table) -> _Images:
+    documents = table.documents
+    before, after = documents.read(envelope.before), documents.read(envelope.after)
+    if after is None and envelope.op == "u":
+        is_keyed = envelope.filter is None and before is None
+        key = table.keys.read(message.ordering_key) if is_keyed else before.row if before else {}
+        after = documents.read_partial(envelope, key)
+    return before, after

@@ -10,7 +10,7 @@ from msgspec import UNSET, Raw, UnsetType
 from core.contracts import TableContract
 from core.debezium import DebeziumHandling
 from ingest.decode.change import Image
-from ingest.decode.debezium.connect import Schema, read_schema
+from ingest.decode.connect import Schema, read_schema
 from ingest.decode.debezium.envelope import NULL
 from ingest.decode.debezium.markers import Markers
 from ingest.decode.debezium.values import Convert, conversion

@@ -18,14 +18,14 @@ and "Data type mappings" of the other connectors.
 import base64
 import binascii
 from collections.abc import Callable, Mapping
-from datetime import UTC, datetime, timedelta
 from decimal import MAX_EMAX, MAX_PREC, MIN_EMIN, Context, Decimal
 from typing import Final
 
+from core.clock import from_micros
 from core.contracts import Column
 from core.debezium import DebeziumHandling
 from core.errors import DecodeError
-from ingest.decode.debezium.connect import DECIMAL, VARIABLE_SCALE_DECIMAL, Schema
+from ingest.decode.connect import DECIMAL, VARIABLE_SCALE_DECIMAL, Schema
 
 Convert = Callable[[object], object]
 """From a value as it came to what is landed; the very same object when nothing is to be rewritten."""
@@ -45,7 +45,6 @@ _NUMBERS: Final = frozenset({"numeric", "bignumeric", "int64", "float64"})
 _DECIMALS: Final = frozenset({"numeric", "bignumeric"})
 _UNSIGNED: Final = 2**64
 _DAY_S: Final = 86_400
-_EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 _VARIABLE: Final = frozenset({"scale", "value"})
 _MAX_SCALE: Final = 10_000
 _EVERY_DIGIT: Final = Context(prec=MAX_PREC, Emin=MIN_EMIN, Emax=MAX_EMAX)
@@ -177,12 +176,11 @@ def _timestamp(digits: int, data_type: str | None) -> Convert:
             return value
         seconds, fraction = divmod(value, per_second)
         try:
-            instant = _EPOCH + timedelta(seconds=seconds)
+            text = from_micros(seconds * 10**_MICROSECONDS).strftime("%Y-%m-%dT%H:%M:%S")
         except OverflowError:
             # Outside the years 1 to 9999, where there is no text; the casts give null for it in either form.
             return value * 10**_MICROSECONDS // per_second
-        text = instant.strftime("%Y-%m-%dT%H:%M:%S").rjust(19, "0")
-        return f"{text}.{fraction:0{digits}d}{zone}"
+        return f"{text.rjust(19, '0')}.{fraction:0{digits}d}{zone}"
 
     return convert
 
