@@ -4,6 +4,7 @@ A parser made for exactly these names and the contract's types parses, validates
 pass, which is several times as quick as reading a dictionary and looking at it. Shapes are learned from the rows.
 """
 
+import re
 from collections.abc import Callable, Iterable
 from typing import Any, Final
 
@@ -18,6 +19,9 @@ from ingest.keys import KeyEncoder, key_encoder
 MAX_SHAPES: Final = 32
 _MAX_FIELDS: Final = 2_000
 _SIGHTINGS: Final = 1_024
+_UNFIT: Final = re.compile(r'[\\"\x00-\x1f]')
+"""What a field's name must not hold for msgspec to make a parser for it."""
+
 _QUICK_KEYS: Final = {"int64": Int64, "string": str}
 """Types whose value in the image is canonical as it stands, once it is of this type."""
 
@@ -112,7 +116,7 @@ class Shapes:
         return self._learn(names)
 
     def _learn(self, names: tuple[str, ...]) -> Shape:
-        if len(names) > _MAX_FIELDS or not set(names).issuperset(self._keys):
+        if len(names) > _MAX_FIELDS or not set(names).issuperset(self._keys) or any(map(_UNFIT.search, names)):
             raise LookupError
         # msgspec looks for a field first where the last one left off: the order of the text is the quickest.
         attributes = {name: f"field{place}" for place, name in enumerate(names)}

@@ -8,18 +8,24 @@ from collections.abc import Iterator
 from typing import Annotated, Any, Final, Literal
 
 import msgspec
-from msgspec import Meta, Raw, UnsetType
+from msgspec import UNSET, Meta, Raw, UnsetType
 from msgspec.structs import FieldInfo, fields
 
+from core.contracts import TableContract
 from ingest.decode.debezium.envelope import Source, Transaction
+from ingest.decode.debezium.event import check_table
+from ingest.decode.debezium.images import RowImages
 from ingest.decode.debezium.positions import source_timestamp
 from ingest.decode.payload import MAX_TIMESTAMP, MIN_TIMESTAMP
 from ingest.decode.shapes import UNREADABLE
 
 MAX_NAMES: Final = 64
-"""Names of one kind a parser is made for; shards by the thousand are parsed as plain text."""
+"""Names of one kind a parser is made for; of shards by the thousand only so many are parsed the quick way."""
 
-_WRAPPER: Final = b'{"schema"'
+_LETTER: Final = 2
+_OF_SCHEMA: Final = ord("s")
+"""The first letter of a wrapped event's first field, `{"schema":`; no field of an event itself comes first with it."""
+
 _NAMES: Final = ("name", "connector", "db", "schema")
 _ORDER: Final = {
     name: place
@@ -31,35 +37,40 @@ _ORDER: Final = {
 
 _Instant = Annotated[int, Meta(ge=MIN_TIMESTAMP, le=MAX_TIMESTAMP)]
 
-Operation = Literal["c", "u", "d", "r"]
 
-
-class UsualEvent(msgspec.Struct, gc=False, kw_only=True):
+class UsualEvent(msgspec.Struct, gc=False, kw_only=True, rename={"update_description": "updateDescription"}):
     """A change of a row, in Debezium's order, which is the quickest to parse.
 
-    What makes an event anything else must not be there: `payload` is the schema wrapper's.
+    What makes an event anything else, such as MongoDB's, or the wrapper of one, must not be there.
     """
 
     before: Raw
     after: Raw
     source: Source
     transaction: Transaction | None = None
-    op: Operation
-    payload: UnsetType = msgspec.UNSET
-    status: UnsetType = msgspec.UNSET
+    op: Literal["c", "u", "d", "r"]
+    payload: UnsetType = UNSET
+    status: UnsetType = UNSET
+    update_description: UnsetType = UNSET
+    patch: UnsetType = UNSET
+    filter: UnsetType = UNSET
 
 
 class UsualEvents:
     """Parses the usual events of a table."""
 
-    def __init__(self, table: str) -> None:
+    def __init__(self, contract: TableContract, images: RowImages) -> None:
         """Prepare to parse.
 
         Args:
-            table: name of the table that the events must be of.
+            contract: the table that the events must be of.
+            images: knows which schemas say nothing that must be known.
         """
-        self._table = table
+        self._contract = contract
+        self._images = images
+        self._plain_schema = Raw()
         self._names: dict[str, set[str]] = {kind: set() for kind in _NAMES}
+        self._table = ""
         self._any_plain, self._any_wrapped = _parsers(UsualEvent)
         self._plain = self._wrapped = _nothing
 
@@ -74,35 +85,58 @@ class UsualEvents:
             another class than it says, with the same attributes.
 
         Raises:
-            DecodeError: when the source's instant is out of range.
-            LookupError: when it is an event of another table.
+            DecodeError: when it is of another table, its instant is out of range, or its schema cannot be read.
+            LookupError: when its values need their schema to be understood, its names are too many, or it is empty.
             msgspec.MsgspecError, UnicodeDecodeError, RecursionError: when it is not the usual event.
         """
-        is_wrapped = data.startswith(_WRAPPER)
+        if data[_LETTER] != _OF_SCHEMA:
+            try:
+                return self._plain(data)  # type: ignore[no-any-return]
+            except UNREADABLE:
+                return self._learn(self._any_plain(data))
         try:
-            event: UsualEvent = self._wrapped(data).payload if is_wrapped else self._plain(data)
+            wrapped = self._wrapped(data)
         except UNREADABLE:
-            event = self._any_wrapped(data).payload if is_wrapped else self._any_plain(data)
-            self._learn(event.source)
-        return event
+            wrapped = self._any_wrapped(data)
+            self._learn(wrapped.payload)
+        if wrapped.schema != self._plain_schema:
+            self._learn_schema(wrapped.schema)
+        return wrapped.payload  # type: ignore[no-any-return]
 
-    def _learn(self, source: Source) -> None:
-        if source.table != self._table:
+    def _learn_schema(self, schema: Raw) -> None:
+        if not self._images.schema_is_plain(bytes(schema)):
             raise LookupError
+        self._plain_schema = schema.copy()
+
+    def _learn(self, event: UsualEvent) -> UsualEvent:
+        """Check what only the parser for known names checks, and make one that knows this event's names too."""
+        source = event.source
+        table = check_table(source, self._contract)
         source_timestamp(source)
+        if table != (self._table or table) or source.table is None:
+            raise LookupError
+        self._table = table
         spoken = {kind: name for kind in _NAMES if (name := getattr(source, kind)) is not None}
-        if all(name in self._names[kind] for kind, name in spoken.items()):
-            return
-        for kind, name in spoken.items():
+        new = {kind: name for kind, name in spoken.items() if name not in self._names[kind]}
+        if not new or any(len(self._names[kind]) >= MAX_NAMES for kind in new):
+            raise LookupError
+        for kind, name in new.items():
             self._names[kind].add(name)
-        if any(len(names) > MAX_NAMES for names in self._names.values()):
-            return
         known_fields = sorted(self._known_fields(), key=lambda field: _ORDER.get(field[0], len(_ORDER)))
-        source_type = msgspec.defstruct("KnownSource", known_fields, gc=False, kw_only=True)
-        known = [
-            ("source", source_type) if field.name == "source" else _declared(field) for field in fields(UsualEvent)
+        known_source = msgspec.defstruct("KnownSource", known_fields, gc=False, kw_only=True)
+        known_event = [
+            ("source", known_source) if field.name == "source" else _declared(field) for field in fields(UsualEvent)
         ]
-        self._plain, self._wrapped = _parsers(msgspec.defstruct("KnownEvent", known, gc=False, kw_only=True))
+        self._plain, self._wrapped = _parsers(
+            msgspec.defstruct(
+                "KnownEvent",
+                known_event,
+                gc=False,
+                kw_only=True,
+                rename={field.name: field.encode_name for field in fields(UsualEvent)},
+            )
+        )
+        return event
 
     def _known_fields(self) -> Iterator[tuple[str, Any] | tuple[str, Any, Any]]:
         for field in fields(Source):
