@@ -63,11 +63,16 @@ class GcsStore:
             return b""
         generation = int(ref.etag)
         blob = self.client.bucket(self.bucket).blob(f"{folder(self.prefix)}{ref.path}", generation=generation)
-        with _gcs_told(ref.uri):
-            # Raw: an object stored with a content encoding must not be decoded on the way, its ranges least of all.
-            data: bytes = blob.download_as_bytes(
-                start=start, end=start + length - 1, raw_download=True, if_generation_match=generation
-            )
+        try:
+            with _gcs_told(ref.uri):
+                # Raw: an object stored with a content encoding must not be decoded on the way, its ranges least of all.
+                data: bytes = blob.download_as_bytes(
+                    start=start, end=start + length - 1, raw_download=True, if_generation_match=generation
+                )
+        except MissingError:
+            # A generation that was replaced is gone, unless the bucket keeps versions.
+            self.look_up(ref.path)
+            raise replaced(ref.uri) from None
         if len(data) != length:
             raise UnreachableError(f"{ref.uri}: asked for {length} bytes and got {len(data)}")
         return data
