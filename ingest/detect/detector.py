@@ -185,11 +185,16 @@ class CDCDetector:
             newest: the newest state of the row now.
             leads_to: the state this very change leads to; None for one that came late.
         """
-        self._rows[_identity(landing)] = key, leads_to
+        identity = _identity(landing)
         flight = self._flights.setdefault(key, _Flight(newest))
         if newest.order > flight.newest.order:
             flight.newest = newest
-        flight.rows += 1
+        if identity in self._rows:
+            # It was given back on its way, and has come again.
+            flight.has_losses = True
+        else:
+            flight.rows += 1
+        self._rows[identity] = key, leads_to
 
     def _alight(self, landing: Landing, *, has_landed: bool) -> None:
         boarded = self._rows.pop(_identity(landing), None)

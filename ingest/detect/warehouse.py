@@ -22,6 +22,7 @@ _EVER: Final = datetime(1970, 1, 1, tzinfo=UTC)
 _CLIENT_ERRORS: Final = range(400, 500)
 _PASSING: Final = frozenset({408, 409, 429})
 _PAGE_ROWS: Final = 5_000
+_RETRY: Final = bigquery.DEFAULT_RETRY
 
 
 class LatestRows(Protocol):
@@ -142,8 +143,12 @@ class RawTables:
         # A cached result might be older than the rows that landed a moment ago.
         config = bigquery.QueryJobConfig(query_parameters=parameters, use_query_cache=False)
         try:
-            job = self._client.query(sql, job_config=config, timeout=timeout_s, job_retry=None)
-            return list(job.result(timeout=timeout_s, page_size=_PAGE_ROWS, job_retry=None))
+            # The client's own retries would go on for ten minutes, and ours know when to give up.
+            job = self._client.query(sql, job_config=config, timeout=timeout_s, retry=None, job_retry=None)
+            result = job.result(
+                timeout=timeout_s, page_size=_PAGE_ROWS, retry=_RETRY.with_timeout(timeout_s), job_retry=None
+            )
+            return list(result)
         except GoogleAPICallError as error:
             if error.code in _CLIENT_ERRORS and error.code not in _PASSING:
                 raise ConfigurationError(f"look up: BigQuery refuses the query: {error.message}") from error

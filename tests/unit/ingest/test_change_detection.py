@@ -217,6 +217,17 @@ async def test_rows_may_land_in_any_order() -> None:
     assert label(third.row) == "UPDATE"
 
 
+async def test_a_row_that_is_given_back_unheard_and_comes_again_is_counted_once() -> None:
+    history = History()
+    [first] = await history.send([landing(1, 1, "a")])
+    again = Landing(first.message, landing(1, 1, "a", event_id=first.row.event_id).row)
+    assert [label(one.row) for one in await history.send([again])] == ["INSERT"]
+    history.land(1)
+    assert history.detector.rows_in_flight == 0
+    [second] = await history.send([landing(1, 2, "a")])
+    assert label(second.row) == NO_CHANGE
+
+
 async def test_an_update_in_flight_that_is_lost_leaves_no_trace() -> None:
     history = History()
     await history.send([landing(1, 1, "a")])
