@@ -57,12 +57,12 @@ def commands(page: Path) -> Iterator[Shown]:
     """Return the shell lines of a page, and the calls of our programs within its prose.
 
     In a `console` block a command follows a `$`, and the rest is output; in a `bash` block every line is one. Of other
-    blocks and of `code` in prose, what begins with one of our programs counts.
+    blocks and of `code` in prose, what begins with one of our programs counts; a heading only names a command.
     """
     lines = list(_lines(page))
     for index, line in enumerate(lines):
         if line.block is None:
-            for span in _SPAN.findall(line.text):
+            for span in [] if line.text.startswith("#") else _SPAN.findall(line.text):
                 text = span.replace(r"\|", "|")
                 if _calls_a_program(text):
                     yield Shown(page, line.number, text)
