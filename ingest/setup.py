@@ -16,6 +16,7 @@ from core.settings import Settings
 from ingest.audit_tables import AuditTable
 from ingest.dead_letters import DEAD_LETTER_REPLAYS, DEAD_LETTERS
 from ingest.drift.table import SCHEMA_DRIFT
+from ingest.files.table import LOADED_FILES
 from ingest.resources import subscription_path, topic_path
 from ingest.watermarks import WATERMARKS
 
@@ -25,7 +26,13 @@ ACK_DEADLINE_S: Final = 60
 KEEP_SUFFIX: Final = "-keep"
 _MAX_DESCRIPTION: Final = 1_024
 
-AUDIT_TABLES: Final[tuple[AuditTable, ...]] = (DEAD_LETTERS, DEAD_LETTER_REPLAYS, SCHEMA_DRIFT, WATERMARKS)
+AUDIT_TABLES: Final[tuple[AuditTable, ...]] = (
+    DEAD_LETTERS,
+    DEAD_LETTER_REPLAYS,
+    LOADED_FILES,
+    SCHEMA_DRIFT,
+    WATERMARKS,
+)
 """The tables of the audit dataset that the ingester appends to; `terraform/schemas.py` reads them too."""
 
 

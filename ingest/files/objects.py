@@ -1,12 +1,12 @@
 """An object to be loaded, and what its source must offer."""
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Literal, Protocol
 
 from core.errors import DecodeError
 from core.pinned import ObjectRef
-from ingest.message import NO_ATTRIBUTES, Message
+from ingest.message import Message
 
 State = Literal["loaded", "superseded", "unreadable"]
 """What became of an object: all its rows were landed or dead-lettered; a newer version took its place before it was
@@ -31,7 +31,7 @@ class FoundObject:
     path: str
     version: str
     data: bytes = b""
-    attributes: Mapping[str, str] = NO_ATTRIBUTES
+    attributes: Mapping[str, str] = field(default_factory=dict)
     found_us: int = 0
     fault: DecodeError | None = None
 

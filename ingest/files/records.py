@@ -1,7 +1,4 @@
-"""The table of loaded files: which object, in which version, was loaded by which run, with how many rows.
-
-It is what people look at, and what a listing is held against: an object that stands there is not loaded again.
-"""
+"""Writing, and asking, which objects were loaded."""
 
 from collections.abc import Callable, Sequence
 from typing import Final
@@ -16,37 +13,15 @@ from core.errors import UnavailableError
 from core.identifiers import qualified
 from core.settings import Settings
 from ingest.append import TableWriter
-from ingest.audit_tables import AuditColumn, AuditTable
 from ingest.batches import BatchLimits, MicroBatches
 from ingest.context import RunContext
 from ingest.files.objects import ObjectLedger
-from ingest.proto import RowType, row_type
+from ingest.files.table import LOADED_FILE_TYPE, LOADED_FILES
 
 _log = structlog.get_logger(__name__)
 
 _ASKED_AT_ONCE: Final = 1_000
 _QUERY_TIMEOUT_S: Final = 60.0
-
-LOADED_FILES: Final = AuditTable(
-    "loaded_files",
-    "Objects that were loaded: one row each, written once every row of the object was landed or dead-lettered. "
-    "Append-only.",
-    (
-        AuditColumn("uri", "STRING", True, "Where the object lies."),
-        AuditColumn("version", "STRING", True, "Its generation (Cloud Storage), or ETag (S3, files)."),
-        AuditColumn("state", "STRING", True, "loaded, superseded (replaced before it was read) or unreadable."),
-        AuditColumn("table_name", "STRING", False, "Raw table of its rows; null when no contract claims it."),
-        AuditColumn("row_count", "INT64", True, "Rows read, those that were dead-lettered included."),
-        AuditColumn("byte_count", "INT64", False, "Length of the object, in bytes."),
-        AuditColumn("error", "STRING", False, "Why it is unreadable."),
-        AuditColumn("modified_at", "TIMESTAMP", False, "When this version was written (UTC)."),
-        AuditColumn("loaded_at", "TIMESTAMP", True, "When the last of it was settled (UTC); the partition."),
-        AuditColumn("load_id", "STRING", True, "Run of the ingester."),
-    ),
-    partition_by="loaded_at",
-    clustering=("uri",),
-)
-LOADED_FILE_TYPE: Final[RowType] = row_type("LoadedFile", LOADED_FILES.columns)
 
 
 class LoadRecords:

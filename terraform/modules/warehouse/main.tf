@@ -21,6 +21,11 @@ locals {
       partition_by = "replayed_at"
       clustering   = ["event_id"]
     }
+    loaded_files = {
+      description  = "Objects that were loaded: one row each, written once every row of the object was landed or dead-lettered. Append-only."
+      partition_by = "loaded_at"
+      clustering   = ["uri"]
+    }
     reconciliation_runs = {
       description  = "One row for each comparison of the warehouse with a snapshot; append-only."
       partition_by = "started_at"
