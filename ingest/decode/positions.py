@@ -15,7 +15,7 @@ _DECIMAL: Final = re.compile(r"[0-9]{1,20}")
 _BINLOG_FILE: Final = re.compile(r".*\.([0-9]{1,10})", re.DOTALL)
 _SQL_SERVER_LSN: Final = re.compile(r"([0-9A-Fa-f]{8}):([0-9A-Fa-f]{8}):([0-9A-Fa-f]{4})")
 _SQL_SERVER_BINARY: Final = re.compile(r"(?:0x)?([0-9A-Fa-f]{8})([0-9A-Fa-f]{8})([0-9A-Fa-f]{4})")
-_REDO_RECORD: Final = re.compile(r"\s*0x([0-9A-Fa-f]{1,8})\.([0-9A-Fa-f]{1,8})\.([0-9A-Fa-f]{1,4})\s*")
+_REDO_RECORD: Final = re.compile(r"\s*(?:0x)?([0-9A-Fa-f]{1,8})\.([0-9A-Fa-f]{1,8})\.([0-9A-Fa-f]{1,4})\s*")
 
 LOWEST: Final = f"{0:020d}"
 """Before every place in a log: what a snapshot without a place of its own gets, so that every logged change wins."""
