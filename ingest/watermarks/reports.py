@@ -3,6 +3,7 @@
 import asyncio
 import uuid
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Final
 
@@ -22,6 +23,21 @@ _LONGEST_LOOK_S: Final = 5.0
 _LAST_REPORT_S: Final = 1.0
 
 
+@dataclass(frozen=True)
+class Surroundings:
+    """What watermarks must know of the stages around them.
+
+    Attributes:
+        is_quiet: see `Watermarks.observe`.
+        is_in_flight: see `Watermarks.observe`.
+        remembered_ids: how many message ids the run remembers.
+    """
+
+    is_quiet: Callable[[str], bool]
+    is_in_flight: Callable[[str], bool]
+    remembered_ids: Callable[[], int]
+
+
 class WatermarkReports:
     """Looks at the sources every few seconds, and reports once a window and once in the end.
 
@@ -33,8 +49,7 @@ class WatermarkReports:
         watermarks: Watermarks,
         writer: TableWriter,
         context: RunContext,
-        is_quiet: Callable[[str], bool],
-        remembered_ids: Callable[[], int],
+        around: Surroundings,
     ) -> None:
         """Prepare to report.
 
@@ -42,14 +57,12 @@ class WatermarkReports:
             watermarks: what is reported.
             writer: appends to `audit.watermarks`.
             context: the run.
-            is_quiet: see `Watermarks.observe`.
-            remembered_ids: how many message ids the run remembers.
+            around: the stages around.
         """
         self._watermarks = watermarks
         self._writer = writer
         self._context = context
-        self._is_quiet = is_quiet
-        self._remembered_ids = remembered_ids
+        self._around = around
         self._name = uuid.uuid4().hex
 
     async def report_forever(self) -> None:
@@ -60,7 +73,7 @@ class WatermarkReports:
         last = self._context.clock()
         while True:
             await asyncio.sleep(look_s)
-            self._watermarks.observe(self._is_quiet)
+            self._observe()
             now = self._context.clock()
             if due(last, now, window):
                 last = now
@@ -68,12 +81,15 @@ class WatermarkReports:
 
     async def finish(self) -> None:
         """Report for the last time, soon or not at all."""
-        self._watermarks.observe(self._is_quiet)
+        self._observe()
         try:
             async with asyncio.timeout(_LAST_REPORT_S):
                 await self._report(self._context.clock(), is_final=True)
         except TimeoutError:
             _log.warning("the last watermarks could not be written in time")
+
+    def _observe(self) -> None:
+        self._watermarks.observe(self._around.is_quiet, self._around.is_in_flight)
 
     async def _report(self, now: datetime, *, is_final: bool) -> None:
         try:
@@ -85,7 +101,7 @@ class WatermarkReports:
                 _log.warning("watermarks not written", error=words)
 
     def _rows(self, told: Sequence[TableWatermark], now: datetime, *, is_final: bool) -> list[bytes]:
-        remembered = self._remembered_ids()
+        remembered = self._around.remembered_ids()
         return [
             WATERMARK_TYPE.message_class(
                 writer=self._name,

@@ -202,15 +202,17 @@ class Watermarks:
         until = to_micros(self._clock()) + self._hold
         self._given_back.update(dict.fromkeys(event_ids, until))
 
-    def observe(self, is_quiet: Callable[[str], bool]) -> None:
+    def observe(self, is_quiet: Callable[[str], bool], is_in_flight: Callable[[str], bool]) -> None:
         """Look at the sources, and move the watermarks on; call it every few seconds.
 
         Args:
             is_quiet: whether a table's source is connected and holds nothing back, so that an event, were there one,
                 would have come.
+            is_in_flight: whether a message is neither settled nor given back; one that is not will not land, for it is
+                a dead letter by now, or told nothing new.
         """
         now = to_micros(self._clock())
-        self._let_go(now)
+        self._let_go(now, is_in_flight)
         for table, state in self._tables.items():
             if state.stirred or state.held or not is_quiet(table):
                 state.quiet_since, state.is_idle = None, False
@@ -257,12 +259,11 @@ class Watermarks:
                 target = happened
         state.watermark = max(former, min(target, now))
 
-    def _let_go(self, now: int) -> None:
-        """Forget what was given back too long ago."""
-        over = [event_id for event_id, until in self._given_back.items() if until <= now]
-        for event_id in over:
-            del self._given_back[event_id]
-        for table in self._tables:
+    def _let_go(self, now: int, is_in_flight: Callable[[str], bool]) -> None:
+        """Forget what will not land, and what was given back too long ago."""
+        self._given_back = {event_id: until for event_id, until in self._given_back.items() if until > now}
+        for table, state in self._tables.items():
+            over = [one for one in state.held if one not in self._given_back and not is_in_flight(one)]
             self.dropped(table, over)
 
     def _forget_given_back(self, event_ids: Iterable[str]) -> None:
