@@ -2,8 +2,8 @@
 
 The environment variables are OpenTelemetry's own: nothing is traced unless `OTEL_EXPORTER_OTLP_ENDPOINT` (or
 `OTEL_EXPORTER_OTLP_TRACES_ENDPOINT`) is set; `OTEL_TRACES_SAMPLER` and `OTEL_TRACES_SAMPLER_ARG` choose what is. By
-default only traces that a publisher began, and sampled, are continued: `parentbased_always_off`. The context of a message
-is in its attributes, as https://www.w3.org/TR/trace-context/ writes it.
+default only traces that a publisher began, and sampled, are continued: `parentbased_always_off`. The context of a
+message is in its attributes, as https://www.w3.org/TR/trace-context/ writes it.
 """
 
 from collections.abc import Iterable, Iterator, Mapping

@@ -4,7 +4,7 @@ Who asks is checked first, then how much, and only then what: nobody without a t
 """
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Final
 
 import structlog
@@ -22,6 +22,10 @@ from ingest.push.transport import PushTransport
 _log = structlog.get_logger(__name__)
 
 PUSH_PATH: Final = "/push"
+
+_NO_HEADERS: Final[Mapping[str, str]] = {}
+_UNREAD: Final[Mapping[str, str]] = {"connection": "close"}
+"""Of an answer given before the body was read: otherwise the server would read, and drop, all that is sent."""
 
 
 class PushEndpoint:
@@ -48,17 +52,17 @@ class PushEndpoint:
             await self._verifier.verify(request.headers.get("authorization"))
             announced = check_headers(request, self._settings.max_bytes)
             if not any(transport.has_room(announced) for transport in self._transports.values()):
-                return self._busy()
+                return self._busy(_UNREAD)
             body = await read_body(request, self._settings.max_bytes)
         except TokenError as error:
             _log.warning("push refused", why=str(error))
-            return _refusal(401, str(error), {"www-authenticate": "Bearer"})
+            return _refusal(401, str(error), {"www-authenticate": "Bearer", **_UNREAD})
         except BodyError as error:
             _log.warning("push refused", why=str(error))
-            return _refusal(error.status, str(error))
+            return _refusal(error.status, str(error), _UNREAD)
         except UnavailableError as error:
             _log.warning("push cannot be verified", why=str(error))
-            return self._unavailable("tokens cannot be verified now")
+            return self._unavailable("tokens cannot be verified now", _UNREAD)
         return await self._take(request, body)
 
     async def _take(self, request: Request, body: bytes) -> Response:
@@ -81,17 +85,17 @@ class PushEndpoint:
             return self._unavailable("the row is not confirmed yet")
         return Response(status_code=204) if is_safe else self._unavailable("the row could not be landed now")
 
-    def _busy(self) -> Response:
+    def _busy(self, headers: Mapping[str, str] = _NO_HEADERS) -> Response:
         if not any(transport.is_connected for transport in self._transports.values()):
-            return self._unavailable("draining")
-        return _refusal(429, "too much is in flight", self._retry_after())
+            return self._unavailable("draining", headers)
+        return _refusal(429, "too much is in flight", {**self._retry_after(), **headers})
 
-    def _unavailable(self, words: str) -> Response:
-        return _refusal(503, words, self._retry_after())
+    def _unavailable(self, words: str, headers: Mapping[str, str] = _NO_HEADERS) -> Response:
+        return _refusal(503, words, {**self._retry_after(), **headers})
 
     def _retry_after(self) -> dict[str, str]:
         return {"retry-after": str(self._settings.retry_after_s)}
 
 
-def _refusal(status: int, words: str, headers: dict[str, str] | None = None) -> Response:
+def _refusal(status: int, words: str, headers: Mapping[str, str] = _NO_HEADERS) -> Response:
     return JSONResponse({"error": words}, status_code=status, headers=headers)
