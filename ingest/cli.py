@@ -14,6 +14,7 @@ from core.contracts import Contracts, load_contracts
 from core.logs import configure_logs
 from core.settings import Settings, load_settings
 from ingest.commands.dead_letters import app as dead_letters_app
+from ingest.commands.drift import drift
 from ingest.commands.watermarks import watermarks
 from ingest.failpoints import load_failpoint
 from ingest.settings import load_ingest_settings
@@ -25,6 +26,7 @@ app = typer.Typer(
     add_completion=False,
 )
 app.add_typer(dead_letters_app, name="dead-letters")
+app.command()(drift)
 app.command()(watermarks)
 
 _UntilIdle = Annotated[

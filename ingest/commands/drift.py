@@ -1,0 +1,128 @@
+"""`ingest drift`: how payloads differ from their contracts, and taking new fields up."""
+
+from typing import TYPE_CHECKING, Annotated
+
+import msgspec
+import typer
+
+from core.contracts import Contracts, load_contracts
+from core.errors import ConfigurationError
+from core.logs import configure_logs
+from core.settings import Settings, load_settings
+
+if TYPE_CHECKING:
+    from google.cloud import bigquery
+
+    from ingest.drift.adopt import Adoption
+    from ingest.drift.findings import Finding
+
+
+class Report(msgspec.Struct, frozen=True):
+    """What the command tells.
+
+    Attributes:
+        findings: the drift that still stands.
+        adoptions: what takes up the new fields, by table.
+        applied: tables whose new fields were taken up.
+    """
+
+    findings: "list[Finding]"
+    adoptions: "list[Adoption]"
+    applied: list[str]
+
+
+def drift(
+    *,
+    table: Annotated[
+        list[str] | None,
+        typer.Option("--table", metavar="TABLE", help="Only this table; may be repeated. Default: all."),
+    ] = None,
+    apply: Annotated[
+        bool, typer.Option("--apply", help="Add the new fields to the contract's YAML and to the structure table.")
+    ] = False,
+    json: Annotated[bool, typer.Option("--json", help="Print the result as JSON on standard output.")] = False,
+) -> None:
+    """Show how payloads differ from their contracts, and what would take their new fields up.
+
+    Without --apply nothing is changed. New columns are only ever added; a missing field or a changed type is shown.
+
+    Examples:
+        ingest drift
+
+        ingest drift --table members --json
+
+        ingest drift --table members --apply
+    """
+    settings = load_settings()
+    configure_logs(settings.log_format, settings.log_level)
+    contracts = load_contracts(settings.contracts_path)
+    _check_tables(table or [], contracts)
+
+    from core.clients import bigquery_client
+    from ingest.drift.adopt import adoptions
+    from ingest.drift.findings import findings
+
+    client = bigquery_client(settings)
+    try:
+        found = findings(client, settings, contracts, table or ())
+        proposed = adoptions(found, settings.contracts_path, settings.project)
+        applied = [_apply(one, client, settings) for one in proposed if one.columns] if apply else []
+    finally:
+        client.close()
+    if json:
+        typer.echo(msgspec.json.encode(Report(found, proposed, applied)).decode())
+    else:
+        _print_findings(found)
+        for one in proposed:
+            _print_adoption(one, applied)
+
+
+def _check_tables(tables: list[str], contracts: Contracts) -> None:
+    unknown = sorted({*tables} - {*contracts})
+    if unknown:
+        raise ConfigurationError(f"no contract declares {', '.join(unknown)}; the tables are {', '.join(contracts)}")
+
+
+def _apply(adoption: "Adoption", client: "bigquery.Client", settings: Settings) -> str:
+    from google.api_core.exceptions import NotFound
+
+    from ingest.bigquery_errors import told
+    from ingest.drift.adopt import STRUCTURE, apply_yaml
+
+    try:
+        client.get_table(f"{settings.project}.{STRUCTURE}.{adoption.table}")
+    except NotFound:
+        # dbt makes it, with the new columns, when it first builds the zone.
+        pass
+    else:
+        with told(f"altering {STRUCTURE}.{adoption.table}"):
+            client.query_and_wait(adoption.ddl or "")
+    apply_yaml(adoption, settings.contracts_path)
+    return adoption.table
+
+
+def _print_findings(found: "list[Finding]") -> None:
+    if not found:
+        typer.echo("no schema drift")
+    for one in found:
+        expected = f", expected {one.expected_type}" if one.expected_type else ""
+        seen = f", seen {' and '.join(one.seen_types)}" if one.seen_types else ""
+        sample = f", such as {one.sample}" if one.sample else ""
+        typer.echo(f"{one.table}.{one.field}: {one.change}{expected}{seen}{sample}")
+        typer.echo(f"    since {one.first_seen:%F %T} UTC, in message {one.example_event_id}")
+
+
+def _print_adoption(adoption: "Adoption", applied: list[str]) -> None:
+    typer.echo("")
+    for field, reason in adoption.left_out.items():
+        typer.echo(f"-- {adoption.table}.{field} is left out: {reason}")
+    if not adoption.columns:
+        return
+    is_applied = adoption.table in applied
+    typer.echo(f"# {'added to' if is_applied else 'would be added to'} {adoption.path}")
+    typer.echo(adoption.yaml, nl=False)
+    typer.echo(f"-- {'run' if is_applied else 'would be run'}")
+    typer.echo(f"{adoption.ddl};")
+    typer.echo(f"-- to be added to the model str_{adoption.table} by hand, and to its YAML")
+    for line in adoption.casts:
+        typer.echo(line)
