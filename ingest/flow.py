@@ -6,7 +6,7 @@ from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 
-from ingest.message import Message
+from ingest.message import Message, size_of
 
 
 @dataclass(frozen=True)
@@ -109,11 +109,13 @@ class FlowControl:
 
     def _first_part(self, messages: Sequence[Message], start: int) -> tuple[int, int]:
         """Return how many messages from a place on may be in flight together, one at least, and their bytes."""
-        sizes = [message.size for message in messages[start : start + self._most_messages]]
-        size = sum(sizes)
-        while size > self._most_bytes and len(sizes) > 1:
-            size -= sizes.pop()
-        return len(sizes), size
+        part = messages[start : start + self._most_messages]
+        size = size_of(part)
+        count = len(part)
+        while size > self._most_bytes and count > 1:
+            count -= 1
+            size -= part[count].size
+        return count, size
 
     def _fits(self, messages: int, size: int) -> bool:
         held_messages, held_bytes = self.messages + self._kept_messages, self.size + self._kept_bytes

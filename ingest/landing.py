@@ -1,15 +1,17 @@
 """Landing: rows gathered per table, appended, and only then acknowledged."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 
 from core.clock import to_micros
-from ingest.append import MAX_ROW_BYTES, TableWriter
+from ingest.append import MAX_ROW_BYTES, BatchWriter
 from ingest.batches import BatchLimits, MicroBatches
 from ingest.context import RunContext
 from ingest.dead_letters import DeadLetter, DeadLetters
+from ingest.encode import Encoder
 from ingest.leases import Leases
-from ingest.message import Message
-from ingest.row import Landing, RawRow, encode_rows
+from ingest.message import Message, size_of
+from ingest.pace import Pace, PaceLimits
+from ingest.row import Landing, RawRow
 
 
 class TableLanding:
@@ -18,10 +20,12 @@ class TableLanding:
     def __init__(
         self,
         table: str,
-        writer: TableWriter,
+        writer: BatchWriter,
         dead_letters: DeadLetters,
         leases: Leases,
         context: RunContext,
+        *,
+        encode: Encoder,
     ) -> None:
         """Prepare to append.
 
@@ -31,17 +35,25 @@ class TableLanding:
             dead_letters: takes the rows that BigQuery refuses.
             leases: acknowledges what has landed.
             context: the run.
+            encode: makes of rows what is appended.
         """
         self._table = table
         self._writer = writer
         self._dead_letters = dead_letters
         self._leases = leases
         self._context = context
+        self._encode = encode
         settings = context.settings
+        wait_s, least_s = settings.batch_wait_ms / 1_000, settings.batch_wait_min_ms / 1_000
         limits = BatchLimits(
-            settings.batch_rows, settings.batch_wait_ms / 1_000, settings.batch_bytes, settings.append_concurrency
+            settings.batch_rows,
+            wait_s,
+            settings.batch_bytes,
+            settings.append_concurrency,
+            settings.batch_rows_max,
         )
-        self.batches: MicroBatches[Landing] = MicroBatches(self._append, limits, context.fail)
+        pace = Pace(PaceLimits(wait_s, min(wait_s, least_s), settings.latency_goal_ms / 1_000))
+        self.batches: MicroBatches[Landing] = MicroBatches(self._append, limits, context.fail, pace)
 
     def add(self, message: Message, row: RawRow) -> None:
         """Append a row, soon.
@@ -58,7 +70,7 @@ class TableLanding:
         Args:
             landings: the rows with their messages, in order; a row is not larger than its message, more or less.
         """
-        self.batches.add_all(landings, sum([landing.message.size for landing in landings]))
+        self.batches.add_all(landings, size_of([landing.message for landing in landings]))
 
     async def close(self) -> None:
         """Close the connection to the table."""
@@ -66,29 +78,24 @@ class TableLanding:
 
     async def _append(self, landings: list[Landing]) -> None:
         self._context.failpoint.hit("before_append", len(landings))
-        encoded = encode_rows([landing.row for landing in landings], to_micros(self._context.clock()))
-        landings, encoded = self._without_large(landings, encoded)
+        rows = [landing.row for landing in landings]
+        encoded = self._encode(rows, to_micros(self._context.clock()))
+        if encoded.size > MAX_ROW_BYTES:
+            sizes = encoded.row_sizes()
+            kept = [place for place, size in enumerate(sizes) if size <= MAX_ROW_BYTES]
+            for place, size in enumerate(sizes):
+                if size > MAX_ROW_BYTES:
+                    words = f"the row has {size} bytes, over {MAX_ROW_BYTES}"
+                    self._give_up(landings[place], "row_too_large", words)
+            encoded, landings = encoded.take(kept), [landings[place] for place in kept]
         refused = await self._writer.append(encoded)
         self._context.failpoint.hit("after_append", len(landings))
-        self._settle(landings, refused)
-
-    def _without_large(self, landings: list[Landing], encoded: list[bytes]) -> tuple[list[Landing], list[bytes]]:
-        if max(map(len, encoded)) <= MAX_ROW_BYTES:
-            return landings, encoded
-        kept = []
-        for landing, row in zip(landings, encoded, strict=True):
-            if len(row) <= MAX_ROW_BYTES:
-                kept.append((landing, row))
-            else:
-                self._give_up(landing, "row_too_large", f"the row has {len(row)} bytes, over {MAX_ROW_BYTES}")
-        return [landing for landing, _ in kept], [row for _, row in kept]
-
-    def _settle(self, landings: list[Landing], refused: Mapping[int, str]) -> None:
         for place, words in refused.items():
             self._give_up(landings[place], "refused_by_bigquery", words)
-        landed = [landing.message for place, landing in enumerate(landings) if place not in refused]
-        self._context.progress.land(self._table, len(landed))
-        self._leases.settle(landed)
+        if refused:
+            landings = [landing for place, landing in enumerate(landings) if place not in refused]
+        self._context.progress.land(self._table, len(landings))
+        self._leases.settle([landing.message for landing in landings])
 
     def _give_up(self, landing: Landing, reason: str, words: str) -> None:
         self._dead_letters.add(DeadLetter(landing.message, reason, words, self._table))

@@ -11,7 +11,7 @@ from operator import attrgetter
 
 from ingest.context import RunContext
 from ingest.flow import FlowControl
-from ingest.message import Message
+from ingest.message import Message, size_of
 from ingest.transport import Transport
 
 
@@ -87,7 +87,7 @@ class Leases:
             admitted = messages
         else:
             admitted = self._without_duplicates(ledger, messages)
-        self._flow.take(len(admitted), sum([message.size for message in admitted]))
+        self._flow.take(len(admitted), size_of(admitted))
         return admitted
 
     def settle(self, messages: Iterable[Message]) -> None:
@@ -158,5 +158,5 @@ class Leases:
         """Return those of the messages that were in flight, with their newest tokens."""
         pop = ledger.held.pop
         held = [one for message in messages if (one := pop(message.event_id, None)) is not None]
-        self._flow.give_back(len(held), sum([message.size for message in held]))
+        self._flow.give_back(len(held), size_of(held))
         return held

@@ -1,11 +1,13 @@
 """A Pub/Sub message as every stage sees it: a plain value, free of the client that brought it."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Final
 
 import msgspec
 
 NO_ATTRIBUTES: Final[Mapping[str, str]] = {}
+OVERHEAD: Final = 512
+"""Bytes that a message takes beside its body: ids, keys and what makes them objects."""
 
 
 class Message(msgspec.Struct, gc=False):
@@ -37,5 +39,14 @@ class Message(msgspec.Struct, gc=False):
 
     @property
     def size(self) -> int:
-        """What it weighs against flow control, in bytes."""
-        return len(self.data) + len(self.ordering_key) + 256
+        """What it weighs against flow control, in bytes: its body, and about what everything else of it takes."""
+        return len(self.data) + OVERHEAD
+
+
+def size_of(messages: Sequence[Message]) -> int:
+    """Return what messages weigh together, in bytes: the sum of `Message.size`, without a call for each.
+
+    Args:
+        messages: any number.
+    """
+    return sum([len(message.data) for message in messages]) + OVERHEAD * len(messages)

@@ -38,6 +38,7 @@ ModifyAckDeadlineRequest: Final[Any] = pubsub_types.ModifyAckDeadlineRequest.pb(
 GetSubscriptionRequest: Final[Any] = pubsub_types.GetSubscriptionRequest.pb()
 PublishRequest: Final[Any] = pubsub_types.PublishRequest.pb()
 PubsubMessage: Final[Any] = pubsub_types.PubsubMessage.pb()
+CreateWriteStreamRequest: Final[Any] = storage_types.CreateWriteStreamRequest.pb()
 AppendRowsRequest: Final[Any] = storage_types.AppendRowsRequest.pb()
 
 RETRYABLE: Final = frozenset(
@@ -117,13 +118,19 @@ class PubSub:
 
 
 class BigQueryWrite:
-    """The method of the Storage Write API that the ingester calls, on one channel."""
+    """The methods of the Storage Write API that the ingester calls, on one channel."""
 
     def __init__(self, channel: grpc.aio.Channel) -> None:
+        service = "/google.cloud.bigquery.storage.v1.BigQueryWrite/"
         self.append_rows: Any = channel.stream_stream(
-            "/google.cloud.bigquery.storage.v1.BigQueryWrite/AppendRows",
+            f"{service}AppendRows",
             AppendRowsRequest.SerializeToString,
             storage_types.AppendRowsResponse.pb().FromString,
+        )
+        self.create_write_stream: Any = channel.unary_unary(
+            f"{service}CreateWriteStream",
+            CreateWriteStreamRequest.SerializeToString,
+            storage_types.WriteStream.pb().FromString,
         )
 
 

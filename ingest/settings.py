@@ -1,6 +1,6 @@
 """How the ingester runs: batch sizes, flow control, patience. Where it connects to stands in `core.settings`."""
 
-from typing import Annotated
+from typing import Annotated, Literal
 
 from pydantic import Field, ValidationError
 from pydantic_settings import BaseSettings, SettingsConfigDict
@@ -18,9 +18,16 @@ class IngestSettings(BaseSettings):
     """Tunables of the ingester, read from `MILLRACE_INGEST_<NAME>`.
 
     Attributes:
-        batch_rows: rows of an append at most.
+        encoder: how rows travel to BigQuery: `proto`, or `arrow` for record batches.
+        stream: the stream that rows are appended to: `default`, at least once, or `committed`, with an offset for every
+            append, so that one whose answer was lost is not taken twice.
+        batch_rows: rows at which an append is sent.
+        batch_rows_max: rows of an append at most; more than `batch_rows` are gathered while as many appends are under
+            way as may be.
         batch_bytes: bytes of an append at which it is sent, whatever its rows.
-        batch_wait_ms: how long a row waits for company, in milliseconds.
+        batch_wait_ms: how long a row waits for company at most, in milliseconds.
+        batch_wait_min_ms: how long it waits at least, in milliseconds; the slower appends are, the less it waits.
+        latency_goal_ms: how long waiting and appending should take together, in milliseconds.
         append_concurrency: appends in flight per table.
         append_timeout_s: how long an append may take before its stream counts as lost, in seconds.
         append_attempts: appends of a batch in all before the run gives up.
@@ -60,9 +67,14 @@ class IngestSettings(BaseSettings):
 
     model_config = SettingsConfigDict(env_prefix="MILLRACE_INGEST_", frozen=True, extra="forbid")
 
+    encoder: Literal["proto", "arrow"] = "proto"
+    stream: Literal["default", "committed"] = "default"
     batch_rows: _Count = 1_000
+    batch_rows_max: _Count = 5_000
     batch_bytes: Annotated[int, Field(ge=1, le=MAX_REQUEST_BYTES)] = 4_000_000
     batch_wait_ms: _Count = 100
+    batch_wait_min_ms: _Count = 20
+    latency_goal_ms: _Count = 150
     append_concurrency: _Count = 4
     append_timeout_s: _Seconds = 60.0
     append_attempts: _Count = 12

@@ -10,9 +10,10 @@ import structlog
 from core.contracts import Contracts
 from core.errors import ConfigurationError
 from core.settings import Settings
-from ingest.append import AppendStream, TableWriter
+from ingest.append import AppendStream, BatchWriter, CommittedStream, DefaultStream, TableWriter, WriteStream
 from ingest.context import RunContext
 from ingest.dead_letters import DEAD_LETTER_TYPE, DeadLetters
+from ingest.encode import ENCODERS
 from ingest.fetch import Fetcher, api_client
 from ingest.flow import FlowControl
 from ingest.intake import Intake, Route, change_handler, notification_handler, table_decoder
@@ -22,7 +23,6 @@ from ingest.notifications import Notifications
 from ingest.proto import RowType
 from ingest.pubsub import PubSubTransport
 from ingest.resources import DEAD_LETTERS_TABLE, covered_topics, subscription_path, table_path, topic_path
-from ingest.row import RAW_ROW_TYPE
 from ingest.rpc import BigQueryWrite, PubSub, pubsub_channel, storage_channel
 from ingest.transport import Transport
 
@@ -141,8 +141,9 @@ async def open_stages(plan: Plan, context: RunContext) -> AsyncIterator[Stages]:
         )
         tables = {}
         for name, contract in selected.items():
-            writer = open_writer(table_path(settings, contract.dataset, name), RAW_ROW_TYPE)
-            tables[name] = TableLanding(name, writer, dead_letters, leases, context)
+            writer = _raw_writer(write, table_path(settings, contract.dataset, name), context, stack)
+            encode = ENCODERS[context.settings.encoder]
+            tables[name] = TableLanding(name, writer, dead_letters, leases, context, encode=encode)
         routes = [
             Route(contract.topic, name, change_handler(table_decoder(contract, context), tables[name], leases, context))
             for name, contract in selected.items()
@@ -173,6 +174,21 @@ def _writers(write: BigQueryWrite, context: RunContext, stack: AsyncExitStack) -
         return TableWriter(stream, settings.retry_policy(settings.append_attempts))
 
     return open_writer
+
+
+def _raw_writer(write: BigQueryWrite, table: str, context: RunContext, stack: AsyncExitStack) -> BatchWriter:
+    """Return what appends to a raw table, to be closed with the stack."""
+    settings = context.settings
+    policy = settings.retry_policy(settings.append_attempts)
+    stream: WriteStream
+    if settings.stream == "committed":
+        stream = CommittedStream(write, table, settings.append_timeout_s, policy)
+        # The stream tries again by itself: only it knows the offset.
+        policy = settings.retry_policy(1)
+    else:
+        stream = DefaultStream(write, table, settings.append_timeout_s)
+    stack.push_async_callback(stream.close)
+    return BatchWriter(stream, policy)
 
 
 def _notification_topics(plan: Plan, selected: Contracts) -> tuple[str, ...]:

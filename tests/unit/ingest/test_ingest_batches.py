@@ -93,6 +93,25 @@ async def test_no_more_batches_are_sent_at_once_than_allowed() -> None:
     assert most == 3
 
 
+async def test_what_cannot_be_sent_yet_gathers_into_one_batch() -> None:
+    gate = asyncio.Event()
+    sent: list[int] = []
+
+    async def send(batch: list[int]) -> None:
+        sent.append(len(batch))
+        await gate.wait()
+
+    batches = MicroBatches(send, BatchLimits(10, 60, concurrency=2, most_items=50), pytest.fail)
+    for _ in range(12):
+        batches.add_all(range(10))
+    await asyncio.sleep(0)
+    # Two are being sent; of what came meanwhile, one batch is as large as any may be, and the rest waits on.
+    assert sent == [10, 10]
+    gate.set()
+    await batches.drain()
+    assert sent == [10, 10, 50, 50]
+
+
 async def test_an_error_is_told_and_the_next_batch_still_goes() -> None:
     errors: list[BaseException] = []
 

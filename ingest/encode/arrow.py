@@ -1,0 +1,107 @@
+"""Raw rows as an Arrow record batch, column by column.
+
+The Storage Write API takes record batches in the IPC format; see
+https://arrow.apache.org/docs/format/Columnar.html#serialization-and-interprocess-communication-ipc and, for the types,
+https://cloud.google.com/bigquery/docs/write-api#arrow-format.
+"""
+
+from collections.abc import Sequence
+from typing import Any, Final
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from core.raw_row import RAW_COLUMNS
+from ingest.encode.batch import EncodedRows
+from ingest.row import RawRow
+
+_TYPES: Final = {
+    "STRING": pa.string(),
+    "BOOL": pa.bool_(),
+    "INT64": pa.int64(),
+    "TIMESTAMP": pa.timestamp("us", tz="UTC"),
+}
+RAW_SCHEMA: Final = pa.schema([pa.field(column.name, _TYPES[column.data_type]) for column in RAW_COLUMNS])
+_SERIALISED_SCHEMA: Final[bytes] = RAW_SCHEMA.serialize().to_pybytes()
+_TEXTS: Final = tuple(column.name for column in RAW_COLUMNS if column.data_type == "STRING")
+_SCALARS: Final = len(RAW_COLUMNS) * 16
+"""Bytes of a row beside its texts, offsets and validity included."""
+
+
+class ArrowRows:
+    """Rows as a record batch: `ingest.encode.batch.EncodedRows`."""
+
+    def __init__(self, batch: pa.RecordBatch) -> None:
+        """Wrap a record batch.
+
+        Args:
+            batch: rows of `RAW_SCHEMA`.
+        """
+        self._batch = batch
+        self.size = batch.get_total_buffer_size() + _SCALARS * batch.num_rows
+
+    def __len__(self) -> int:
+        """See `EncodedRows.__len__`."""
+        return int(self._batch.num_rows)
+
+    def row_sizes(self) -> Sequence[int]:
+        """See `EncodedRows.row_sizes`."""
+        sizes = [_SCALARS + 2 * len(_TEXTS)] * len(self)
+        for name in _TEXTS:
+            lengths = pc.fill_null(pc.binary_length(self._batch.column(name)), 0).to_pylist()
+            sizes = [size + length for size, length in zip(sizes, lengths, strict=True)]
+        return sizes
+
+    def take(self, places: Sequence[int]) -> "EncodedRows":
+        """See `EncodedRows.take`."""
+        return ArrowRows(self._batch.take(pa.array(places, pa.int64())))
+
+    def fill(self, request: Any) -> None:
+        """See `EncodedRows.fill`."""
+        request.arrow_rows.rows.serialized_record_batch = self._batch.serialize().to_pybytes()
+
+    def describe(self, request: Any) -> None:
+        """See `EncodedRows.describe`."""
+        request.arrow_rows.writer_schema.serialized_schema = _SERIALISED_SCHEMA
+
+
+def encode_arrow(rows: Sequence[RawRow], ingestion_ts: int) -> ArrowRows:
+    """Encode rows; what a reader finds is what `ingest.row.encode_rows` would have written.
+
+    Args:
+        rows: what to append; their texts are valid UTF-8.
+        ingestion_ts: the instant of the append, in microseconds since 1970 UTC.
+
+    Returns:
+        The rows.
+    """
+    columns: tuple[list[Any], ...] = (
+        [row.payload for row in rows],
+        [row.before for row in rows],
+        [row.op for row in rows],
+        [row.op_inferred for row in rows],
+        [row.key for row in rows],
+        [row.source_system for row in rows],
+        [row.source_table for row in rows],
+        [row.source_ts for row in rows],
+        [row.source_position for row in rows],
+        [row.source_sequence for row in rows],
+        [row.event_id for row in rows],
+        [row.publish_ts for row in rows],
+        [ingestion_ts] * len(rows),
+        [row.load_id for row in rows],
+        [row.schema_fingerprint for row in rows],
+        [row.trace_id for row in rows],
+    )
+    arrays = [_array(values, field.type) for values, field in zip(columns, RAW_SCHEMA, strict=True)]
+    return ArrowRows(pa.RecordBatch.from_arrays(arrays, schema=RAW_SCHEMA))
+
+
+def _array(values: list[Any], data_type: pa.DataType) -> pa.Array:
+    first = values[0] if values else None
+    # A column of which all values are one and the same, as most are, need not be converted value by value.
+    if values.count(first) == len(values):
+        return (
+            pa.nulls(len(values), data_type) if first is None else pa.repeat(pa.scalar(first, data_type), len(values))
+        )
+    return pa.array(values, data_type)
