@@ -1,4 +1,4 @@
-"""What a test asks of the server beyond Pub/Sub: its counts, and to push its clock forward.
+"""What a test asks of the server beyond Pub/Sub: counts, certificates of tokens, and to push its clock forward.
 
 Served next to Pub/Sub as `millrace.devstack.PubSubControl`, with well-known protocol buffer types. The
 functions here are the client's side.
@@ -16,6 +16,7 @@ from devstack.pubsub.calls import Context, Service, service, unary
 from devstack.pubsub.errors import invalid
 from devstack.pubsub.model import SECOND, SubscriptionStats
 from devstack.pubsub.runtime import Runtime
+from devstack.pubsub.tokens import Issuer
 from devstack.pubsub.wire import Proto
 
 _SERVICE: Final = "millrace.devstack.PubSubControl"
@@ -60,7 +61,23 @@ def advance(address: str, seconds: float) -> None:
     _call(address, "Advance", wire.duration(round(seconds * SECOND)), empty_pb2.Empty)
 
 
-def control_service(runtime: Runtime) -> Service:
+def certificates(address: str) -> dict[str, str]:
+    """Returns what the tokens of a running server's push requests are verified with.
+
+    Args:
+        address: the server's "host:port".
+
+    Returns:
+        Certificates in PEM by key id.
+
+    Raises:
+        grpc.RpcError: when the server does not answer.
+    """
+    answer = _call(address, "Certificates", empty_pb2.Empty(), struct_pb2.Struct)
+    return {key_id: str(pem) for key_id, pem in answer.items()}
+
+
+def control_service(runtime: Runtime, issuer: Issuer) -> Service:
     """Returns the service's handlers over a runtime."""
 
     async def answer_stats(_: Proto, __: Context) -> Proto:
@@ -77,9 +94,15 @@ def control_service(runtime: Runtime) -> Service:
         runtime.advance(length / SECOND)
         return empty_pb2.Empty()
 
+    async def answer_certificates(_: Proto, __: Context) -> Proto:
+        answer = struct_pb2.Struct()
+        answer.update(issuer.certificates())
+        return answer
+
     return service(
         _SERVICE,
         {
+            "Certificates": unary(answer_certificates, empty_pb2.Empty, struct_pb2.Struct),
             "Stats": unary(answer_stats, empty_pb2.Empty, struct_pb2.Struct),
             "Advance": unary(answer_advance, duration_pb2.Duration, empty_pb2.Empty),
         },

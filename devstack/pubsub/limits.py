@@ -1,14 +1,15 @@
-"""The limits Pub/Sub sets to names and messages.
+"""The limits Pub/Sub sets to names and messages, and ours to where it may push.
 
 Sources: https://cloud.google.com/pubsub/quotas#resource_limits and
 https://cloud.google.com/pubsub/docs/pubsub-basics#resource_names.
 """
 
 import re
+import urllib.parse
 from collections.abc import Sequence
 from typing import Final
 
-from devstack.pubsub.errors import invalid
+from devstack.pubsub.errors import Code, PubSubError, invalid
 from devstack.pubsub.wire import Proto
 
 MAX_REQUEST_BYTES: Final = 10_000_000
@@ -17,6 +18,7 @@ MAX_ATTRIBUTES: Final = 100
 MAX_KEY_BYTES: Final = 256
 MAX_VALUE_BYTES: Final = 1024
 MAX_ORDERING_KEY_BYTES: Final = 1024
+_LOOPBACK: Final = frozenset({"127.0.0.1", "::1", "localhost"})
 _NAME: Final = re.compile(r"projects/[^/]+/(topics|subscriptions|snapshots)/(?!goog)[A-Za-z][A-Za-z0-9\-_.~+%]{2,254}")
 
 
@@ -81,3 +83,21 @@ def _check_size(what: str, text: str, most: int) -> None:
     size = len(text.encode())
     if size > most:
         raise invalid(f"{what} has {size} bytes; at most {most} are allowed.")
+
+
+def check_endpoint(endpoint: str) -> None:
+    """Refuses a push endpoint that is elsewhere.
+
+    Args:
+        endpoint: its address; empty for a subscription that is pulled.
+
+    Raises:
+        PubSubError: INVALID_ARGUMENT for what is no address, UNIMPLEMENTED for one beyond loopback.
+    """
+    if not endpoint:
+        return
+    parts = urllib.parse.urlsplit(endpoint)
+    if parts.scheme not in ("http", "https") or not parts.hostname:
+        raise invalid(f"Invalid push endpoint (endpoint={endpoint}); give an http or https address.")
+    if parts.hostname not in _LOOPBACK:
+        raise PubSubError(Code.UNIMPLEMENTED, "Only endpoints on loopback are pushed to here.")

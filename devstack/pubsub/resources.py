@@ -11,7 +11,7 @@ from google.pubsub_v1 import types
 
 from devstack.pubsub import filters, wire
 from devstack.pubsub.errors import Code, PubSubError, invalid
-from devstack.pubsub.limits import check_name
+from devstack.pubsub.limits import check_endpoint, check_name
 from devstack.pubsub.model import SECOND, DeadLetterPolicy, RetryPolicy, Settings
 from devstack.pubsub.wire import Proto
 
@@ -30,7 +30,7 @@ _DEFAULT_ATTEMPTS: Final = 5
 _ATTEMPTS: Final = (5, 100)
 _DEFAULT_EXPIRATION: Final = 31 * _DAY
 _IMMUTABLE: Final = frozenset({"name", "topic", "filter", "enable_message_ordering"})
-_PULL_ONLY: Final = ("push_config.push_endpoint", "bigquery_config", "cloud_storage_config", "bigtable_config")
+_NOT_SERVED: Final = ("bigquery_config", "cloud_storage_config", "bigtable_config")
 
 
 def normalized_topic(topic: Proto) -> Proto:
@@ -55,10 +55,11 @@ def normalized_subscription(subscription: Proto) -> Proto:
 
     Raises:
         PubSubError: INVALID_ARGUMENT when a field is out of bounds, UNIMPLEMENTED when it asks for anything
-            but pulling.
+            but pulling, or pushing to loopback.
     """
     check_name("subscriptions", subscription.name)
-    _check_pull_only(subscription)
+    _check_served(subscription)
+    check_endpoint(subscription.push_config.push_endpoint)
     checked = wire.copy(subscription)
     checked.ack_deadline_seconds = checked.ack_deadline_seconds or _DEFAULT_ACK_DEADLINE_S
     if not _DEFAULT_ACK_DEADLINE_S <= checked.ack_deadline_seconds <= _MAX_ACK_DEADLINE_S:
@@ -134,11 +135,10 @@ def _copy_plain(merged: Proto, change: Proto, name: str) -> None:
         setattr(merged, name, value)
 
 
-def _check_pull_only(subscription: Proto) -> None:
-    for path in _PULL_ONLY:
-        name, _, inner = path.partition(".")
-        if subscription.HasField(name) and (not inner or getattr(getattr(subscription, name), inner)):
-            raise PubSubError(Code.UNIMPLEMENTED, f"{name} is not served here; subscriptions are pulled.")
+def _check_served(subscription: Proto) -> None:
+    for name in _NOT_SERVED:
+        if subscription.HasField(name):
+            raise PubSubError(Code.UNIMPLEMENTED, f"{name} is not served here; subscriptions are pulled or pushed.")
 
 
 def _normalize_retry(subscription: Proto) -> None:

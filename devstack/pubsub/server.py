@@ -10,8 +10,10 @@ import grpc
 from devstack.pubsub.clock import Clock
 from devstack.pubsub.control import control_service
 from devstack.pubsub.publisher import publisher_service
+from devstack.pubsub.push import Pushes
 from devstack.pubsub.runtime import Runtime
 from devstack.pubsub.subscriber import subscriber_service
+from devstack.pubsub.tokens import Issuer
 
 LOOPBACK: Final = frozenset({"127.0.0.1", "::1", "localhost"})
 _OPTIONS: Final = (
@@ -61,9 +63,12 @@ async def serve(host: str = "127.0.0.1", port: int = 0, clock: Clock | None = No
     """
     if host not in LOOPBACK:
         raise ValueError(f"The server has no authentication and must stay on loopback, not {host}; use 127.0.0.1.")
-    runtime = Runtime(clock or Clock())
+    runtime, issuer = Runtime(clock or Clock()), Issuer()
+    pushes = Pushes(runtime, issuer)
     server = grpc.aio.server(options=_OPTIONS)
-    server.add_generic_rpc_handlers((publisher_service(runtime), subscriber_service(runtime), control_service(runtime)))
+    server.add_generic_rpc_handlers(
+        (publisher_service(runtime), subscriber_service(runtime, pushes), control_service(runtime, issuer))
+    )
     bracketed = f"[{host}]" if ":" in host else host
     try:
         bound = server.add_insecure_port(f"{bracketed}:{port}")
@@ -73,5 +78,6 @@ async def serve(host: str = "127.0.0.1", port: int = 0, clock: Clock | None = No
     try:
         yield Server(f"{bracketed}:{bound}", bound, runtime)
     finally:
+        await pushes.close()
         runtime.disarm()
         await server.stop(grace=0)

@@ -10,6 +10,7 @@ from devstack.pubsub import broker, wire
 from devstack.pubsub.calls import INVALID_ACK_ID, UNORDERED_ACK_ID, Context, Service, service, unary
 from devstack.pubsub.errors import Code, PubSubError, invalid
 from devstack.pubsub.model import Consumer, Entry, Verdict
+from devstack.pubsub.push import Pushes
 from devstack.pubsub.runtime import Runtime
 from devstack.pubsub.snapshots import snapshot_methods
 from devstack.pubsub.streaming import streaming_pull
@@ -21,9 +22,9 @@ PULL_WAIT_S: Final = 2.0
 _DEADLINE_MARGIN_S: Final = 0.1
 
 
-def subscriber_service(runtime: Runtime) -> Service:
+def subscriber_service(runtime: Runtime, pushes: Pushes) -> Service:
     """Returns the service's handlers over a runtime."""
-    api = _Subscriber(runtime)
+    api = _Subscriber(runtime, pushes)
     subscription, empty = types.Subscription.pb(), empty_pb2.Empty
     return service(
         "google.pubsub.v1.Subscriber",
@@ -46,18 +47,23 @@ def subscriber_service(runtime: Runtime) -> Service:
 
 
 class _Subscriber:
-    def __init__(self, runtime: Runtime) -> None:
+    def __init__(self, runtime: Runtime, pushes: Pushes) -> None:
         self._runtime = runtime
+        self._pushes = pushes
         self._broker = runtime.broker
 
     async def create_subscription(self, request: Proto, _: Context) -> Proto:
-        return self._broker.create_subscription(request)
+        created = self._broker.create_subscription(request)
+        self._pushes.refresh()
+        return created
 
     async def get_subscription(self, request: Proto, _: Context) -> Proto:
         return self._broker.subscription(request.subscription).resource
 
     async def update_subscription(self, request: Proto, _: Context) -> Proto:
-        return self._broker.update_subscription(request.subscription, request.update_mask.paths)
+        updated = self._broker.update_subscription(request.subscription, request.update_mask.paths)
+        self._pushes.refresh()
+        return updated
 
     async def list_subscriptions(self, request: Proto, _: Context) -> Proto:
         mine = (name for name in self._broker.subscriptions if name.startswith(f"{request.project}/"))
@@ -67,11 +73,14 @@ class _Subscriber:
 
     async def delete_subscription(self, request: Proto, _: Context) -> Proto:
         self._broker.delete_subscription(request.subscription)
+        self._pushes.refresh()
         return empty_pb2.Empty()
 
     async def modify_push_config(self, request: Proto, _: Context) -> Proto:
-        self._broker.subscription(request.subscription)
-        raise PubSubError(Code.UNIMPLEMENTED, "Push is not served here; subscriptions are pulled.")
+        change = types.Subscription.pb()(name=request.subscription, push_config=request.push_config)
+        self._broker.update_subscription(change, ["push_config"])
+        self._pushes.refresh()
+        return empty_pb2.Empty()
 
     async def modify_ack_deadline(self, request: Proto, _: Context) -> Proto:
         verdict = self._broker.modify_deadline(

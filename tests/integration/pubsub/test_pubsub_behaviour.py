@@ -309,10 +309,17 @@ def test_a_seek_to_a_moment_splits_the_backlog_there(fast: Clients) -> None:
         fast.subscriber.seek(request={"subscription": subscription})
 
 
-def test_push_is_refused_with_the_reason(ours: Clients) -> None:
+def test_push_beyond_loopback_is_refused_with_the_reason(ours: Clients) -> None:
     subscription = ours.subscription(ours.topic())
-    with pytest.raises(exceptions.MethodNotImplemented, match="pulled"):
-        ours.subscriber.modify_push_config(subscription=subscription, push_config={})
+    elsewhere = {"push_endpoint": "https://example.com/push"}
+    with pytest.raises(exceptions.MethodNotImplemented, match="loopback"):
+        ours.subscriber.modify_push_config(subscription=subscription, push_config=elsewhere)
+    with pytest.raises(exceptions.InvalidArgument, match="http"):
+        ours.subscriber.modify_push_config(subscription=subscription, push_config={"push_endpoint": "ftp://127.0.0.1"})
+
+
+def test_an_acknowledgement_of_nothing_is_refused(ours: Clients) -> None:
+    subscription = ours.subscription(ours.topic())
     with pytest.raises(exceptions.InvalidArgument, match="ack ids"):
         ours.subscriber.acknowledge(subscription=subscription, ack_ids=[])
 
