@@ -13,9 +13,10 @@ from bench.events import generated
 from bench.measure import Contender, contest, start
 from bench.plain import raw_row
 from bench.result import Case, Ratio, Result, Run, ratio
-from core.contracts import Contracts, load_contracts
+from core.contracts import TableContract, load_contracts
 from core.settings import Settings
-from ingest.decode import DIALECTS, Decoder
+from ingest.decode import DIALECTS
+from ingest.decode.batch import BatchDecoder, batch_decoder, one_by_one
 from ingest.message import Message
 from ingest.row import RawRow, encode_rows
 
@@ -71,6 +72,7 @@ def _ratios(cases: dict[str, Case]) -> tuple[Ratio, ...]:
     ours = cases["ingester"]
     told = {
         "stdlib rows": "times the same row made with the standard library, which checks nothing",
+        "row by row": "times the dialect's decoder, message by message",
         "json.loads": "times json.loads, which only parses",
         "orjson.loads": "of the speed of orjson, which only parses",
     }
@@ -79,22 +81,30 @@ def _ratios(cases: dict[str, Case]) -> tuple[Ratio, ...]:
 
 def ingester(job: Job) -> Run:
     """Decode and encode as the ingester does, in its batches."""
-    return _batched(job, lambda rows: len(encode_rows(rows, _NOW_US)))
+    return _batched(job, batch_decoder, lambda rows: len(encode_rows(rows, _NOW_US)))
 
 
 def ingester_decoder(job: Job) -> Run:
     """Decode as the ingester does, without encoding the rows."""
-    return _batched(job, len)
+    return _batched(job, batch_decoder, len)
 
 
-def _batched(job: Job, take: Callable[[Sequence[RawRow]], int]) -> Run:
-    messages = _messages(job)
-    decoders = _decoders(load_contracts(job.contracts))
+def row_by_row(job: Job) -> Run:
+    """Decode by the dialect alone, which is what becomes of unusual messages; drift is not looked for."""
+    return _batched(job, lambda contract, load_id: one_by_one(DIALECTS[contract.wire_format](contract, load_id)), len)
+
+
+def _batched(
+    job: Job, decoder: Callable[[TableContract, str], BatchDecoder], take: Callable[[Sequence[RawRow]], int]
+) -> Run:
+    """Decode batch by batch; as from the subscriptions, each is of one table."""
+    contracts = load_contracts(job.contracts).by_topic()
+    topics = {topic: decoder(contract, "bench") for topic, contract in contracts.items()}
+    batches = [(topics[topic], batch) for topic, batch in _batches(_messages(job))]
     began = start()
     done = 0
-    for batch in _batches(messages):
-        rows = [row for message in batch if (row := decoders[message.topic](message)) is not None]
-        done += take(rows)
+    for decode, batch in batches:
+        done += take([landing.row for landing in decode(batch).landings])
     return began.stop(done)
 
 
@@ -138,13 +148,14 @@ def _messages(job: Job) -> tuple[Message, ...]:
     )
 
 
-def _decoders(contracts: Contracts) -> dict[str, Decoder]:
-    return {topic: DIALECTS[one.wire_format](one, "bench") for topic, one in contracts.by_topic().items()}
-
-
-def _batches(messages: Sequence[Message]) -> Iterator[Sequence[Message]]:
-    for first in range(0, len(messages), _BATCH):
-        yield messages[first : first + _BATCH]
+def _batches(messages: Sequence[Message]) -> Iterator[tuple[str, Sequence[Message]]]:
+    by_topic: dict[str, list[Message]] = {}
+    for message in messages:
+        batch = by_topic.setdefault(message.topic, [])
+        batch.append(message)
+        if len(batch) == _BATCH:
+            yield message.topic, by_topic.pop(message.topic)
+    yield from by_topic.items()
 
 
 def _has_orjson() -> bool:
@@ -155,6 +166,7 @@ def _contenders() -> tuple[Contender[Job], ...]:
     ours = (
         Contender("ingester", "ours", "checked, payload kept to the byte, proto rows", ingester),
         Contender("decoder alone", "ours", "the same without the proto rows", ingester_decoder),
+        Contender("row by row", "ours", "the dialect's decoder, as for unusual messages", row_by_row),
         Contender("stdlib rows", "peer", "json.loads, json.dumps of the images, proto rows", stdlib_rows),
         Contender("json.loads", "floor", "parse and throw away", json_loads),
     )
