@@ -35,11 +35,11 @@ _MISSING: Final = frozenset({"404", "NoSuchKey", "NotFound"})
 _FOR_GOOD: Final = frozenset(
     {
         "301", "400", "401", "403", "404", "AccessDenied", "AllAccessDisabled", "AuthorizationHeaderMalformed",
-        "ExpiredToken", "Forbidden", "InvalidAccessKeyId", "InvalidBucketName", "NoSuchBucket", "NotFound",
+        "Forbidden", "InvalidAccessKeyId", "InvalidBucketName", "NoSuchBucket", "NotFound",
         "PermanentRedirect", "SignatureDoesNotMatch",
     }
 )  # fmt: skip
-"""Answers of S3 that stay the same until somebody mends something."""
+"""Answers of S3 that stay the same until somebody mends something; an expired token is renewed by itself."""
 
 _PASSING: Final = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO, errno.EAGAIN, errno.EMFILE})
 """Faults of a file system that pass once there is room again."""

@@ -17,14 +17,16 @@ import msgspec
 import structlog
 
 from core.errors import UnavailableError
-from core.objects import ObjectStore, content_name
+from core.objects import ObjectStore, content_name, open_objects
 from core.retry import retrying_async
+from core.settings import Settings
 from ingest.append import MAX_ROW_BYTES
 from ingest.batches import BatchLimits, MicroBatches
 from ingest.context import RunContext
 from ingest.dead_letters import DeadLetter, DeadLetters
 from ingest.leases import Leases
 from ingest.row import Landing, RawRow, encode_rows
+from ingest.settings import IngestSettings
 
 _log = structlog.get_logger(__name__)
 
@@ -111,6 +113,22 @@ class Oversize:
         if self._store is None:
             raise ValueError("there is no store")
         return pointer(self._store.put(content_name(f"rows/{table}", image), image), image)
+
+
+def oversize_store(settings: Settings, tunables: IngestSettings) -> ObjectStore | None:
+    """Return where what fits no row is kept.
+
+    Args:
+        settings: where the services are.
+        tunables: name the place.
+
+    Returns:
+        The store; None when no place is named.
+
+    Raises:
+        ConfigurationError: when the place's URI cannot be used.
+    """
+    return None if tunables.oversize_uri is None else open_objects(tunables.oversize_uri, settings)
 
 
 def pointer(uri: str, image: bytes) -> bytes:
