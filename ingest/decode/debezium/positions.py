@@ -26,6 +26,7 @@ from ingest.decode.payload import check_timestamp
 _STREAMED: Final = frozenset({None, False, "false", "incremental"})
 """What `snapshot` says of changes that were read from the log, or between them."""
 
+_UNKNOWN_PLACE: Final = "the event has no source.{}: its place in the log is unknown"
 _LOWEST_LSN: Final = "00000000:00000000:0000"
 _NO_LSN: Final = frozenset({None, "", "NULL"})
 _DIGITS: Final = re.compile(r"[0-9]{1,20}")
@@ -75,11 +76,11 @@ def source_timestamp(source: Source) -> int | None:
 def _postgresql(source: Source) -> str:
     """https://debezium.io/documentation/reference/stable/connectors/postgresql.html#postgresql-create-events.
 
-    `sequence` holds the same number, and that of the last commit, which says nothing more of one row.
+    `sequence` holds the same number, and that of the last commit, which says nothing more of one row. Rows of a snapshot
+    have the place of the snapshot: no event of this connector is without one.
     """
     if source.lsn is None:
-        _require_snapshot(source, "lsn")
-        return logs.LOWEST
+        raise DecodeError("missing_position", _UNKNOWN_PLACE.format("lsn"))
     return f"{source.lsn:020d}"
 
 
@@ -147,7 +148,7 @@ def _mongodb(source: Source) -> str:
 
 def _require_snapshot(source: Source, fields: str) -> None:
     if source.snapshot in _STREAMED:
-        raise DecodeError("missing_position", f"the event has no source.{fields}: its place in the log is unknown")
+        raise DecodeError("missing_position", _UNKNOWN_PLACE.format(fields))
 
 
 POSITIONS: Final[Mapping[str, Callable[[Source], str]]] = {

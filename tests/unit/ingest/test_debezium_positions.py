@@ -68,7 +68,7 @@ def test_the_order_of_the_texts_is_the_order_of_the_places(connector: str, data:
     assert len(texts[0]) == len(texts[1])
 
 
-@pytest.mark.parametrize("connector", POSITIONS)
+@pytest.mark.parametrize("connector", [name for name in POSITIONS if name != "postgresql"])
 @pytest.mark.parametrize("snapshot", ["true", "first", "last", "first_in_data_collection", True])
 def test_a_snapshot_without_a_place_comes_before_whatever_was_streamed(connector: str, snapshot: Any) -> None:
     lowest = position(source(connector, snapshot=snapshot))
@@ -76,6 +76,13 @@ def test_a_snapshot_without_a_place_comes_before_whatever_was_streamed(connector
     own = [text for case, text in zip(CASES, streamed, strict=True) if case["source"]["connector"] == connector]
     assert own
     assert all(lowest < text and len(lowest) <= len(text) for text in own)
+
+
+@pytest.mark.parametrize("snapshot", ["true", "last", True])
+def test_a_snapshot_of_postgresql_always_has_its_place(snapshot: Any) -> None:
+    with pytest.raises(DecodeError) as caught:
+        position(source("postgresql", snapshot=snapshot))
+    assert caught.value.reason == "missing_position"
 
 
 @pytest.mark.parametrize("connector", POSITIONS)
