@@ -117,10 +117,7 @@ class Documents:
 
     def _image(self, document: Mapping[str, object]) -> Image:
         row = {name: fit(value, self._columns.get(name)) for name, value in document.items()}
-        try:
-            return Image(msgspec.json.encode(row), row)
-        except OverflowError as error:
-            raise DecodeError("number_out_of_range", "holds a whole number of more than 64 bits") from error
+        return Image(msgspec.json.encode(row), row)
 
 
 def _document(text: str) -> dict[str, object]:
