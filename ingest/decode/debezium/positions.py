@@ -76,8 +76,8 @@ def source_timestamp(source: Source) -> int | None:
 def _postgresql(source: Source) -> str:
     """https://debezium.io/documentation/reference/stable/connectors/postgresql.html#postgresql-create-events.
 
-    `sequence` holds the same number, and that of the last commit, which says nothing more of one row. Rows of a snapshot
-    have the place of the snapshot: no event of this connector is without one.
+    `sequence` holds the same number, and that of the last commit, which says nothing more of one row. Rows of a
+    snapshot have the place of the snapshot: no event of this connector is without one.
     """
     if source.lsn is None:
         raise DecodeError("missing_position", _UNKNOWN_PLACE.format("lsn"))
