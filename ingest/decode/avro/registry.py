@@ -71,7 +71,9 @@ class SchemaRegistry:
         self._timeout_s = settings.schema_registry_timeout_s
         self._get = get
         self._clock = clock
-        self._options = _credentials(settings)
+        # The certificates of the system are read once, not for every request; without encryption they serve nothing.
+        is_encrypted = (self._url or "").startswith("https://")
+        self._options = {**_credentials(settings), "verify": httpx.create_ssl_context() if is_encrypted else False}
         self._known: LRUCache[int, AvroSchema] = LRUCache(settings.schema_registry_schemas)
         self._unknown: TTLCache[int, DecodeError] = TTLCache(settings.schema_registry_schemas, _UNKNOWN_FOR_S, clock)
         self._lock = threading.Lock()
@@ -148,11 +150,12 @@ class SchemaRegistry:
         fault = self._fault(response, path)
         if fault is not None:
             raise fault
-        self._pause_s = 0.0
         try:
-            return msgspec.json.decode(response.content, type=_Answer)
+            answer = msgspec.json.decode(response.content, type=_Answer)
         except (UnicodeDecodeError, msgspec.MsgspecError) as error:
             raise self._pause("what answers at MILLRACE_INGEST_SCHEMA_REGISTRY_URL is no schema registry") from error
+        self._pause_s = 0.0
+        return answer
 
     def _fault(self, response: httpx.Response, path: str) -> MillraceError | None:
         status = response.status_code
