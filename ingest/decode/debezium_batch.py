@@ -28,7 +28,6 @@ from ingest.row import RawRow
 
 _NULL: Final = Raw(NULL)
 _MARKER_IN_HEX: Final = UNAVAILABLE_VALUE.encode().hex().encode()
-_MARKER_AS_MAPPING: Final = b'{"' + UNAVAILABLE_VALUE.encode() + b'":'
 _CLOUDEVENT: Final = frozenset({"content-type", "Content-Type", f"{PREFIX}specversion"})
 
 UNUSUAL: Final = (DecodeError, msgspec.MsgspecError, UnicodeDecodeError, RecursionError, LookupError)
@@ -104,16 +103,13 @@ def quick_decoder(contract: TableContract, load_id: str, watch: DriftWatch) -> C
 def _marker_check(contract: TableContract) -> Callable[[bytes], bool] | None:
     """Return what finds the marker of a value not sent, in a form that is rewritten, among values of the usual forms.
 
-    None when other values are rewritten too, or the marker has too many forms: then `RowImages` has to look.
+    None when other values are rewritten too, or the marker has more forms: then `RowImages` has to look.
     """
-    types = {column.data_type for column in contract.columns}
-    if contract.debezium != DebeziumHandling() or any(column.is_unsigned for column in contract.columns):
-        return None
-    if types & {"array<string>", "array<int64>"}:
+    if contract.debezium != DebeziumHandling() or any(
+        column.is_unsigned or column.data_type.startswith("array") for column in contract.columns
+    ):
         return None
     # `in` would first try whether the bytes are a number, which takes longer than the search.
-    if "json" in types:
-        return lambda text: text.find(_MARKER_IN_HEX) >= 0 or text.find(_MARKER_AS_MAPPING) >= 0
     return lambda text: text.find(_MARKER_IN_HEX) >= 0
 
 

@@ -5,7 +5,8 @@ pass, which is several times as quick as reading a dictionary and looking at it.
 """
 
 import re
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Mapping, Sequence
+from operator import attrgetter
 from typing import Any, Final
 
 import msgspec
@@ -35,12 +36,14 @@ class Shape(msgspec.Struct, frozen=True, gc=False):
     Attributes:
         decode: parses an image of exactly these names whose every value has a usual form of the contract's type;
             it raises one of `UNREADABLE` for any other.
-        key: makes the canonical key of what `decode` returned; it raises `DecodeError`.
+        check: likewise, for values of any type, which is quicker.
+        key: makes the canonical key of what `decode` returned, empty without keys; it raises `DecodeError`.
         fingerprint: fingerprint of the names.
         is_declared: whether they are the contract's names.
     """
 
     decode: Callable[[bytes], Any]
+    check: Callable[[bytes], Any]
     key: Callable[[Any], bytes]
     fingerprint: str
     is_declared: bool
@@ -100,9 +103,9 @@ class Shapes:
             DecodeError: when it could not.
         """
         try:
-            self._recent.decode(text)
+            self._recent.check(text)
         except UNREADABLE:
-            read_row(text)
+            self._recent = self._known.get(frozenset(read_row(text)), self._recent)
 
     def _find(self, names: tuple[str, ...]) -> Shape:
         known = frozenset(names)
@@ -121,15 +124,9 @@ class Shapes:
         # msgspec looks for a field first where the last one left off: the order of the text is the quickest.
         attributes = {name: f"field{place}" for place, name in enumerate(names)}
         attributes |= {name: f"key{place}" for place, name in enumerate(self._keys)}
-        image = msgspec.defstruct(
-            "Image",
-            [(attribute, self._form(name)) for name, attribute in attributes.items()],
-            gc=False,
-            forbid_unknown_fields=True,
-            rename={attribute: name for name, attribute in attributes.items()},
-        )
         shape = Shape(
-            msgspec.json.Decoder(image).decode,
+            _parser(attributes, self._form),
+            _parser(attributes, lambda _: Any),
             _key_of([self._columns[name] for name in self._keys], self._encode_key),
             fingerprint(dict.fromkeys(names)),
             self._columns.keys() == set(names),
@@ -141,26 +138,36 @@ class Shapes:
         column = self._columns.get(name)
         if column is None:
             return Any
+        if self._keys and column.data_type == "json":
+            # As Debezium writes it. A mapping may be the marker of a value not sent, which is rewritten.
+            return str | None
         if name in self._keys:
             return _QUICK_KEYS.get(column.data_type, Any)
         return FORMS[column.data_type]
 
 
-def _key_of(columns: Iterable[Column], encode_key: KeyEncoder) -> Callable[[Any], bytes]:
+def _parser(attributes: Mapping[str, str], form: Callable[[str], Any]) -> Callable[[bytes], Any]:
+    image = msgspec.defstruct(
+        "Image",
+        [(attribute, form(name)) for name, attribute in attributes.items()],
+        gc=False,
+        forbid_unknown_fields=True,
+        rename={attribute: name for name, attribute in attributes.items()},
+    )
+    return msgspec.json.Decoder(image).decode
+
+
+def _key_of(columns: Sequence[Column], encode_key: KeyEncoder) -> Callable[[Any], bytes]:
     """Return what makes the key of a parsed image, the quickest way its types allow."""
     names = [column.name for column in columns]
     if [column.data_type for column in columns] == ["int64"]:
         template = b'{"%s":%%d}' % names[0].encode()
         return lambda image: template % image.key0
+    if not columns:
+        return lambda _: b""
+    read = attrgetter(*(f"key{place}" for place in range(len(names))))
+    encode = msgspec.json.Encoder().encode if all(one.data_type in _QUICK_KEYS for one in columns) else encode_key
     if len(names) == 1:
         only = names[0]
-        if all(column.data_type in _QUICK_KEYS for column in columns):
-            encode = msgspec.json.Encoder().encode
-            return lambda image: encode({only: image.key0})
-        return lambda image: encode_key({only: image.key0})
-    attributes = [f"key{number}" for number in range(len(names))]
-
-    def encode_several(image: Any) -> bytes:
-        return encode_key({name: getattr(image, attribute) for name, attribute in zip(names, attributes, strict=True)})
-
-    return encode_several
+        return lambda image: encode({only: read(image)})
+    return lambda image: encode(dict(zip(names, read(image), strict=True)))
