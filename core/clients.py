@@ -18,7 +18,7 @@ from google.cloud.bigquery_storage_v1.services.big_query_write.transports import
 from google.pubsub_v1.services.publisher.transports import PublisherGrpcTransport
 from google.pubsub_v1.services.subscriber.transports import SubscriberGrpcTransport
 
-from core.errors import ConfigurationError
+from core.errors import CredentialsError
 from core.settings import Settings
 
 if TYPE_CHECKING:
@@ -38,12 +38,12 @@ def google_credentials() -> Credentials:
         Credentials for Google Cloud.
 
     Raises:
-        ConfigurationError: when there are none; the message says how to get some, or do without.
+        CredentialsError: when there are none; the message says how to get some, or do without.
     """
     try:
         credentials, _ = google.auth.default(scopes=_SCOPES)
     except GoogleAuthError as error:
-        raise ConfigurationError(
+        raise CredentialsError(
             "there are no Google Cloud credentials: run `gcloud auth application-default login`, or, to use the "
             'local stack, `devstack up` and `eval "$(devstack env)"`'
         ) from error

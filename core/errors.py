@@ -19,6 +19,14 @@ class ConfigurationError(MillraceError):
     """A setting, contract or argument is wrong; the message says where and what would be right."""
 
 
+class UsageError(ConfigurationError):
+    """What the user wrote is wrong, and nothing was tried: a command ends with 2 then, else with 1."""
+
+
+class CredentialsError(ConfigurationError):
+    """There are no credentials; the message says how to get some, or do without."""
+
+
 class ContractError(ConfigurationError):
     """A table contract cannot be read or contradicts itself."""
 

@@ -14,9 +14,12 @@ from rich.console import Console
 from rich.table import Table
 
 from core.cli import run as run_application
+from core.cli import usage
 from core.clock import utc_now
+from core.errors import UnavailableError
 from core.logs import configure_logs
 from core.settings import Settings, load_settings
+from core.stand_ins import BIGQUERY, FIX, check_stand_ins
 from pipeline.config import PipelineConfig, load_config
 from pipeline.dbt_project import DbtProject, DbtSettings
 from pipeline.history import History
@@ -89,13 +92,14 @@ def run(
         raise typer.BadParameter("give either --once or --follow")
     if follow and (full_refresh or variables):
         raise typer.BadParameter("--full-refresh and --vars go with --once: they are for single runs")
-    settings = load_settings()
+    with usage():
+        settings, loaded = load_settings(), load_config(config)
+        zones = loaded.select(zone or ())
     configure_logs(settings.log_format, settings.log_level)
-    loaded = load_config(config)
-    zones = loaded.select(zone or ())
     stop = _stop_on_sigterm()
     history = History(state / "runs.sqlite")
     project = DbtProject(_dbt_settings(settings, target, state, _parse_variables(variables)))
+    _check_warehouse(settings, target)
     builder = functools.partial(build, project=project, locks=state / "locks", full_refresh=full_refresh)
     runner = Runner(build=builder, history=history, clock=utc_now, stop=stop)
     if follow:
@@ -122,7 +126,9 @@ def status(
 
     **Example**: `pipeline status --json | jq '.zones[] | select(.status != "succeeded")'`
     """
-    loaded, history, now = load_config(config), History(state / "runs.sqlite"), utc_now()
+    with usage():
+        loaded = load_config(config)
+    history, now = History(state / "runs.sqlite"), utc_now()
     found = Status(
         config=loaded,
         now=now,
@@ -157,6 +163,15 @@ def _dbt_settings(settings: Settings, target: str | None, state: Path, variables
     return DbtSettings(
         profiles_dir=profiles, target=target or settings.environment, log_path=state / "logs", variables=variables
     )
+
+
+def _check_warehouse(settings: Settings, target: str | None) -> None:
+    """Tell of a local stack that is not there, which dbt would call a refused connection."""
+    if (target or settings.environment) != "local":
+        return
+    if settings.bigquery_emulator_host is None:
+        raise UnavailableError(f"the local target needs a local warehouse, and {BIGQUERY} is not set: {FIX}")
+    check_stand_ins(settings, (BIGQUERY,))
 
 
 def _stop_on_sigterm() -> threading.Event:

@@ -1,13 +1,12 @@
 """What `pipeline status` shows: the last run of each zone, who builds it now, and the latest runs."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
 from rich.console import Console
-from rich.markup import escape
-from rich.table import Table
+from rich.table import Column, Table
 
 from pipeline.config import PipelineConfig
 from pipeline.history import Run
@@ -60,6 +59,10 @@ class Status:
         if self.recent:
             console.print()
             console.print(self._runs())
+        for error in self._errors():
+            # Whole and below the table: a column of it would be a few characters wide.
+            console.print()
+            console.print(error, style="red", markup=False, highlight=False, soft_wrap=True)
 
     def _stages(self) -> Table:
         table = _table("stage", "every", "last run", "began", "seconds", "building now")
@@ -70,7 +73,7 @@ class Status:
             run, owner = self.last.get(stage), self.owners.get(stage)
             table.add_row(
                 stage,
-                str(every),
+                _length(every),
                 run.status if run else "never",
                 f"{_ago(run.started_at, self.now)} ago" if run else "",
                 f"{run.seconds:.1f}" if run else "",
@@ -79,7 +82,7 @@ class Status:
         return table
 
     def _runs(self) -> Table:
-        table = _table("began (UTC)", "stage", "status", "models", "tests", "seconds", "error")
+        table = _table("began (UTC)", "stage", "status", "models", "tests", "seconds")
         for run in self.recent:
             table.add_row(
                 f"{run.started_at:%Y-%m-%d %H:%M:%S}",
@@ -88,13 +91,31 @@ class Status:
                 str(run.models_built),
                 str(run.tests_passed),
                 f"{run.seconds:.1f}",
-                escape(run.error or ""),
             )
         return table
 
+    def _errors(self) -> Iterator[str]:
+        """Yield the reasons of the failed runs shown, each once: a stage that fails every minute fails alike."""
+        told = set[tuple[str, str]]()
+        for run in self.recent:
+            if run.error and (run.stage, run.error) not in told:
+                told.add((run.stage, run.error))
+                yield f"{run.stage}, {run.started_at:%H:%M:%S}: {run.error}"
+
 
 def _table(*headers: str) -> Table:
-    return Table(*headers, box=None, header_style="bold")
+    # Nothing in these columns is long, so none is folded: a narrow terminal cuts the last ones short.
+    columns = (Column(header, no_wrap=True) for header in headers)
+    return Table(*columns, box=None, header_style="bold")
+
+
+def _length(time: timedelta) -> str:
+    """Return a cadence as its configuration writes it: in the largest unit that leaves a whole number."""
+    seconds = int(time.total_seconds())
+    for unit, length in (("d", 86_400), ("h", 3_600), ("min", 60)):
+        if seconds and seconds % length == 0:
+            return f"{seconds // length} {unit}"
+    return f"{seconds} s"
 
 
 def _ago(instant: datetime, now: datetime) -> str:

@@ -1,6 +1,6 @@
 """The `reconcile` command.
 
-Exit 0 when every comparison is equal, 1 when one differs or cannot be read, 2 on wrong use.
+Exit 0 when every comparison is equal, 1 when one differs or cannot be read, 2 on wrong use (options and configuration).
 """
 
 from collections.abc import Iterator
@@ -12,13 +12,13 @@ import typer
 from rich.console import Console
 
 from core.cli import run as run_application
-from core.errors import ConfigurationError
+from core.errors import ConfigurationError, CredentialsError
 from reconcile.config import DEFAULT_CONFIG
 
 app: Final = typer.Typer(
     help="Prove, row by row, that the warehouse holds what the snapshots hold.",
     epilog=(
-        "Exit codes: 0 all equal, 1 a difference or something unreadable, 2 wrong use. "
+        "Exit codes: 0 all equal, 1 a difference, something unreadable or out of reach, 2 wrong use. "
         "Settings come from MILLRACE_* variables; see docs/guides/reconcile.md."
     ),
     no_args_is_help=True,
@@ -66,6 +66,7 @@ def run(
     """
     # Imported here: Google's clients take seconds to load, and `--help` needs none of them.
     from core.settings import load_settings
+    from core.stand_ins import BIGQUERY, BIGQUERY_STORAGE, S3, check_stand_ins
     from reconcile.config import load_config
     from reconcile.report.files import HTML_NAME, to_json
     from reconcile.report.progress import showing_progress
@@ -74,12 +75,13 @@ def run(
 
     with _usage():
         names = _names(table, every=every)
-        loaded = load_config(config)
+        loaded, settings = load_config(config), load_settings()
         count = len(loaded.select(names))
+        check_stand_ins(settings, (BIGQUERY, BIGQUERY_STORAGE, S3))
         with showing_progress(count) as on_progress:
             result = reconcile(
                 loaded,
-                load_settings(),
+                settings,
                 tables=names,
                 snapshot_id=snapshot,
                 output=output,
@@ -115,14 +117,15 @@ def plan(
     `reconcile plan --table members --json`
     """
     from core.settings import load_settings
+    from core.stand_ins import BIGQUERY, BIGQUERY_STORAGE, S3, check_stand_ins
     from reconcile.config import load_config
     from reconcile.report.plan_view import plan_json, print_plan
     from reconcile.runner import plan as make_plan
 
     with _usage():
-        planned = make_plan(
-            load_config(config), load_settings(), tables=_names(table, every=every), snapshot_id=snapshot
-        )
+        loaded, settings = load_config(config), load_settings()
+        check_stand_ins(settings, (BIGQUERY, BIGQUERY_STORAGE, S3))
+        planned = make_plan(loaded, settings, tables=_names(table, every=every), snapshot_id=snapshot)
     if as_json:
         typer.echo(plan_json(planned), nl=False)
     else:
@@ -163,9 +166,11 @@ def _names(table: list[str] | None, *, every: bool) -> tuple[str, ...]:
 
 @contextmanager
 def _usage() -> Iterator[None]:
-    """Turn a fault of the configuration into a wrong use: exit 2."""
+    """Turn a fault of the configuration into a wrong use, exit 2; what the machine lacks is a failure, exit 1."""
     try:
         yield
+    except CredentialsError:
+        raise
     except ConfigurationError as error:
         typer.echo(f"reconcile: {error}", err=True)
         raise typer.Exit(2) from error

@@ -25,8 +25,8 @@ zones:
   - {name: refined, every: 300s, after: [structure]}
 """
 
-# The real command in a process of its own, only the build replaced: it tells that it has begun, waits for
-# the test's leave, and ends as the test says.
+# The real command in a process of its own, only the build replaced, and the look whether there is a warehouse: the
+# build tells that it has begun, waits for the test's leave, and ends as the test says.
 FAKE = """
 import sys, time
 from datetime import UTC, datetime
@@ -47,6 +47,7 @@ def build(zone, *, run_id, project, locks, full_refresh):
                       errors=("str_members: [broken]",) if failed else ())
 
 pipeline.cli.build = build
+pipeline.cli._check_warehouse = lambda *_: None
 sys.argv = ["pipeline", *sys.argv[1:]]
 pipeline.cli.main()
 """
@@ -138,6 +139,7 @@ def inside(folder: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[list[tuple
 
     monkeypatch.chdir(folder)
     monkeypatch.setattr("pipeline.cli.build", build)
+    monkeypatch.setattr("pipeline.cli._check_warehouse", lambda *_: None)
     for name in os.environ:
         if name.startswith(("MILLRACE_", "DBT_")):
             monkeypatch.delenv(name)
@@ -174,15 +176,31 @@ def test_wrong_use_exits_2(arguments: list[str], monkeypatch: pytest.MonkeyPatch
 
 
 @pytest.mark.usefixtures("inside")
-def test_an_unknown_zone_or_a_wrong_file_exits_1_without_a_stack_trace(
+def test_an_unknown_zone_or_a_wrong_file_exits_2_without_a_stack_trace(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    assert call(monkeypatch, "run", "--once", "--zone", "bronze") == 1
+    assert call(monkeypatch, "run", "--once", "--zone", "bronze") == 2
     assert "there is no zone bronze" in capsys.readouterr().err
     Path("pipeline.yml").write_text("version: 1\nzones: [{name: structure, every: sometimes}]\n")
-    assert call(monkeypatch, "run", "--once") == 1
+    assert call(monkeypatch, "run", "--once") == 2
     told = capsys.readouterr().err
     assert "'sometimes' is not a duration" in told
+    assert "Traceback" not in told
+
+
+@pytest.mark.parametrize("address", [None, "http://127.0.0.1:1"])
+def test_without_a_local_stack_the_message_says_how_to_start_one(
+    folder: Path, address: str | None, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(folder)
+    for name in [name for name in os.environ if name.startswith(("MILLRACE_", "DBT_", "BIGQUERY_"))]:
+        monkeypatch.delenv(name)
+    if address:
+        monkeypatch.setenv("BIGQUERY_EMULATOR_HOST", address)
+    assert call(monkeypatch, "run", "--once") == 1
+    told = capsys.readouterr().err
+    assert "`devstack up`" in told
+    assert "BIGQUERY_EMULATOR_HOST" in told
     assert "Traceback" not in told
 
 
