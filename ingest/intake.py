@@ -1,7 +1,10 @@
 """The way in: what a transport delivers is checked for duplicates, decoded and handed to its stage."""
 
+import asyncio
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+
+import structlog
 
 from core.contracts import Contracts, TableContract
 from core.errors import DecodeError
@@ -13,6 +16,8 @@ from ingest.landing import TableLanding
 from ingest.leases import Leases
 from ingest.message import Message
 from ingest.notifications import Notifications
+
+_log = structlog.get_logger(__name__)
 
 Refused = Sequence[tuple[Message, DecodeError]]
 
@@ -74,7 +79,7 @@ def change_handler(decode: BatchDecoder, landing: TableLanding, leases: Leases, 
     Args:
         decode: makes rows of messages.
         landing: appends the rows.
-        leases: settles control messages, which are no rows.
+        leases: settles control messages, which are no rows, and gives back what has to wait.
         context: the run.
 
     Returns:
@@ -87,6 +92,10 @@ def change_handler(decode: BatchDecoder, landing: TableLanding, leases: Leases, 
         if decoded.control:
             context.progress.control += len(decoded.control)
             leases.settle(decoded.control)
+        if decoded.waiting:
+            # Held until then, so that they count as in flight, and what cannot be decoded anyway is not pulled.
+            asyncio.get_running_loop().call_later(decoded.retry_after_s, leases.release, decoded.waiting)
+            _log.warning("messages_wait", messages=len(decoded.waiting), retry_after_s=decoded.retry_after_s)
         return decoded.refused
 
     return handle

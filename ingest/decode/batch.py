@@ -1,17 +1,21 @@
 """Decoding what arrived together: the rows, the control messages, and what nobody can understand."""
 
 from collections.abc import Callable, Sequence
+from typing import Final
 
 import msgspec
 
 from core.contracts import TableContract
-from core.errors import DecodeError
+from core.errors import DecodeError, UnavailableError
 from ingest.decode import DIALECTS, Decoder
 from ingest.decode.debezium_batch import UNUSUAL, quick_decoder
 from ingest.decode.drift_check import checked
 from ingest.drift.watch import DriftWatch, Report, ignore
 from ingest.message import Message
 from ingest.row import Landing, RawRow
+
+_RETRY_AFTER_S: Final = 1.0
+"""For a service that did not say how long to leave it alone."""
 
 
 class Decoded(msgspec.Struct):
@@ -21,11 +25,15 @@ class Decoded(msgspec.Struct):
         landings: the rows, each with its message, in the order of the messages.
         control: heartbeats and transaction boundaries, which are no rows.
         refused: what belongs in the dead letters, with the reason.
+        waiting: what a service must answer for first, such as a schema registry, and it did not.
+        retry_after_s: how long to leave that service alone, in seconds.
     """
 
     landings: list[Landing]
     control: list[Message]
     refused: list[tuple[Message, DecodeError]]
+    waiting: list[Message] = []
+    retry_after_s: float = 0.0
 
 
 BatchDecoder = Callable[[Sequence[Message]], Decoded]
@@ -103,6 +111,10 @@ def _decode(message: Message, decode: Decoder, decoded: Decoded) -> None:
         row = decode(message)
     except DecodeError as error:
         decoded.refused.append((message, error))
+        return
+    except UnavailableError as error:
+        decoded.waiting.append(message)
+        decoded.retry_after_s = max(decoded.retry_after_s, error.retry_after_s or _RETRY_AFTER_S)
         return
     if row is None:
         decoded.control.append(message)

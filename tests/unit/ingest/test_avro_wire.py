@@ -5,10 +5,7 @@ import io
 import json
 import struct
 from collections.abc import Iterator
-from contextlib import contextmanager
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
-from threading import Thread
 from typing import Any
 
 import fastavro
@@ -18,6 +15,7 @@ from fastavro.schema import fingerprint, to_parsing_canonical_form
 from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import SecretStr
+from schema_registry_server import Registry, serving
 
 from core.contracts import load_contracts
 from core.errors import ConfigurationError, DecodeError, UnavailableError
@@ -53,49 +51,6 @@ def container(*records: dict[str, Any], schema: Any = SCHEMA) -> bytes:
     return stream.getvalue()
 
 
-class Registry:
-    """A schema registry: what it answers by path, and what it was asked."""
-
-    def __init__(self) -> None:
-        self.answers: dict[str, tuple[int, Any, dict[str, str]]] = {}
-        self.asked: list[tuple[str, str | None]] = []
-        self.url = ""
-
-    def add(self, path: str, answer: Any, status: int = 200, **headers: str) -> None:
-        self.answers[path] = (status, answer, headers)
-
-    def add_schema(self, number: int, schema: Any = SCHEMA, **fields: Any) -> None:
-        self.add(f"/schemas/ids/{number}", {"schema": json.dumps(schema), **fields})
-
-
-@contextmanager
-def serving(registry: Registry) -> Iterator[Registry]:
-    class Handler(BaseHTTPRequestHandler):
-        def do_GET(self) -> None:
-            registry.asked.append((self.path, self.headers.get("Authorization")))
-            unknown = (404, {"error_code": 40403, "message": "Schema not found"}, {})
-            status, answer, headers = registry.answers.get(self.path, unknown)
-            self.send_response(status)
-            for name, value in headers.items():
-                self.send_header(name.replace("_", "-"), value)
-            self.end_headers()
-            self.wfile.write(answer if isinstance(answer, bytes) else json.dumps(answer).encode())
-
-        def log_message(self, format: str, *args: Any) -> None:  # noqa: A002 - the name the server calls
-            pass
-
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    thread = Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
-    thread.start()
-    registry.url = f"http://127.0.0.1:{server.server_port}"
-    try:
-        yield registry
-    finally:
-        server.shutdown()
-        thread.join()
-        server.server_close()
-
-
 @pytest.fixture
 def registry() -> Iterator[Registry]:
     with serving(Registry()) as running:
@@ -125,7 +80,7 @@ def reason(call: Any, *arguments: Any) -> str:
 
 
 def test_all_three_ways_of_naming_a_schema(registry: Registry, tmp_path: Path) -> None:
-    registry.add_schema(9)
+    registry.add_schema(9, SCHEMA)
     (tmp_path / "thing.avsc").write_text(json.dumps(SCHEMA))
     folder = load_schema_folder(tmp_path)
     read = avro_reader(client(registry).schema, folder)
@@ -141,8 +96,8 @@ def test_a_fingerprint_has_its_lowest_byte_first(tmp_path: Path) -> None:
 
 
 def test_a_schema_is_asked_for_once(registry: Registry) -> None:
-    registry.add_schema(1)
-    registry.add_schema(2)
+    registry.add_schema(1, SCHEMA)
+    registry.add_schema(2, SCHEMA)
     read = reader(registry, schema_registry_schemas=2)
     for number in (1, 2, 1, 2, 1):
         assert read(confluent(number, RECORD)).record == RECORD
@@ -152,7 +107,7 @@ def test_a_schema_is_asked_for_once(registry: Registry) -> None:
 def test_no_more_schemas_are_kept_than_allowed(registry: Registry) -> None:
     read = reader(registry, schema_registry_schemas=2)
     for number in (1, 2, 3, 1):
-        registry.add_schema(number)
+        registry.add_schema(number, SCHEMA)
         read(confluent(number, RECORD))
     assert len(registry.asked) == 4
 
@@ -190,7 +145,7 @@ def test_a_number_the_registry_does_not_know_is_refused_and_asked_for_again_late
         assert reason(schemas.schema, 4) == "unknown_schema"
     assert len(registry.asked) == 1
     clock.now += 60
-    registry.add_schema(4)
+    registry.add_schema(4, SCHEMA)
     assert isinstance(schemas.schema(4), AvroSchema)
 
 
@@ -218,7 +173,7 @@ def test_a_registry_that_does_not_answer_is_left_alone_for_a_while(
             assert caught.value.retry_after_s == pause
         assert len(registry.asked) == asked
         clock.now += pause
-    registry.add_schema(4)
+    registry.add_schema(4, SCHEMA)
     schemas.schema(4)
     registry.add("/schemas/ids/5", b"", 500)
     with pytest.raises(UnavailableError) as caught:
@@ -257,7 +212,7 @@ def test_a_registry_that_hangs_is_unavailable_when_the_time_is_up() -> None:
     ],
 )
 def test_the_registry_is_told_who_asks(registry: Registry, settings: dict[str, Any], sent: str | None) -> None:
-    registry.add_schema(4)
+    registry.add_schema(4, SCHEMA)
     client(registry, **settings).schema(4)
     assert registry.asked == [("/schemas/ids/4", sent)]
 
