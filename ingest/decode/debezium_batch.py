@@ -50,14 +50,13 @@ def quick_decoder(contract: TableContract, load_id: str, watch: DriftWatch) -> C
     """
     shapes, former_shapes = Shapes(contract, with_keys=True), Shapes(contract, with_keys=True)
     images = RowImages(contract)
-    may_rewrite = _marker_check(contract) or images.may_rewrite
+    may_rewrite = _holds_marker if _is_plain(contract) else images.may_rewrite
     read_event = UsualEvents(contract, images).read
     source_tables: dict[str | None, str] = {}
 
     def source_table(source: Source) -> str:
-        return source_tables.setdefault(
-            source.schema or source.db, table_name(source.schema or source.db, source.table or "")
-        )
+        schema = source.schema or source.db
+        return source_tables.setdefault(schema, table_name(schema, source.table or ""))
 
     def decode(message: Message) -> RawRow:
         event = read_event(message.data)
@@ -71,11 +70,11 @@ def quick_decoder(contract: TableContract, load_id: str, watch: DriftWatch) -> C
         else:
             after = bytes(event.after)
             shape, image = shapes.read(after)
-            if may_rewrite(after) or not (shape.is_declared or watch.is_settled(op, shape.fingerprint)):
+            if not (shape.is_declared or watch.is_settled(op, shape.fingerprint)):
                 raise LookupError
             if before is not None:
                 former_shapes.check(before)
-        if before is not None and may_rewrite(before):
+        if (after is not None and may_rewrite(after)) or (before is not None and may_rewrite(before)):
             raise LookupError
         schema, timestamp, lsn = source.schema or source.db, source.ts_us, source.lsn
         return RawRow(
@@ -100,17 +99,16 @@ def quick_decoder(contract: TableContract, load_id: str, watch: DriftWatch) -> C
     return decode
 
 
-def _marker_check(contract: TableContract) -> Callable[[bytes], bool] | None:
-    """Return what finds the marker of a value not sent, in a form that is rewritten, among values of the usual forms.
-
-    None when other values are rewritten too, or the marker has more forms: then `RowImages` has to look.
-    """
-    if contract.debezium != DebeziumHandling() or any(
+def _is_plain(contract: TableContract) -> bool:
+    """Whether nothing is rewritten in images of the usual forms but the marker of a value not sent, in hexadecimal."""
+    return contract.debezium == DebeziumHandling() and not any(
         column.is_unsigned or column.data_type.startswith("array") for column in contract.columns
-    ):
-        return None
-    # `in` would first try whether the bytes are a number, which takes longer than the search.
-    return lambda text: text.find(_MARKER_IN_HEX) >= 0
+    )
+
+
+def _holds_marker(text: bytes) -> bool:
+    # `in` would first try whether the marker is a number, which takes longer than the search.
+    return text.find(_MARKER_IN_HEX) >= 0
 
 
 def _trace(attributes: Mapping[str, str]) -> str | None:

@@ -50,7 +50,11 @@ class Shape(msgspec.Struct, frozen=True, gc=False):
 
 
 class Shapes:
-    """The shapes of one table's images, the most recent first at hand."""
+    """The shapes of one table's images.
+
+    Attributes:
+        recent: the shape of the image that was parsed last.
+    """
 
     def __init__(self, contract: TableContract, *, with_keys: bool) -> None:
         """Begin with the shape the contract declares.
@@ -68,7 +72,7 @@ class Shapes:
         self._encode_key = key_encoder(contract)
         self._known: LRUCache[frozenset[str], Shape] = LRUCache(MAX_SHAPES)
         self._sightings: LRUCache[frozenset[str], None] = LRUCache(_SIGHTINGS)
-        self._recent = self._learn(tuple(self._columns))
+        self.recent = self._learn(tuple(self._columns))
 
     def read(self, text: bytes) -> tuple[Shape, Any]:
         """Parse an image.
@@ -84,13 +88,13 @@ class Shapes:
             msgspec.MsgspecError: when a value has no usual form.
             LookupError: when its names were never seen before, or no parser can be made for them.
         """
-        shape = self._recent
+        shape = self.recent
         try:
             return shape, shape.decode(text)
         except UNREADABLE:
             shape = self._find(tuple(read_row(text)))
         image = shape.decode(text)
-        self._recent = shape
+        self.recent = shape
         return shape, image
 
     def check(self, text: bytes) -> None:
@@ -103,9 +107,9 @@ class Shapes:
             DecodeError: when it could not.
         """
         try:
-            self._recent.check(text)
+            self.recent.check(text)
         except UNREADABLE:
-            self._recent = self._known.get(frozenset(read_row(text)), self._recent)
+            self.recent = self._known.get(frozenset(read_row(text)), self.recent)
 
     def _find(self, names: tuple[str, ...]) -> Shape:
         known = frozenset(names)
