@@ -1,5 +1,7 @@
 """Holding every landed payload against its contract, whatever the dialect."""
 
+from collections.abc import Callable
+
 from core.contracts import TableContract
 from core.errors import DecodeError
 from ingest.decode import Decoder
@@ -8,6 +10,9 @@ from ingest.decode.shapes import UNREADABLE, Shapes
 from ingest.drift.watch import DriftWatch
 from ingest.message import Message
 from ingest.row import RawRow
+
+RowCheck = Callable[[RawRow], None]
+"""Raises `DecodeError` for a row that is not to be landed."""
 
 
 def checked(contract: TableContract, decode: Decoder, watch: DriftWatch) -> Decoder:
@@ -23,26 +28,43 @@ def checked(contract: TableContract, decode: Decoder, watch: DriftWatch) -> Deco
     """
     if contract.drift == "ignore":
         return decode
-    shapes = Shapes(contract, with_keys=False)
+    check = row_check(contract, watch)
 
     def decode_checked(message: Message) -> RawRow | None:
         row = decode(message)
-        if row is not None and row.payload is not None and row.op != "DELETE":
-            refusal = _examine(row, row.payload, shapes, watch)
-            if refusal is not None:
-                raise refusal
+        if row is not None:
+            check(row)
         return row
 
     return decode_checked
 
 
-def _examine(row: RawRow, payload: bytes, shapes: Shapes, watch: DriftWatch) -> DecodeError | None:
-    try:
-        shape, _ = shapes.read(payload)
-    except (*UNREADABLE, LookupError):
-        pass
-    else:
-        if shape.is_declared or watch.is_settled(row.op, shape.fingerprint):
-            return None
-    fields = read_row(payload)
-    return watch.examine(row.op, row.event_id, fields, fingerprint(fields))
+def row_check(contract: TableContract, watch: DriftWatch) -> RowCheck:
+    """Return what holds rows against the contract; an image is parsed once, by the parser of its shape.
+
+    Args:
+        contract: the table.
+        watch: told of what does not fit.
+
+    Returns:
+        The check; in `strict` mode it raises `DecodeError` with the reason `schema_drift`, in `ignore` mode nothing.
+    """
+    shapes = Shapes(contract, with_keys=False)
+
+    def check(row: RawRow) -> None:
+        payload = row.payload
+        if payload is None or row.op == "DELETE":
+            return
+        try:
+            shape, _ = shapes.read(payload)
+        except (*UNREADABLE, LookupError):
+            pass
+        else:
+            if shape.is_declared or watch.is_settled(row.op, shape.fingerprint):
+                return
+        fields = read_row(payload)
+        refusal: DecodeError | None = watch.examine(row.op, row.event_id, fields, fingerprint(fields))
+        if refusal is not None:
+            raise refusal
+
+    return check
