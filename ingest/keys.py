@@ -30,6 +30,7 @@ _MAX_EXPONENT: Final = 76
 """More digits than a BIGNUMERIC has, on either side of the point."""
 
 _INTEGER = re.compile(r"-?(0|[1-9][0-9]{0,18})")
+_AFTER_A_DATE: Final = ("T", "Z", " ")
 _UNIX_EPOCH: Final = date(1970, 1, 1)
 
 
@@ -113,7 +114,11 @@ def _numeric(value: object) -> str:
 def _date(value: object) -> str:
     if type(value) is int:
         return (_UNIX_EPOCH + timedelta(days=value)).isoformat()
-    return date.fromisoformat(_string(value)).isoformat()
+    text = _string(value)
+    if text[10:11] in _AFTER_A_DATE:
+        # A date with a zone (`io.debezium.time.IsoDate`), or the date of a timestamp.
+        text = text[:10]
+    return date.fromisoformat(text).isoformat()
 
 
 def _timestamp(value: object) -> str:

@@ -49,8 +49,7 @@ def write(value: Any, kind: Kind, modes: Modes) -> tuple[Any, dict[str, Any]]:
         case "array<string>":
             written = _write_array(value, kind, modes)
         case "date":
-            days = None if value is None else (value - DATE_0).days
-            written = days, {"type": "int32", "name": f"{DEBEZIUM}Date"}
+            written = _write_date(value, modes.time)
         case "timestamp" | "datetime":
             written = _write_count(value, kind.digits, modes.time, "Timestamp")
         case "time":
@@ -61,6 +60,13 @@ def write(value: Any, kind: Kind, modes: Modes) -> tuple[Any, dict[str, Any]]:
         case other:
             written = value, {"type": {"int64": "int64", "float64": "double", "bool": "boolean"}.get(other, "string")}
     return written
+
+
+def _write_date(value: date | None, mode: str) -> tuple[Any, dict[str, Any]]:
+    if mode == "isostring":
+        return value and f"{value.isoformat()}Z", {"type": "string", "name": f"{DEBEZIUM}IsoDate"}
+    prefix = CONNECT if mode == "connect" else DEBEZIUM
+    return None if value is None else (value - DATE_0).days, {"type": "int32", "name": f"{prefix}Date"}
 
 
 def _write_array(value: list[Any] | None, kind: Kind, modes: Modes) -> tuple[Any, dict[str, Any]]:
@@ -139,7 +145,7 @@ def cast(value: Any, data_type: str) -> Any:
 
 
 def _date(value: int | str) -> date:
-    return date.fromordinal(DATE_0.toordinal() + value) if isinstance(value, int) else date.fromisoformat(value)
+    return date.fromordinal(DATE_0.toordinal() + value) if isinstance(value, int) else date.fromisoformat(value[:10])
 
 
 def _instant(text: str) -> int:

@@ -428,3 +428,14 @@ def test_who_decodes_in_bulk_is_told_what_may_be_landed_as_it_came() -> None:
 
 def test_dates_before_the_calendar_changed_keep_their_days() -> None:
     assert cast(landed_value("born", (date(1500, 1, 1) - date(1970, 1, 1)).days), "date") == date(1500, 1, 1)
+
+
+@pytest.mark.parametrize("text", ["2026-01-02", "2026-01-02Z", "2026-01-02T00:00:00Z", 20455])
+def test_a_date_in_a_key_is_one_day_however_it_came(text: Any) -> None:
+    columns = (
+        column("thing_id", Kind("date")),
+        *(each for each in contract(None).columns if each.name != "thing_id"),
+    )
+    event = {"op": "c", "after": {"thing_id": text}, "source": SOURCE}
+    row = decoded(dataclasses.replace(contract(None), columns=columns), json.dumps(event).encode())
+    assert row.key == b'{"thing_id":"2026-01-02"}'
