@@ -9,6 +9,7 @@ from typer.cli import get_docs_for_click
 
 from devstack.commands import run_text
 from devstack.stack import running_stack
+from ingest.http.reference import metrics_reference
 
 COMMANDS = ("devstack", "ingest", "pipeline", "reconcile")
 REFERENCE = Path("docs/reference")
@@ -55,7 +56,7 @@ def generate_docs_on_empty_zones(folder: Path) -> Path:
 
 
 def write_reference(folder: Path = REFERENCE) -> list[Path]:
-    """Write a page per command of ours, from the commands themselves.
+    """Write a page per command of ours, from the commands themselves, and one of the ingester's metrics.
 
     Args:
         folder: folder to write to.
@@ -69,7 +70,9 @@ def write_reference(folder: Path = REFERENCE) -> list[Path]:
         page = folder / f"{name}.md"
         page.write_text(reference_page(name))
         pages.append(page)
-    return pages
+    metrics = folder / "metrics.md"
+    metrics.write_text(metrics_reference())
+    return [*pages, metrics]
 
 
 def reference_page(name: str) -> str:
