@@ -214,8 +214,8 @@ def test_a_joined_batch_would_let_one_message_reach_into_the_next() -> None:
     [
         (
             debezium_batch,
-            "_marker_check",
-            lambda _: lambda _: False,
+            "_holds_marker",
+            lambda _: False,
             event(ROW | {"c_string": (b"__debezium_unavailable_value").hex()}),
         ),
         (usual_events.UsualEvents, "_learn_schema", lambda *_: None, None),
