@@ -6,6 +6,7 @@ default only traces that a publisher began, and sampled, are continued: `parentb
 message is in its attributes, as https://www.w3.org/TR/trace-context/ writes it.
 """
 
+import threading
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from typing import Any, Final, Protocol
@@ -15,7 +16,7 @@ ATTRIBUTES: Final = ("traceparent", "googclient_traceparent")
 
 _ENDPOINTS: Final = ("OTEL_EXPORTER_OTLP_ENDPOINT", "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT")
 _MOST_LINKS: Final = 128
-_FLUSH_MS: Final = 1_000
+_FLUSH_S: Final = 1.0
 
 SpanValue = str | int | float | bool
 
@@ -88,8 +89,8 @@ class _Traced:
         sampler = None if environ.get("OTEL_TRACES_SAMPLER") else ParentBased(ALWAYS_OFF)
         resource = Resource.create({"service.name": environ.get("OTEL_SERVICE_NAME") or service})
         self._provider = TracerProvider(sampler=sampler, resource=resource, shutdown_on_exit=False)
-        self._processor = BatchSpanProcessor(OTLPSpanExporter())
-        self._provider.add_span_processor(self._processor)
+        self._exporter = OTLPSpanExporter()
+        self._provider.add_span_processor(BatchSpanProcessor(self._exporter))
         self._tracer = self._provider.get_tracer("millrace")
 
     @contextmanager
@@ -127,8 +128,11 @@ class _Traced:
 
     def close(self) -> None:
         """See `Tracing.close`."""
-        self._provider.force_flush(_FLUSH_MS)
-        self._provider.shutdown()
+        # The exporter tries for many seconds to reach a collector that is away; a run that drains has none to give.
+        flushing = threading.Thread(target=self._provider.force_flush, daemon=True)
+        flushing.start()
+        flushing.join(_FLUSH_S)
+        self._exporter.shutdown()
 
 
 def _as_parent(context: Any) -> Any:

@@ -9,7 +9,6 @@ from typer.cli import get_docs_for_click
 
 from devstack.commands import run_text
 from devstack.stack import running_stack
-from ingest.http.reference import metrics_reference
 
 COMMANDS = ("devstack", "ingest", "pipeline", "reconcile")
 REFERENCE = Path("docs/reference")
@@ -71,7 +70,7 @@ def write_reference(folder: Path = REFERENCE) -> list[Path]:
         page.write_text(reference_page(name))
         pages.append(page)
     metrics = folder / "metrics.md"
-    metrics.write_text(metrics_reference())
+    metrics.write_text(importlib.import_module("ingest.http.reference").metrics_reference())
     return [*pages, metrics]
 
 
