@@ -12,7 +12,7 @@ from ingest.context import RunContext
 from ingest.dead_letters import DeadLetter, DeadLetters
 from ingest.decode import notification
 from ingest.decode.batch import BatchDecoder, batch_decoder
-from ingest.landing import TableLanding
+from ingest.detect import Inlet
 from ingest.leases import Leases
 from ingest.message import Message
 from ingest.notifications import Notifications
@@ -73,12 +73,12 @@ class Intake:
         context.failpoint.hit("after_decode", len(admitted))
 
 
-def change_handler(decode: BatchDecoder, landing: TableLanding, leases: Leases, context: RunContext) -> Handler:
+def change_handler(decode: BatchDecoder, inlet: Inlet, leases: Leases, context: RunContext) -> Handler:
     """Return what takes in the change events of a table.
 
     Args:
         decode: makes rows of messages.
-        landing: appends the rows.
+        inlet: the way into the table.
         leases: settles control messages, which are no rows, and gives back what has to wait.
         context: the run.
 
@@ -87,8 +87,11 @@ def change_handler(decode: BatchDecoder, landing: TableLanding, leases: Leases, 
     """
 
     def handle(messages: Sequence[Message]) -> Refused:
-        decoded = decode(messages)
-        landing.add_all(decoded.landings)
+        rows = inlet.take_markers(messages)
+        if not rows:
+            return ()
+        decoded = decode(rows)
+        inlet.land(decoded.landings)
         if decoded.control:
             context.progress.control += len(decoded.control)
             leases.settle(decoded.control)
@@ -101,17 +104,18 @@ def change_handler(decode: BatchDecoder, landing: TableLanding, leases: Leases, 
     return handle
 
 
-def table_decoder(contract: TableContract, context: RunContext) -> BatchDecoder:
+def table_decoder(contract: TableContract, report: Report, context: RunContext) -> BatchDecoder:
     """Return what decodes the messages of a table's topic.
 
     Args:
         contract: the table; its wire format picks the dialect.
+        report: told of payloads that do not fit the contract.
         context: the run.
 
     Returns:
         The decoder.
     """
-    return batch_decoder(contract, context.progress.load_id)
+    return batch_decoder(contract, context.progress.load_id, report)
 
 
 def notification_handler(contracts: Contracts, topic: str, notifications: Notifications) -> Handler:

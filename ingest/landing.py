@@ -1,6 +1,7 @@
 """Landing: rows gathered per table, appended, and only then acknowledged."""
 
 from collections.abc import Sequence
+from typing import Protocol
 
 from core.clock import to_micros
 from ingest.append import MAX_ROW_BYTES, BatchWriter
@@ -12,6 +13,24 @@ from ingest.leases import Leases
 from ingest.message import Message, size_of
 from ingest.pace import Pace, PaceLimits
 from ingest.row import Landing, RawRow
+
+
+class LandingObserver(Protocol):
+    """Whoever wants to know what became of a table's rows."""
+
+    def landed(self, landings: Sequence[Landing]) -> None:
+        """Take note of rows whose append was confirmed.
+
+        Args:
+            landings: the rows.
+        """
+
+    def lost(self, landings: Sequence[Landing]) -> None:
+        """Take note of rows that will not land.
+
+        Args:
+            landings: the rows.
+        """
 
 
 class TableLanding:
@@ -43,6 +62,7 @@ class TableLanding:
         self._leases = leases
         self._context = context
         self._encode = encode
+        self._observers: list[LandingObserver] = []
         settings = context.settings
         wait_s, least_s = settings.batch_wait_ms / 1_000, settings.batch_wait_min_ms / 1_000
         limits = BatchLimits(
@@ -54,6 +74,14 @@ class TableLanding:
         )
         pace = Pace(PaceLimits(wait_s, min(wait_s, least_s), settings.latency_goal_ms / 1_000))
         self.batches: MicroBatches[Landing] = MicroBatches(self._append, limits, context.fail, pace)
+
+    def observe(self, observer: LandingObserver) -> None:
+        """Tell somebody of every row that has landed, or will not, from now on.
+
+        Args:
+            observer: is told.
+        """
+        self._observers.append(observer)
 
     def add(self, message: Message, row: RawRow) -> None:
         """Append a row, soon.
@@ -95,7 +123,11 @@ class TableLanding:
         if refused:
             landings = [landing for place, landing in enumerate(landings) if place not in refused]
         self._context.progress.land(self._table, len(landings))
+        for observer in self._observers:
+            observer.landed(landings)
         self._leases.settle([landing.message for landing in landings])
 
     def _give_up(self, landing: Landing, reason: str, words: str) -> None:
+        for observer in self._observers:
+            observer.lost((landing,))
         self._dead_letters.add(DeadLetter(landing.message, reason, words, self._table))

@@ -1,7 +1,8 @@
-"""From notifications to rows: one fetch per changed row, one landed row per notification.
+"""From notifications to rows: one fetch per changed row or set, and nothing acknowledged before that has landed.
 
 Notifications of one row that arrive together share a fetch, for the newest answer serves them all; each still lands a
-row with its own `_event_id`, so that every message sent can be found again.
+row with its own `_event_id`, so that every message sent can be found again. A notification of a set lands as many rows
+as changed, perhaps none: it counts as a control message, and is acknowledged when all of them have landed.
 """
 
 import asyncio
@@ -15,15 +16,14 @@ from ingest.batches import BatchLimits, MicroBatches
 from ingest.context import RunContext
 from ingest.dead_letters import DeadLetter, DeadLetters
 from ingest.decode.notification import Notification
-from ingest.decode.payload import trace_id
-from ingest.fetch import Entity, EntityError, Fetcher, ThrottledError
-from ingest.landing import TableLanding
+from ingest.detect import Inlet, KnownSets, inferred_message
+from ingest.fetch import CircuitOpenError, Entity, EntityError, EntitySet, Fetcher, ThrottledError
+from ingest.fetch.rows import entity_row, set_rows
 from ingest.leases import Leases
-from ingest.row import RawRow
+from ingest.row import Landing
 
 _log = structlog.get_logger(__name__)
 
-SOURCE_SYSTEM: Final = "member-api"
 _ROUNDS: Final = 3
 _REMEMBERED_ROWS: Final = 10_000
 
@@ -34,22 +34,26 @@ class Notifications:
     def __init__(
         self,
         fetcher: Fetcher,
-        tables: Mapping[str, TableLanding],
+        inlets: Mapping[str, Inlet],
         dead_letters: DeadLetters,
         leases: Leases,
         context: RunContext,
+        *,
+        sets: KnownSets,
     ) -> None:
         """Prepare to fetch.
 
         Args:
             fetcher: asks the API.
-            tables: where rows land, by table name.
+            inlets: where rows go, by table name.
             dead_letters: takes the notifications whose row cannot be fetched.
             leases: takes back the notifications that are to be delivered again.
             context: the run.
+            sets: knows which rows stand in a set as far as has landed.
         """
         self._fetcher = fetcher
-        self._tables = tables
+        self._sets = sets
+        self._inlets = inlets
         self._dead_letters = dead_letters
         self._leases = leases
         self._context = context
@@ -62,30 +66,42 @@ class Notifications:
         self.batches: MicroBatches[Notification] = MicroBatches(self._land, limits, context.fail)
 
     def add(self, notification: Notification) -> None:
-        """Fetch and land a row, soon.
+        """Fetch and land a row or a set, soon.
 
         Args:
             notification: which one.
         """
         self.batches.add(notification)
 
+    async def drain(self) -> None:
+        """Hand on everything that is held, and wait for the sets among it to land."""
+        await self.batches.drain()
+
+    async def cancel(self) -> None:
+        """Give up what is held."""
+        await self.batches.cancel()
+        await self._sets.batches.cancel()
+
     async def _land(self, notifications: list[Notification]) -> None:
         try:
             async with asyncio.TaskGroup() as group:
-                for same_row in coalesce(notifications):
-                    group.create_task(self._land_row(same_row))
+                for same in coalesce(notifications):
+                    group.create_task(self._land_same(same))
         except ExceptionGroup as failures:
             raise failures.exceptions[0] from failures
 
-    async def _land_row(self, notifications: list[Notification]) -> None:
+    async def _land_same(self, notifications: list[Notification]) -> None:
+        """Fetch and land what some notifications speak of; whatever the API does, no others are concerned."""
         newest = max(notifications, key=lambda notification: notification.version)
         sign_of_life = self._fetcher.answered
         try:
-            entity = await self._fetcher.fetch(newest)
+            fetched = await (self._fetcher.fetch_set(newest) if newest.is_set else self._fetcher.fetch(newest))
         except DecodeError as error:
             self._give_up(notifications, error.reason, str(error), attempts=1)
         except EntityError as error:
             self._give_up(notifications, "fetch_failed", str(error), self._settings.fetch_attempts)
+        except CircuitOpenError as error:
+            await self._hold(notifications, error)
         except UnavailableError as error:
             is_alive = self._fetcher.answered > sign_of_life and not isinstance(error, ThrottledError)
             self._postpone(notifications, newest, str(error), is_alive=is_alive)
@@ -93,9 +109,37 @@ class Notifications:
             self._failed_rounds.pop(newest.identity, None)
             self._context.progress.fetched += 1
             self._context.failpoint.hit("after_fetch", len(notifications))
-            for notification in notifications:
-                row = _row(notification, entity, self._context.progress.load_id)
-                self._tables[notification.contract.name].add(notification.message, row)
+            if isinstance(fetched, EntitySet):
+                await self._land_set(notifications, newest, fetched)
+            else:
+                self._land_row(notifications, fetched)
+
+    def _land_row(self, notifications: list[Notification], entity: Entity) -> None:
+        load_id = self._context.progress.load_id
+        landings = [Landing(one.message, entity_row(one, entity, load_id)) for one in notifications]
+        self._inlets[notifications[0].contract.name].land(landings)
+
+    async def _land_set(self, notifications: list[Notification], newest: Notification, found: EntitySet) -> None:
+        known = await self._sets.positions(newest.contract, newest.key)
+        rows = set_rows(newest, found, known, self._context.progress.load_id)
+        landings = [Landing(inferred_message(newest.message, row.event_id), row) for row in rows]
+        if landings:
+            inlet = self._inlets[newest.contract.name]
+            all_landed = inlet.outcomes.of(landings)
+            inlet.land(landings)
+            if not await all_landed:
+                words = "a row of the set was refused; see the dead letters whose id begins with this one's"
+                self._give_up(notifications, "set_refused", words, attempts=1)
+                return
+        progress = self._context.progress
+        progress.inferred["DELETE"] += sum(row.op == "DELETE" for row in rows)
+        progress.control += len(notifications)
+        self._leases.settle(notification.message for notification in notifications)
+
+    async def _hold(self, notifications: list[Notification], error: CircuitOpenError) -> None:
+        """Give notifications back, but not at once: they would only come back to a circuit that is still open."""
+        await asyncio.sleep(min(error.retry_after_s or 0.0, self._settings.retry_longest_wait_s))
+        self._leases.release(notification.message for notification in notifications)
 
     def _postpone(self, notifications: list[Notification], newest: Notification, words: str, *, is_alive: bool) -> None:
         """Give notifications back; after some rounds in which only their row failed, give them up.
@@ -131,23 +175,3 @@ def coalesce(notifications: Iterable[Notification]) -> list[list[Notification]]:
     for notification in notifications:
         rows.setdefault(notification.identity, []).append(notification)
     return list(rows.values())
-
-
-def _row(notification: Notification, entity: Entity, load_id: str) -> RawRow:
-    message = notification.message
-    return RawRow(
-        op="DELETE" if entity.payload is None else "UPDATE",
-        op_inferred=True,
-        source_system=SOURCE_SYSTEM,
-        source_table=notification.contract.name,
-        event_id=message.event_id,
-        load_id=load_id,
-        publish_ts=message.publish_ts,
-        key=notification.key,
-        payload=entity.payload,
-        source_ts=entity.changed_at,
-        source_position=f"{entity.version:020d}",
-        source_sequence=0,
-        schema_fingerprint=entity.schema_fingerprint,
-        trace_id=trace_id(message.attributes),
-    )

@@ -7,12 +7,14 @@ from dataclasses import dataclass
 
 import structlog
 
+from core.clients import bigquery_client
 from core.contracts import Contracts
 from core.errors import ConfigurationError
 from core.settings import Settings
 from ingest.append import AppendStream, BatchWriter, CommittedStream, DefaultStream, TableWriter, WriteStream
 from ingest.context import RunContext
 from ingest.dead_letters import DEAD_LETTER_TYPE, DeadLetters
+from ingest.detect import Downstream, Inlet, KnownSets, RawTables, open_inlet
 from ingest.encode import ENCODERS
 from ingest.fetch import Fetcher, api_client
 from ingest.flow import FlowControl
@@ -68,6 +70,7 @@ class Stages:
         flow: bounds what is in flight.
         leases: knows what is in flight.
         dead_letters: takes what cannot be landed.
+        inlets: the ways into the tables, by table name.
         tables: append rows, by table name.
         notifications: fetches rows; None when no notification is read.
     """
@@ -76,6 +79,7 @@ class Stages:
     flow: FlowControl
     leases: Leases
     dead_letters: DeadLetters
+    inlets: Mapping[str, Inlet]
     tables: Mapping[str, TableLanding]
     notifications: Notifications | None
 
@@ -87,7 +91,9 @@ class Stages:
     async def drain(self) -> None:
         """Land, or dead-letter, everything that was pulled, and acknowledge it."""
         if self.notifications is not None:
-            await self.notifications.batches.drain()
+            await self.notifications.drain()
+        for inlet in self.inlets.values():
+            await inlet.drain()
         for table in self.tables.values():
             table.batches.flush()
         for table in self.tables.values():
@@ -98,7 +104,9 @@ class Stages:
     async def give_up(self) -> None:
         """Stop landing and give everything back that has not landed."""
         if self.notifications is not None:
-            await self.notifications.batches.cancel()
+            await self.notifications.cancel()
+        for inlet in self.inlets.values():
+            await inlet.cancel()
         for table in self.tables.values():
             await table.batches.cancel()
         await self.dead_letters.batches.cancel()
@@ -144,15 +152,24 @@ async def open_stages(plan: Plan, context: RunContext) -> AsyncIterator[Stages]:
             writer = _raw_writer(write, table_path(settings, contract.dataset, name), context, stack)
             encode = ENCODERS[context.settings.encoder]
             tables[name] = TableLanding(name, writer, dead_letters, leases, context, encode=encode)
+        topics = _notification_topics(plan, selected)
+        warehouse = None
+        if topics or any(contract.pattern != "event" for contract in selected.values()):
+            warehouse = _warehouse(plan, context, stack)
+        inlets = {
+            name: open_inlet(contract, table, warehouse, Downstream(table.add_all, dead_letters, leases, context))
+            for (name, contract), table in zip(selected.items(), tables.values(), strict=True)
+        }
         routes = [
-            Route(contract.topic, name, change_handler(table_decoder(contract, context), tables[name], leases, context))
+            Route(contract.topic, name, change_handler(table_decoder(contract, context), inlets[name], leases, context))
             for name, contract in selected.items()
         ]
         notifications = None
-        if topics := _notification_topics(plan, selected):
+        if topics and warehouse is not None:
             client = await stack.enter_async_context(api_client(settings, context.settings))
-            fetcher = Fetcher(client, context.settings, context.clock)
-            notifications = Notifications(fetcher, tables, dead_letters, leases, context)
+            fetcher = Fetcher(client, context.settings, context.clock, context.progress)
+            sets = KnownSets(warehouse, context)
+            notifications = Notifications(fetcher, inlets, dead_letters, leases, context, sets=sets)
             routes += [Route(topic, None, notification_handler(selected, topic, notifications)) for topic in topics]
         transports: list[Transport] = []
         for route in routes:
@@ -161,7 +178,7 @@ async def open_stages(plan: Plan, context: RunContext) -> AsyncIterator[Stages]:
             transports.append(PubSubTransport(name, route.topic, pubsub, context, flow=flow, deliver=intake.deliver))
         for transport in transports:
             leases.attach(transport)
-        yield Stages(transports, flow, leases, dead_letters, tables, notifications)
+        yield Stages(transports, flow, leases, dead_letters, inlets, tables, notifications)
 
 
 def _writers(write: BigQueryWrite, context: RunContext, stack: AsyncExitStack) -> Callable[[str, RowType], TableWriter]:
@@ -174,6 +191,13 @@ def _writers(write: BigQueryWrite, context: RunContext, stack: AsyncExitStack) -
         return TableWriter(stream, settings.retry_policy(settings.append_attempts))
 
     return open_writer
+
+
+def _warehouse(plan: Plan, context: RunContext, stack: AsyncExitStack) -> RawTables:
+    """Return what asks the raw tables, to be closed with the stack."""
+    client = bigquery_client(plan.settings)
+    stack.callback(client.close)
+    return RawTables(client, plan.settings, context.settings, context.clock)
 
 
 def _raw_writer(write: BigQueryWrite, table: str, context: RunContext, stack: AsyncExitStack) -> BatchWriter:

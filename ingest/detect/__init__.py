@@ -2,6 +2,7 @@
 
 from ingest.detect.detector import CDCDetector
 from ingest.detect.dumps import DumpEnds, DumpMarker, dump_marker
+from ingest.detect.inlet import Inlet, open_inlet
 from ingest.detect.outcome import Downstream, Outcomes, inferred_message
 from ingest.detect.sets import KnownSets
 from ingest.detect.stage import ChangeDetection
@@ -13,9 +14,11 @@ __all__ = [
     "Downstream",
     "DumpEnds",
     "DumpMarker",
+    "Inlet",
     "KnownSets",
     "Outcomes",
     "RawTables",
     "dump_marker",
     "inferred_message",
+    "open_inlet",
 ]

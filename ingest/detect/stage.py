@@ -63,6 +63,7 @@ class ChangeDetection:
                 self._place(landing.message, landing.row)
             except DecodeError as error:
                 self._refuse(landing.message, error)
+                self._downstream.outcomes.lost((landing,))
             else:
                 self.batches.add(landing, len(landing.row.payload or b""))
 

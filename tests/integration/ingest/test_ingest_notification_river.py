@@ -15,6 +15,7 @@ from devstack.member_api.app import ApiOptions, create_app
 from devstack.member_api.faults import FaultPlan
 from devstack.member_api.server import running_member_api
 from devstack.member_api.store import StoredRow, StoreReader, write_store
+from ingest.progress import Progress
 
 TOKEN = "local-token"
 
@@ -121,7 +122,14 @@ async def test_an_outage_gives_notifications_back_and_takes_them_up_later(river:
     rows = [stored(number, 10) for number in range(20)]
     (tmp_path / "down").mkdir()
     with member_api(river, tmp_path / "down", rows, everything_fails) as connected:
-        summary = await connected.run_until(lambda progress: progress.nacked >= 20, fetch_attempts=2)
+        opened: set[str] = set()
+
+        def reached(progress: Progress) -> bool:
+            opened.add(progress.circuit)
+            return progress.nacked >= 20 and progress.circuit_opened > 1
+
+        summary = await connected.run_until(reached, fetch_attempts=2, fetch_breaker_open_s=0.05)
+    assert "open" in opened
     assert (summary.landed, summary.dead_lettered) == (0, 0)
     with member_api(river, tmp_path, rows) as connected:
         summary = await connected.run()
