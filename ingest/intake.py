@@ -13,6 +13,7 @@ from ingest.dead_letters import DeadLetter, DeadLetters
 from ingest.decode import notification
 from ingest.decode.batch import BatchDecoder, batch_decoder
 from ingest.detect import Inlet
+from ingest.drift.watch import Report
 from ingest.leases import Leases
 from ingest.message import Message
 from ingest.notifications import Notifications

@@ -15,6 +15,8 @@ from ingest.append import AppendStream, BatchWriter, CommittedStream, DefaultStr
 from ingest.context import RunContext
 from ingest.dead_letters import DEAD_LETTER_TYPE, DeadLetters
 from ingest.detect import Downstream, Inlet, KnownSets, RawTables, open_inlet
+from ingest.drift.log import DriftLog
+from ingest.drift.table import SCHEMA_DRIFT, SCHEMA_DRIFT_TYPE
 from ingest.encode import ENCODERS
 from ingest.fetch import Fetcher, api_client
 from ingest.flow import FlowControl
@@ -70,6 +72,7 @@ class Stages:
         flow: bounds what is in flight.
         leases: knows what is in flight.
         dead_letters: takes what cannot be landed.
+        drift_log: takes note of payloads that do not fit their contract.
         inlets: the ways into the tables, by table name.
         tables: append rows, by table name.
         notifications: fetches rows; None when no notification is read.
@@ -79,6 +82,7 @@ class Stages:
     flow: FlowControl
     leases: Leases
     dead_letters: DeadLetters
+    drift_log: DriftLog
     inlets: Mapping[str, Inlet]
     tables: Mapping[str, TableLanding]
     notifications: Notifications | None
@@ -99,6 +103,7 @@ class Stages:
         for table in self.tables.values():
             await table.batches.drain()
         await self.dead_letters.batches.drain()
+        await self.drift_log.batches.drain()
         await self._settle_with_transports()
 
     async def give_up(self) -> None:
@@ -110,6 +115,7 @@ class Stages:
         for table in self.tables.values():
             await table.batches.cancel()
         await self.dead_letters.batches.cancel()
+        await self.drift_log.batches.cancel()
         self.leases.release_all()
         await self._settle_with_transports()
 
@@ -147,6 +153,9 @@ async def open_stages(plan: Plan, context: RunContext) -> AsyncIterator[Stages]:
             leases,
             context,
         )
+        drift_log = DriftLog(
+            open_writer(table_path(settings, settings.audit_dataset, SCHEMA_DRIFT.name), SCHEMA_DRIFT_TYPE), context
+        )
         tables = {}
         for name, contract in selected.items():
             writer = _raw_writer(write, table_path(settings, contract.dataset, name), context, stack)
@@ -161,7 +170,11 @@ async def open_stages(plan: Plan, context: RunContext) -> AsyncIterator[Stages]:
             for (name, contract), table in zip(selected.items(), tables.values(), strict=True)
         }
         routes = [
-            Route(contract.topic, name, change_handler(table_decoder(contract, context), inlets[name], leases, context))
+            Route(
+                contract.topic,
+                name,
+                change_handler(table_decoder(contract, drift_log.add, context), inlets[name], leases, context),
+            )
             for name, contract in selected.items()
         ]
         notifications = None
@@ -178,7 +191,7 @@ async def open_stages(plan: Plan, context: RunContext) -> AsyncIterator[Stages]:
             transports.append(PubSubTransport(name, route.topic, pubsub, context, flow=flow, deliver=intake.deliver))
         for transport in transports:
             leases.attach(transport)
-        yield Stages(transports, flow, leases, dead_letters, inlets, tables, notifications)
+        yield Stages(transports, flow, leases, dead_letters, drift_log, inlets, tables, notifications)
 
 
 def _writers(write: BigQueryWrite, context: RunContext, stack: AsyncExitStack) -> Callable[[str, RowType], TableWriter]:
