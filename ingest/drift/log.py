@@ -3,6 +3,7 @@
 import structlog
 
 from core.clock import to_micros
+from core.errors import MillraceError
 from ingest.append import TableWriter
 from ingest.batches import BatchLimits, MicroBatches
 from ingest.context import RunContext
@@ -40,10 +41,14 @@ class DriftLog:
     async def _write(self, drifts: list[Drift]) -> None:
         now = to_micros(self._context.clock())
         load_id = self._context.progress.load_id
-        refused = await self._writer.append([drift_row(drift, now, load_id) for drift in drifts])
+        # Whatever fails here, the payloads have landed or are dead letters: only the notes about them are lost.
+        try:
+            refused = await self._writer.append([drift_row(drift, now, load_id) for drift in drifts])
+        except MillraceError as error:
+            _log.error("schema drift was not written down", changes=len(drifts), error=str(error))
+            return
         for place, words in refused.items():
-            # The payload itself has landed, or is a dead letter: only the note about it is lost.
-            _log.error("schema drift refused", change=str(drifts[place].change), error=words)
+            _log.error("schema drift was refused", change=str(drifts[place].change), error=words)
 
 
 def drift_row(drift: Drift, now: int, load_id: str) -> bytes:

@@ -90,6 +90,16 @@ async def test_drift_is_landed_and_written_down_once(own_river: River) -> None:
     river.assert_nothing_lost()
 
 
+async def test_rows_land_though_the_audit_table_is_gone(own_river: River) -> None:
+    own_river.bigquery.delete_table(f"{own_river.settings.project}.audit.schema_drift")
+    publish(own_river, image(own_river, 1, shoe_size=43), image(own_river, 2))
+    with structlog.testing.capture_logs() as logs:
+        summary = await own_river.run(append_attempts=2)
+    assert (summary.landed, summary.acked) == (2, 2)
+    assert "schema drift was not written down" in [line["event"] for line in logs]
+    own_river.assert_nothing_lost()
+
+
 async def test_a_strict_table_refuses_and_keeps_what_drifted(own_river: River) -> None:
     river = declare_strict(own_river, "members")
     good, bad = publish(river, image(river, 1), image(river, 2, shoe_size=43))
