@@ -119,7 +119,7 @@ class RowImages:
         Returns:
             False when the image is certainly landed as it came.
         """
-        return not self._is_plain or _VARIABLE_SCALE in text or self._markers.may_rewrite(text)
+        return not self._is_plain or text.find(_VARIABLE_SCALE) >= 0 or self._markers.may_rewrite(text)
 
     def schema_is_plain(self, schema: bytes) -> bool:
         """Tell whether a schema says nothing that rewriting needs.

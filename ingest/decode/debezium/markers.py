@@ -47,7 +47,7 @@ class Markers:
         Args:
             text: the image, without white space between its values, as Debezium writes it.
         """
-        return any(hint in text for hint in self._hints)
+        return _holds_any(text, self._hints)
 
     def may_rewrite(self, text: bytes) -> bool:
         """Tell whether an image may hold a placeholder in a form that the casts do not know.
@@ -55,7 +55,7 @@ class Markers:
         Args:
             text: the image, as for `may_hold`.
         """
-        return any(hint in text for hint in self._rewritten_hints)
+        return _holds_any(text, self._rewritten_hints)
 
     def read(self, name: str, value: object) -> object | None:
         """Return the marker that a value is.
@@ -77,3 +77,11 @@ class Markers:
                 return None
             return value if value[0] in _KNOWN else [UNAVAILABLE_VALUE]
         return UNAVAILABLE_VALUE if value == self._mapping else None
+
+
+def _holds_any(text: bytes, hints: tuple[bytes, ...]) -> bool:
+    for hint in hints:  # noqa: SIM110 - every image of the hot path comes by here, and a generator takes twice as long
+        # `in` would first try whether the hint is a number, which takes longer than the search.
+        if text.find(hint) >= 0:
+            return True
+    return False
