@@ -3,11 +3,9 @@
 import os
 import platform
 import tempfile
-import threading
 import time
 import uuid
 from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from dataclasses import dataclass
 from datetime import datetime
@@ -28,13 +26,14 @@ from core.errors import UnreadableError
 from core.pinned import ObjectStore, open_store
 from core.settings import Settings
 from reconcile.audit import append_run
-from reconcile.compare.engine import EngineLimits, compare
+from reconcile.compare.engine import DirectReadError, EngineLimits, compare
+from reconcile.compare.statements import Source
 from reconcile.config import Limits, ReconcileConfig
 from reconcile.planner import plan_run
 from reconcile.plans import ComparisonPlan, RunPlan, Unplanned
-from reconcile.read.sides import Tally, snapshot_units, stored_schema, warehouse_columns, warehouse_units
-from reconcile.read.spill import Spill, spill
+from reconcile.read.sides import warehouse_columns
 from reconcile.read.warehouse import Session, open_session
+from reconcile.reading import Reading, check_still_there, read_sides
 from reconcile.report.files import DIFFERENCES, prepare_output, write_reports
 from reconcile.result import (
     SCHEMA_VERSION,
@@ -221,10 +220,11 @@ def _comparison(work: _Work, comparison: ComparisonPlan | Unplanned) -> Comparis
     began = time.monotonic()
     try:
         session = _session(work, comparison)
-        with tempfile.TemporaryDirectory(prefix="millrace-reconcile-") as scratch:
-            sides = _read(work, comparison, session, Path(scratch))
-            read_s = time.monotonic() - began
-            return _compared(work, comparison, session, sides=sides, scratch=Path(scratch), read_s=read_s)
+        reading = _reading(work, comparison, session)
+        try:
+            return _read_and_compared(work, reading, by_value=False)
+        except DirectReadError:
+            return _read_and_compared(work, reading, by_value=True)
     except UnreadableError as error:
         return _unreadable(comparison, str(error), _inputs(comparison, None), time.monotonic() - began)
 
@@ -240,32 +240,29 @@ def _session(work: _Work, comparison: ComparisonPlan) -> Session:
     )
 
 
-def _read(work: _Work, comparison: ComparisonPlan, session: Session, scratch: Path) -> tuple[Spill, Spill]:
-    tally, stop = Tally(), threading.Event()
-    schema = stored_schema(comparison.columns)
-    sides = {
-        "warehouse": warehouse_units(comparison, work.reader, session),
-        "snapshot": snapshot_units(comparison, work.store, tally),
-    }
-
-    def read(side: Literal["warehouse", "snapshot"]) -> Spill:
-        folder = scratch / side
-        folder.mkdir()
-        told = partial(_tell, work.on_progress, comparison.name, side)
-        return spill(sides[side], schema, folder, workers=work.limits.readers, stop=stop, on_rows=told)
-
-    with ThreadPoolExecutor(2, thread_name_prefix="reconcile-side") as pool:
-        try:
-            warehouse, snapshot = pool.map(read, ("warehouse", "snapshot"))
-        finally:
-            # One side's fault, or an interrupt, ends the reading of the other.
-            stop.set()
-    tally.check(comparison.snapshot, comparison.name)
-    return warehouse, snapshot
+def _reading(work: _Work, comparison: ComparisonPlan, session: Session) -> Reading:
+    return Reading(
+        plan=comparison,
+        client=work.reader,
+        session=session,
+        store=work.store,
+        workers=work.limits.readers,
+        on_rows=partial(_tell, work.on_progress, comparison.name),
+    )
 
 
 def _tell(on_progress: OnProgress, name: str, side: Phase, rows: int) -> None:
     on_progress(Progress(name, side, rows))
+
+
+def _read_and_compared(work: _Work, reading: Reading, *, by_value: bool) -> ComparisonResult:
+    began = time.monotonic()
+    with tempfile.TemporaryDirectory(prefix="millrace-reconcile-") as scratch:
+        sides = read_sides(reading, Path(scratch), by_value=by_value)
+        read_s = time.monotonic() - began
+        found = _compared(work, reading.plan, reading.session, sides=sides, scratch=Path(scratch), read_s=read_s)
+        check_still_there(reading, sides)
+        return found
 
 
 def _compared(
@@ -273,7 +270,7 @@ def _compared(
     comparison: ComparisonPlan,
     session: Session,
     *,
-    sides: tuple[Spill, Spill],
+    sides: tuple[Source, Source],
     scratch: Path,
     read_s: float,
 ) -> ComparisonResult:

@@ -13,6 +13,7 @@ from reconcile.compare.explain import decimal_text, hint
 from reconcile.compare.lookup import history_sql, row_sql
 from reconcile.compare.statements import Side, Statements
 from reconcile.plans import ComparisonPlan, PlannedColumn
+from reconcile.read.canonical_json import canonicaliser
 from reconcile.result import KINDS, Change, Difference, KeyValue, Kind
 
 _LONGEST: Final = 240
@@ -81,6 +82,8 @@ def _key_value(column: PlannedColumn, value: Any) -> KeyValue:
 
 
 def _change(column: PlannedColumn, left: Any, right: Any) -> Change:
+    if column.data_type == "json":
+        left, right = (_canonical(column, value) for value in (left, right))
     told = hint(column.data_type, left, right)
     if column.masked is None:
         shown = _excerpts(as_text(left, column.data_type), as_text(right, column.data_type))
@@ -89,6 +92,11 @@ def _change(column: PlannedColumn, left: Any, right: Any) -> Change:
     safe = told if column.data_type == "string" or left is None or right is None else None
     masked = column.masked
     return Change(column.name, _masked(left, masked), _masked(right, masked), masked=masked, hint=safe)
+
+
+def _canonical(column: PlannedColumn, text: str | None) -> str | None:
+    # As they are compared: the order of members and white space would only hide what differs.
+    return None if text is None else canonicaliser(column.rule.numbers)(text)
 
 
 def _masked(value: Any, personal: str) -> str | None:

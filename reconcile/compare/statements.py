@@ -11,11 +11,18 @@ from typing import Any, Final, Literal
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined, select_autoescape
 
+from reconcile.compare.ranges import EVERYTHING, KeyRange
 from reconcile.plans import ComparisonPlan, PlannedColumn
+from reconcile.read.direct import Direct
+from reconcile.read.footers import Form
+from reconcile.read.sides import IN_FLIGHT, LIVE
+from reconcile.read.spill import Spill
 from reconcile.result import Kind
-from reconcile.rules import differs, literal, normalised
+from reconcile.rules import EXACT, differs, literal, normalised, quoted
 
 Side = Literal["warehouse", "snapshot"]
+Source = Spill | Direct
+"""The rows of a side: in scratch space, or where they lie."""
 
 # Only HTML is escaped by Jinja; what is rendered here are numbers, our own expressions and `literal`s.
 _TEMPLATES: Final = Environment(
@@ -37,11 +44,50 @@ class Statements:
 
     plan: ComparisonPlan
 
-    def side(self, side: Side, files: tuple[Path, ...]) -> str:
-        """Return the views of one side's rows."""
-        columns = enumerate(self.plan.columns)
-        forms = [normalised(column.rule, column.data_type, f"c{number}") for number, column in columns]
-        return self._render("side", side=side, forms=forms, files=", ".join(literal(str(file)) for file in files))
+    def side(self, side: Side, source: Source, other: Source, part: KeyRange = EVERYTHING) -> str:
+        """Return the views of one side's rows.
+
+        Args:
+            side: which side.
+            source: its rows.
+            other: the rows of the other side.
+            part: the range of keys that the views show.
+        """
+        files = (part.of(source) if isinstance(source, Direct) else source).files
+        return self._render(
+            "side",
+            side=side,
+            forms=[
+                (normalised(column.rule, column.data_type, compared), stored)
+                for column, (compared, stored) in zip(self.plan.columns, self._forms(source, other), strict=True)
+            ],
+            files=", ".join(literal(str(file)) for file in files),
+            where=_where(source, part),
+            live="true" if isinstance(source, Direct) else LIVE,
+            in_flight="false" if isinstance(source, Direct) else IN_FLIGHT,
+        )
+
+    def _forms(self, source: Source, other: Source) -> list[tuple[str, str]]:
+        """Return each column as it is compared, before its rule, and as it is stored."""
+        if not isinstance(source, Direct):
+            return [(f"c{number}", f"c{number}") for number, _ in enumerate(self.plan.columns)]
+        theirs = other.forms if isinstance(other, Direct) else (None,) * len(source.forms)
+        return [
+            (ours.native if _alike(column, ours, form) else ours.stored, ours.stored)
+            for column, ours, form in zip(self.plan.columns, source.forms, theirs, strict=True)
+        ]
+
+    def part(self) -> str:
+        """Return the table of what the join of the views found, for sides without duplicates."""
+        return self._render("part")
+
+    def part_counts(self) -> str:
+        """Return the query of the rows that the join passed on; one row."""
+        return self._render("part_counts")
+
+    def part_differences(self, *, is_first: bool) -> str:
+        """Return the statement that adds to the table of keys that differ; the first one makes it."""
+        return self._render("part_differences", verb=_verb(is_first=is_first))
 
     def duplicated(self) -> str:
         """Return the table of keys that stand more than once on a side."""
@@ -51,9 +97,10 @@ class Statements:
         """Return the table of keys that left the warehouse's filter in flight."""
         return self._render("departed")
 
-    def differences(self, *, has_duplicates: bool, has_departed: bool) -> str:
-        """Return the table of keys that differ."""
-        return self._render("differences", has_duplicates=has_duplicates, has_departed=has_departed)
+    def differences(self, *, has_duplicates: bool, has_departed: bool, is_first: bool) -> str:
+        """Return the statement that adds to the table of keys that differ; the first one makes it."""
+        verb = _verb(is_first=is_first)
+        return self._render("differences", has_duplicates=has_duplicates, has_departed=has_departed, verb=verb)
 
     def counts(self) -> str:
         """Return the query of keys and rows by kind."""
@@ -97,12 +144,23 @@ class Statements:
         return _TEMPLATES.get_template(f"{name}.sql.j2").render(key_count=keys, values=values, **context)
 
 
+def _where(source: Source, part: KeyRange) -> str:
+    if not isinstance(source, Direct):
+        return part.sql("c0")
+    return " and ".join(filter(None, (part.sql(source.forms[0].native), source.where)))
+
+
+def _alike(column: PlannedColumn, ours: Form, theirs: Form | None) -> bool:
+    """Return whether a column may be compared as the files hold it, without conversion to the stored type."""
+    return theirs is not None and ours.kind == theirs.kind and column.rule == EXACT and not column.is_key
+
+
+def _verb(*, is_first: bool) -> str:
+    return "create temp table differences as" if is_first else "insert into differences"
+
+
 def _fields(columns: tuple[PlannedColumn, ...], prefix: str) -> str:
-    return ", ".join(f"{_quoted(column.name)} := {_zoned(column, f'{prefix}{n}')}" for n, column in enumerate(columns))
-
-
-def _quoted(name: str) -> str:
-    return '"' + name.replace('"', '""') + '"'
+    return ", ".join(f"{quoted(column.name)} := {_zoned(column, f'{prefix}{n}')}" for n, column in enumerate(columns))
 
 
 def _zoned(column: PlannedColumn, value: str) -> str:

@@ -102,7 +102,15 @@ def check_type(kind: pa.DataType, data_type: DataType, *, cast: bool, where: str
         )
 
 
-def to_stored(array: pa.Array, data_type: DataType, *, cast: bool, numbers: JsonNumbers, where: str) -> pa.Array:
+def to_stored(
+    array: pa.Array,
+    data_type: DataType,
+    *,
+    cast: bool,
+    numbers: JsonNumbers,
+    where: str,
+    is_lazy: bool = False,
+) -> pa.Array:
     """Return an array in the type in which a column is compared.
 
     Args:
@@ -111,6 +119,7 @@ def to_stored(array: pa.Array, data_type: DataType, *, cast: bool, numbers: Json
         cast: whether the configuration asked for the conversion by `cast`.
         numbers: how numbers in JSON compare.
         where: the column and where it stands, for messages.
+        is_lazy: whether JSON keeps its text, to be brought to its canonical form where the sides' texts differ.
 
     Returns:
         An array of `STORED[data_type]`, as long as the one given.
@@ -123,7 +132,7 @@ def to_stored(array: pa.Array, data_type: DataType, *, cast: bool, numbers: Json
     try:
         # Readers take any bytes for text; only a full validation looks at them.
         plain.validate(full=True)
-        return _convert(plain, data_type, numbers)
+        return _convert(plain, "string" if is_lazy else data_type, numbers)
     except (pa.ArrowInvalid, pa.ArrowNotImplementedError, OverflowError) as error:
         raise UnreadableError(f"{where}: a value cannot become {data_type}: {error}") from error
 
@@ -136,14 +145,23 @@ def _convert(array: pa.Array, data_type: DataType, numbers: JsonNumbers) -> pa.A
     if data_type == "bignumeric":
         return array.cast(_BIG).cast(pa.string())
     if data_type == "json":
-        return _canonical(array.cast(pa.string()), numbers)
+        return canonical_documents(array.cast(pa.string()), numbers)
     if data_type == "numeric" and types.is_integer(array.type):
         # Arrow refuses an int64 straight into 9 decimals: its 19 digits could exceed 29.
         array = array.cast(pa.decimal128(20, 0))
     return array.cast(STORED[data_type])
 
 
-def _canonical(array: pa.Array, numbers: JsonNumbers) -> pa.Array:
+def canonical_documents(array: pa.Array, numbers: JsonNumbers) -> pa.Array:
+    """Return JSON documents in their canonical form.
+
+    Args:
+        array: their texts.
+        numbers: how numbers in them compare.
+
+    Returns:
+        As many texts; see `reconcile.read.canonical_json`.
+    """
     # Documents repeat (settings, small enumerations): each distinct one is parsed once.
     coded = pc.dictionary_encode(array)
     canonical = canonicaliser(numbers)

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
 from decimal import Decimal
+from typing import Final
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -11,6 +12,9 @@ import pyarrow.compute as pc
 from core.errors import UnreadableError
 from core.identifiers import check_name
 from reconcile.config import Scalar, Where
+from reconcile.rules import literal, quoted
+
+_ENGINE_TYPES: Final[dict[type, pa.DataType]] = {bool: pa.bool_(), int: pa.int64(), str: pa.string(), date: pa.date32()}
 
 
 @dataclass(frozen=True)
@@ -37,6 +41,19 @@ class Condition:
         if None in self.values:
             parts.append(f"{name} is null")
         return parts[0] if len(parts) == 1 else f"({' or '.join(parts)})"
+
+    def duckdb(self) -> str:
+        """Return the condition as SQL of the engine; only for one that `suits`."""
+        name = quoted(self.column)
+        parts = [f"{name} = {_duckdb_literal(value)}" for value in self.values if value is not None]
+        if None in self.values:
+            parts.append(f"{name} is null")
+        return f"({' or '.join(parts)})" if parts else "false"
+
+    def suits(self, schema: pa.Schema) -> bool:
+        """Return whether the engine compares the constants as Arrow does: all are of the column's own type."""
+        kind = schema.field(self.column).type
+        return all(value is None or _ENGINE_TYPES.get(type(value)) == kind for value in self.values)
 
     def mask(self, array: pa.Array) -> pa.Array:
         """Return which rows meet the condition.
@@ -128,6 +145,12 @@ def googlesql_literal(value: Scalar) -> str:
     if isinstance(value, date):
         return f"date '{value.isoformat()}'"
     return "'" + "".join(_escaped(letter) for letter in value) + "'"
+
+
+def _duckdb_literal(value: Scalar) -> str:
+    if isinstance(value, bool | int):
+        return str(value).lower()
+    return f"date {literal(value.isoformat())}" if isinstance(value, date) else literal(str(value))
 
 
 def _escaped(letter: str) -> str:

@@ -26,7 +26,7 @@ def read_schema(store: ObjectStore, ref: ObjectRef) -> pa.Schema:
     Raises:
         UnreadableError: when the file is not Parquet, truncated, replaced or gone.
     """
-    with _told(ref), _open(store, ref) as file:
+    with told(ref), open_parquet(store, ref) as file:
         return file.schema_arrow
 
 
@@ -47,22 +47,39 @@ def read_parquet(store: ObjectStore, ref: ObjectRef, columns: tuple[str, ...]) -
     Raises:
         UnreadableError: when the file is not Parquet, truncated, corrupt, replaced or gone, or lacks a column.
     """
-    with _told(ref), _open(store, ref) as file:
-        _check_columns(ref, file.schema_arrow, columns)
+    with told(ref), open_parquet(store, ref) as file:
+        check_columns(ref, file.schema_arrow, columns)
         for group in range(file.metadata.num_row_groups):
             for batch in file.iter_batches(_BATCH_ROWS, row_groups=[group], columns=list(columns)):
                 yield batch.select(list(columns))
 
 
 @contextmanager
-def _told(ref: ObjectRef) -> Iterator[None]:
+def told(ref: ObjectRef) -> Iterator[None]:
+    """Turn the reader's errors into ours.
+
+    Args:
+        ref: the file that is read.
+
+    Raises:
+        UnreadableError: naming the file.
+    """
     try:
         yield
     except (pa.ArrowException, OSError) as error:
         raise UnreadableError(f"{ref.uri}: is not a whole Parquet file: {error}") from error
 
 
-def _open(store: ObjectStore, ref: ObjectRef) -> pq.ParquetFile:
+def open_parquet(store: ObjectStore, ref: ObjectRef) -> pq.ParquetFile:
+    """Open a file and read its footer.
+
+    Args:
+        store: where the file lies.
+        ref: the file.
+
+    Returns:
+        The file, which verifies page checksums; a context manager.
+    """
     return pq.ParquetFile(
         pa.PythonFile(PinnedFile(store, ref), mode="r"),
         page_checksum_verification=True,
@@ -72,7 +89,17 @@ def _open(store: ObjectStore, ref: ObjectRef) -> pq.ParquetFile:
     )
 
 
-def _check_columns(ref: ObjectRef, schema: pa.Schema, columns: tuple[str, ...]) -> None:
+def check_columns(ref: ObjectRef, schema: pa.Schema, columns: tuple[str, ...]) -> None:
+    """Refuse a file that lacks a column, or has several of its name.
+
+    Args:
+        ref: the file.
+        schema: its schema.
+        columns: the columns wanted.
+
+    Raises:
+        UnreadableError: naming the column.
+    """
     for name in columns:
         count = len(schema.get_all_field_indices(name))
         if count != 1:

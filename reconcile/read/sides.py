@@ -21,6 +21,7 @@ from core.pinned import ObjectRef, ObjectStore
 from reconcile.plans import ComparisonPlan, InFlightPlan, PlannedColumn, SnapshotPlan
 from reconcile.read.convert import STORED, to_stored
 from reconcile.read.filters import Condition, all_hold
+from reconcile.read.footers import lazy
 from reconcile.read.ndjson import read_ndjson
 from reconcile.read.parquet import read_parquet
 from reconcile.read.spill import Unit
@@ -180,6 +181,7 @@ def _stored(
             cast=column.cast,
             numbers=column.rule.numbers,
             where=f"{where}: {name}",
+            is_lazy=lazy(column),
         )
         for column, name in zip(columns, names, strict=True)
     ]

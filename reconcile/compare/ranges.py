@@ -1,0 +1,106 @@
+"""Key ranges: a comparison cut into parts that are joined one after the other, each in little memory.
+
+Where both sides are files whose row groups follow the order of the key, a range of keys is found in few of them, and
+is read, joined and forgotten before the next. One join of everything would hold one side whole, or write it to
+scratch space and read it again.
+"""
+
+from dataclasses import dataclass
+from datetime import date, datetime
+from itertools import pairwise
+from typing import Any, Final
+
+from reconcile.plans import ComparisonPlan
+from reconcile.read.direct import Direct
+from reconcile.read.footers import KeyGroup
+from reconcile.rules import EXACT, literal
+
+_LONGEST_OVERLAP: Final = 1.5
+"""How often a row may be read on average before one join of everything is the lesser work."""
+
+
+@dataclass(frozen=True)
+class KeyRange:
+    """A range of the first key column.
+
+    Attributes:
+        low: its first value; None for the range that begins before all.
+        high: the first value after it; None for the range that ends after all.
+    """
+
+    low: Any
+    high: Any
+
+    def holds(self, group: KeyGroup) -> bool:
+        """Return whether a row group may hold keys of the range."""
+        return (self.high is None or group.low < self.high) and (self.low is None or group.high >= self.low)
+
+    def sql(self, column: str) -> str:
+        """Return the condition that a row is of the range.
+
+        Args:
+            column: SQL of the first key column, which holds no null.
+        """
+        tests = [
+            f"{column} {sign} {_literal(bound)}"
+            for sign, bound in ((">=", self.low), ("<", self.high))
+            if bound is not None
+        ]
+        return " and ".join(tests) or "true"
+
+    def of(self, side: Direct) -> Direct:
+        """Return the files of a side that may hold keys of the range; one of them at least."""
+        found = tuple(file for file in side.contents if any(self.holds(group) for group in file.groups or ()))
+        return side.only(found or side.contents[:1])
+
+
+EVERYTHING: Final = KeyRange(None, None)
+"""The range of all keys."""
+
+
+def key_ranges(plan: ComparisonPlan, warehouse: Direct, snapshot: Direct, rows: int) -> tuple[KeyRange, ...]:
+    """Cut the keys of two sides into ranges.
+
+    Args:
+        plan: the comparison.
+        warehouse: one side.
+        snapshot: the other.
+        rows: about how many rows a side should have in a range.
+
+    Returns:
+        Ranges that every key is in exactly one of; none when the files do not follow the order of the key.
+    """
+    groups = [[group for file in side.contents for group in file.groups or ()] for side in (warehouse, snapshot)]
+    if plan.key[0].rule != EXACT or any(
+        file.groups is None for side in (warehouse, snapshot) for file in side.contents
+    ):
+        return ()
+    if len({type(group.low) for side in groups for group in side}) != 1:
+        return ()
+    bounds = _bounds(max(groups, key=len), rows)
+    ranges = tuple(KeyRange(low, high) for low, high in pairwise([None, *bounds, None]))
+    for side in groups:
+        read = sum(group.rows for part in ranges for group in side if part.holds(group))
+        if read > _LONGEST_OVERLAP * sum(group.rows for group in side):
+            return ()
+    return ranges
+
+
+def _bounds(groups: list[KeyGroup], rows: int) -> list[Any]:
+    """Return keys at which row groups begin, about so many rows apart."""
+    bounds: list[Any] = []
+    held = 0
+    for group in sorted(groups, key=lambda group: group.low):
+        if held >= rows and (not bounds or group.low > bounds[-1]):
+            bounds.append(group.low)
+            held = 0
+        held += group.rows
+    return bounds
+
+
+def _literal(value: Any) -> str:
+    if isinstance(value, bool | datetime) or not isinstance(value, int | str | date):
+        raise TypeError(f"{value!r} is no bound of a key range")
+    if isinstance(value, int):
+        return f"cast({literal(str(value))} as bigint)"
+    return literal(value) if isinstance(value, str) else f"date {literal(value.isoformat())}"
