@@ -1,4 +1,4 @@
-"""Pub/Sub and the Storage Write API reduced to their protocols: they cost the client what the real ones do, and no more.
+"""Pub/Sub and the Storage Write API reduced to their protocols: to a client they cost what the real ones do.
 
 The source sends responses of StreamingPull that were prepared beforehand; the sink counts rows and confirms them. Both
 live in a process of their own, so that the CPU time of whoever is measured holds none of theirs.

@@ -9,12 +9,14 @@ https://cloud.google.com/bigquery/docs/write-api-streaming#exactly-once.
 
 import asyncio
 from collections import deque
+from collections.abc import AsyncIterator
 from contextlib import suppress
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Final
 
 import grpc
 import structlog
+from google.cloud.bigquery_storage_v1 import types as storage_types
 
 from core.errors import MillraceError, UnavailableError
 from core.retry import RetryPolicy, retrying_async
@@ -29,6 +31,7 @@ from ingest.append.answers import (
 from ingest.encode.batch import EncodedRows
 from ingest.rpc import AppendRowsRequest, BigQueryWrite, CreateWriteStreamRequest, routing, translate
 
+_COMMITTED: Final = int(storage_types.WriteStream.Type.COMMITTED)
 _log = structlog.get_logger(__name__)
 
 
@@ -80,13 +83,14 @@ class CommittedStream:
         self._arrived.set()
         if self._worker is None:
             self._worker = asyncio.create_task(self._work())
+            self._worker.add_done_callback(self._ended)
         await one.answer
 
     async def close(self) -> None:
         """Close the connection; whoever still waits for an answer gets an error."""
-        if self._worker is not None:
-            self._worker.cancel()
-            await asyncio.wait({self._worker})
+        if (worker := self._worker) is not None:
+            worker.cancel()
+            await asyncio.wait({worker})
         self._fail(UnavailableError(f"append to {self._table}: closed"))
 
     async def _work(self) -> None:
@@ -120,8 +124,7 @@ class CommittedStream:
             self._close_gap()
 
     async def _create(self) -> str:
-        request = CreateWriteStreamRequest(parent=self._table)
-        request.write_stream.type = request.write_stream.COMMITTED
+        request = CreateWriteStreamRequest(parent=self._table, write_stream={"type_": _COMMITTED})
         try:
             stream = await self._write.create_write_stream(
                 request, timeout=self._timeout_s, metadata=routing("parent", self._table)
@@ -132,25 +135,27 @@ class CommittedStream:
 
     async def _exchange(self, name: str) -> None:
         call = self._write.append_rows(metadata=routing("write_stream", name))
+        answers = aiter(call)
         reading: asyncio.Task[Any] | None = None
-        is_first = True
+        is_open, is_first = True, True
         try:
             while True:
-                while self._waiting and not self._has_gap:
-                    is_first = not await self._send(call, name, is_first=is_first) and is_first
+                while is_open and self._waiting and not self._has_gap:
+                    one = self._next_append()
+                    if one is not None:
+                        is_open = await self._send(call, name, one, is_first=is_first)
+                        is_first = False
                 self._arrived.clear()
-                reading = reading or asyncio.create_task(call.read())
+                reading = reading or asyncio.create_task(_next(answers))
                 if await self._next_event(reading):
                     response, reading = await reading, None
-                    if response is grpc.aio.EOF:
+                    if response is None:
                         if self._sent:
                             raise UnavailableError(f"append to {name}: the service ended the stream")
                         return
                     self._take(answer_error(response, name, own=True))
         except grpc.aio.AioRpcError as failure:
             self._end(stream_error(failure, name, own=True))
-        except asyncio.InvalidStateError:
-            raise UnavailableError(f"append to {name}: the stream was closed") from None
         finally:
             call.cancel()
             if reading is not None:
@@ -159,11 +164,13 @@ class CommittedStream:
                 with suppress(asyncio.CancelledError, grpc.aio.AioRpcError):
                     reading.result()
 
-    async def _send(self, call: Any, name: str, *, is_first: bool) -> bool:
-        """Send the next request; return whether there was any need to."""
+    def _next_append(self) -> _Append | None:
+        """Return what is to be sent next; None when whoever asked for it has given up before it ever was."""
         one = self._waiting.popleft()
-        if one.answer.done() and not one.times_sent:
-            return False  # whoever asked has given up
+        return one if one.times_sent or not one.answer.done() else None
+
+    async def _send(self, call: Any, name: str, one: _Append, *, is_first: bool) -> bool:
+        """Send a request; return whether more can be sent on this connection."""
         request = AppendRowsRequest(write_stream=name)
         request.offset.value = self._confirmed + sum(len(sent.rows) for sent in self._sent)
         one.rows.fill(request)
@@ -172,7 +179,11 @@ class CommittedStream:
             request.trace_id = "millrace"
         one.times_sent += 1
         self._sent.append(one)
-        await call.write(request)
+        try:
+            await call.write(request)
+        except (grpc.aio.AioRpcError, asyncio.InvalidStateError):
+            # Why it ended, the reading side is told better.
+            return False
         return True
 
     async def _next_event(self, reading: asyncio.Task[Any]) -> bool:
@@ -220,7 +231,13 @@ class CommittedStream:
         else:
             raise error
 
-    def _fail(self, error: MillraceError) -> None:
+    def _ended(self, worker: asyncio.Task[None]) -> None:
+        """Tell everybody who waits when a fault nobody foresaw ended the work."""
+        self._worker = None
+        if not worker.cancelled() and (error := worker.exception()) is not None:
+            self._fail(error)
+
+    def _fail(self, error: BaseException) -> None:
         for one in self._waiting:
             if not one.answer.done():
                 one.answer.set_exception(error)
@@ -228,3 +245,8 @@ class CommittedStream:
         self._waiting.clear()
         # What was sent last may stand there or not, so its offsets are of no use any more.
         self._name = None
+
+
+async def _next(answers: AsyncIterator[Any]) -> Any:
+    """Return the next answer; None when the service has ended the connection."""
+    return await anext(answers, None)

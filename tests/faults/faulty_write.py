@@ -15,6 +15,7 @@ from ingest_river import River
 Request: Any = types.AppendRowsRequest.pb()
 Response: Any = types.AppendRowsResponse.pb()
 StorageError: Any = types.StorageError.pb()
+Stream: Any = types.WriteStream.pb()
 
 
 @dataclass(frozen=True)
@@ -28,6 +29,7 @@ class Answer:
         ends: whether the stream ends without a word.
         hangs: whether no answer ever comes.
         schema_mismatch: whether the error says that the schema does not fit.
+        loses_stream: whether the write stream is gone from then on.
     """
 
     status: grpc.StatusCode | None = None
@@ -36,6 +38,7 @@ class Answer:
     ends: bool = False
     hangs: bool = False
     schema_mismatch: bool = False
+    loses_stream: bool = False
 
 
 GOOD = Answer(commits=True)
@@ -58,7 +61,9 @@ class FaultyWrite:
         gate: requests wait here.
         rows: what it has taken, by table.
         requests: rows of each request, in order.
-        streams: streams that were opened.
+        streams: connections that were opened.
+        committed: rows in each committed stream that is there.
+        made: committed streams that were ever made.
         violations: what a client must not do.
     """
 
@@ -71,6 +76,8 @@ class FaultyWrite:
     rows: defaultdict[str, list[Row]] = field(default_factory=lambda: defaultdict(list))
     requests: list[int] = field(default_factory=list)
     streams: int = 0
+    committed: dict[str, int] = field(default_factory=dict)
+    made: int = 0
     violations: list[str] = field(default_factory=list)
 
     def __post_init__(self) -> None:
@@ -93,6 +100,13 @@ class FaultyWrite:
             if table.startswith(f"projects/{project}/") and part in table:
                 yield from rows
 
+    async def create_write_stream(self, request: Any, _context: Any) -> Any:
+        """Serve `google.cloud.bigquery.storage.v1.BigQueryWrite.CreateWriteStream`."""
+        self.made += 1
+        name = f"{request.parent}/streams/committed-{self.made}"
+        self.committed[name] = 0
+        return Stream(name=name, type_=request.write_stream.type_)
+
     async def append_rows(self, requests: AsyncIterator[Any], context: Any) -> AsyncIterator[Any]:
         """Serve `google.cloud.bigquery.storage.v1.BigQueryWrite.AppendRows`."""
         row_class: Any = None
@@ -111,15 +125,17 @@ class FaultyWrite:
             self._check(request, row_class)
             rows = [_read(row_class, row) for row in request.proto_rows.rows.serialized_rows]
             self.requests.append(len(rows))
-            table = request.write_stream.removesuffix("/streams/_default")
+            table = request.write_stream.split("/streams/")[0]
+            if (misplaced := self._misplaced(request)) is not None:
+                yield _response(Answer(error=misplaced))
+                continue
             answer = self._answer(table)
             if answer is GOOD and self.refuses is not None and any(map(self.refuses, rows)):
                 if not self.names_rows:
                     await context.abort(grpc.StatusCode.INVALID_ARGUMENT, "a row is not valid")
                 yield self._row_errors(rows)
                 continue
-            if answer.commits:
-                self.rows[table] += rows
+            self._take(request.write_stream, rows, answer)
             if answer.hangs:
                 await asyncio.Event().wait()
             if answer.ends:
@@ -128,14 +144,34 @@ class FaultyWrite:
                 await context.abort(answer.status, "injected")
             yield _response(answer)
 
+    def _take(self, stream: str, rows: list[Row], answer: Answer) -> None:
+        """Do with rows what the answer says."""
+        if answer.commits:
+            self.rows[stream.split("/streams/", maxsplit=1)[0]] += rows
+            if stream in self.committed:
+                self.committed[stream] += len(rows)
+        if answer.loses_stream:
+            self.committed.pop(stream, None)
+
     def _answer(self, table: str) -> Answer:
         if self.where not in table:
             return GOOD
         return self.script.pop(0) if self.script else self.for_ever or GOOD
 
+    def _misplaced(self, request: Any) -> grpc.StatusCode | None:
+        """Return what is wrong with the stream or the offset of a request; None when nothing is."""
+        if request.write_stream.endswith("/streams/_default"):
+            return None
+        if request.write_stream not in self.committed:
+            return grpc.StatusCode.NOT_FOUND
+        there = self.committed[request.write_stream]
+        if request.offset.value == there:
+            return None
+        return grpc.StatusCode.ALREADY_EXISTS if request.offset.value < there else grpc.StatusCode.OUT_OF_RANGE
+
     def _check(self, request: Any, row_class: Any) -> None:
-        if not request.write_stream.endswith("/streams/_default"):
-            self.violations.append(f"write_stream is {request.write_stream!r}")
+        if request.HasField("offset") == request.write_stream.endswith("/streams/_default"):
+            self.violations.append(f"write_stream is {request.write_stream!r}, offset {request.offset}")
         if row_class is None:
             self.violations.append("the first request of a stream has no writer_schema")
         if request.ByteSize() > 8_000_000:
@@ -188,8 +224,14 @@ async def serving(faulty: FaultyWrite) -> AsyncIterator[str]:
         request_deserializer=Request.FromString,
         response_serializer=Response.SerializeToString,
     )
+    making = grpc.unary_unary_rpc_method_handler(
+        faulty.create_write_stream,
+        request_deserializer=types.CreateWriteStreamRequest.pb().FromString,
+        response_serializer=Stream.SerializeToString,
+    )
     service = "google.cloud.bigquery.storage.v1.BigQueryWrite"
-    server.add_generic_rpc_handlers((grpc.method_handlers_generic_handler(service, {"AppendRows": handler}),))
+    handlers = {"AppendRows": handler, "CreateWriteStream": making}
+    server.add_generic_rpc_handlers((grpc.method_handlers_generic_handler(service, handlers),))
     port = server.add_insecure_port("127.0.0.1:0")
     await server.start()
     try:
