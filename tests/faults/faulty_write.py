@@ -42,7 +42,7 @@ class Answer:
 
 
 GOOD = Answer(commits=True)
-REPORTS = "/tables/watermarks/streams/_default"
+REPORTS = tuple(f"/tables/{table}/streams/_default" for table in ("watermarks", "schema_drift"))
 Row = dict[str, Any]
 OpenRiver = Callable[["FaultyWrite"], AbstractAsyncContextManager[River]]
 """Opens a river whose BigQuery is the given server."""
