@@ -89,7 +89,7 @@ class _Traced:
         sampler = None if environ.get("OTEL_TRACES_SAMPLER") else ParentBased(ALWAYS_OFF)
         resource = Resource.create({"service.name": environ.get("OTEL_SERVICE_NAME") or service})
         self._provider = TracerProvider(sampler=sampler, resource=resource, shutdown_on_exit=False)
-        self._exporter = OTLPSpanExporter()
+        self._exporter: Any = OTLPSpanExporter()
         self._provider.add_span_processor(BatchSpanProcessor(self._exporter))
         self._tracer = self._provider.get_tracer("millrace")
 
