@@ -70,6 +70,11 @@ class MicroBatches(Generic[T]):
         """Whether nothing waits and nothing is being sent."""
         return not self._items and not self._tasks
 
+    @property
+    def waiting(self) -> int:
+        """Items that are not being sent yet."""
+        return len(self._items)
+
     def add(self, item: T, size: int = 0) -> None:
         """Add an item; must be called in the event loop.
 

@@ -3,10 +3,16 @@
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
+from starlette.routing import BaseRoute
+
 from core.clock import Clock, utc_now
+from core.telemetry import UNTRACED, Tracing
 from ingest.failpoints import Failpoint
+from ingest.limit import ReceiveLimit
+from ingest.measures import Measures
 from ingest.progress import Progress
 from ingest.settings import IngestSettings
+from ingest.watermarks import Watermarks
 
 
 @dataclass(frozen=True)
@@ -19,6 +25,11 @@ class RunContext:
         fail: told of an error that ends the run.
         failpoint: may kill the process at a stage's boundary.
         clock: the present instant.
+        watermarks: told of what comes and lands, table by table.
+        measures: what the stages measure in.
+        tracing: makes spans, or nothing.
+        limit: how many messages may come in.
+        routes: what the run's HTTP server serves beside its status; transports add theirs when they are opened.
     """
 
     settings: IngestSettings
@@ -26,3 +37,8 @@ class RunContext:
     fail: Callable[[BaseException], None]
     failpoint: Failpoint = field(default_factory=Failpoint)
     clock: Clock = utc_now
+    watermarks: Watermarks = field(default_factory=Watermarks)
+    measures: Measures = field(default_factory=Measures)
+    tracing: Tracing = UNTRACED
+    limit: ReceiveLimit = field(default_factory=ReceiveLimit)
+    routes: list[BaseRoute] = field(default_factory=list)

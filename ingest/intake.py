@@ -12,6 +12,7 @@ from ingest.context import RunContext
 from ingest.dead_letters import DeadLetter, DeadLetters
 from ingest.decode import notification
 from ingest.decode.batch import BatchDecoder, batch_decoder
+from ingest.decode.measured import measured
 from ingest.detect import Inlet
 from ingest.drift.watch import Report
 from ingest.leases import Leases
@@ -65,12 +66,17 @@ class Intake:
             messages: what one transport brought.
         """
         context = self._context
+        messages, surplus = context.limit.split(messages)
+        if surplus:
+            self._leases.refuse(surplus)
         context.progress.receive(len(messages))
         admitted = self._leases.admit(messages)
         context.failpoint.hit("after_pull", len(admitted))
         if admitted:
-            for message, error in self._route.handler(admitted):
-                self._dead_letters.add(DeadLetter(message, error.reason, str(error), self._route.table))
+            topic, carriers = self._route.topic, (message.attributes for message in admitted)
+            with context.tracing.span("receive", carriers, topic=topic, messages=len(admitted)):
+                for message, error in self._route.handler(admitted):
+                    self._dead_letters.add(DeadLetter(message, error.reason, str(error), self._route.table))
         context.failpoint.hit("after_decode", len(admitted))
 
 
@@ -116,7 +122,7 @@ def table_decoder(contract: TableContract, report: Report, context: RunContext) 
     Returns:
         The decoder.
     """
-    return batch_decoder(contract, context.progress.load_id, report)
+    return measured(batch_decoder(contract, context.progress.load_id, report), contract.topic, context)
 
 
 def notification_handler(contracts: Contracts, topic: str, notifications: Notifications) -> Handler:

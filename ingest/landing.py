@@ -1,6 +1,6 @@
 """Landing: rows gathered per table, appended, and only then acknowledged."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Protocol
 
 from core.clock import to_micros
@@ -31,6 +31,15 @@ class LandingObserver(Protocol):
         Args:
             landings: the rows.
         """
+
+
+def attributes_of(landings: Sequence[Landing]) -> Iterator[Mapping[str, str]]:
+    """Yield the attributes of rows' messages, for tracing.
+
+    Args:
+        landings: the rows.
+    """
+    return (landing.message.attributes for landing in landings)
 
 
 class TableLanding:
@@ -116,16 +125,21 @@ class TableLanding:
                     words = f"the row has {size} bytes, over {MAX_ROW_BYTES}"
                     self._give_up(landings[place], "row_too_large", words)
             encoded, landings = encoded.take(kept), [landings[place] for place in kept]
-        refused = await self._writer.append(encoded)
+        context = self._context
+        with context.tracing.span("append", attributes_of(landings), table=self._table, rows=len(landings)):
+            refused = await self._writer.append(encoded)
         self._context.failpoint.hit("after_append", len(landings))
         for place, words in refused.items():
             self._give_up(landings[place], "refused_by_bigquery", words)
         if refused:
             landings = [landing for place, landing in enumerate(landings) if place not in refused]
-        self._context.progress.land(self._table, len(landings))
+        context.progress.land(self._table, len(landings))
+        published = [landing.message.publish_ts for landing in landings]
+        context.measures.landed(self._table, published, to_micros(context.clock()))
         for observer in self._observers:
             observer.landed(landings)
-        self._leases.settle([landing.message for landing in landings])
+        with context.tracing.span("settle", attributes_of(landings), table=self._table, rows=len(landings)):
+            self._leases.settle([landing.message for landing in landings])
 
     def _give_up(self, landing: Landing, reason: str, words: str) -> None:
         for observer in self._observers:

@@ -55,6 +55,12 @@ class Leases:
         """Messages in flight."""
         return sum(len(ledger.held) for ledger in self._ledgers.values())
 
+    @property
+    def oldest_publish_ts(self) -> int | None:
+        """When the oldest message in flight was published, in microseconds since 1970 UTC; None without one."""
+        held = (message.publish_ts for ledger in self._ledgers.values() for message in ledger.held.values())
+        return min((published for published in held if published), default=None)
+
     def attach(self, transport: Transport) -> None:
         """Keep the books of a transport; to be called before its first delivery.
 
@@ -117,6 +123,15 @@ class Leases:
         for name, group in groupby(messages, key=attrgetter("subscription")):
             ledger = self._ledgers[name]
             ledger.transport.nack([message.ack_id for message in self._let_go(ledger, group)])
+
+    def refuse(self, messages: Iterable[Message]) -> None:
+        """Give back what was not even taken in.
+
+        Args:
+            messages: what was delivered, of any transport.
+        """
+        for name, group in groupby(messages, key=attrgetter("subscription")):
+            self._ledgers[name].transport.nack([message.ack_id for message in group])
 
     def release_all(self) -> None:
         """Give back whatever is still in flight."""

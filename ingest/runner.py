@@ -2,15 +2,21 @@
 
 import asyncio
 import signal
+import socket
 import time
 import uuid
 from collections.abc import Coroutine, Iterable
+from dataclasses import dataclass
+from typing import Final
 
 import msgspec
 import structlog
 
+from core.telemetry import UNTRACED, Tracing
 from ingest.context import RunContext
 from ingest.failpoints import Failpoint
+from ingest.http.status import observe, serving_status
+from ingest.limit import ReceiveLimit
 from ingest.progress import Progress, Summary
 from ingest.settings import IngestSettings
 from ingest.stages import Plan, Stages, open_stages
@@ -21,21 +27,54 @@ _GIVE_UP_S = 1.5
 """What remains of the ten seconds between SIGTERM and SIGKILL, for giving leases back."""
 
 
+@dataclass(frozen=True)
+class RunOptions:
+    """What is asked of a run beside its plan.
+
+    Attributes:
+        listening: a bound socket for its status, and for push delivery; None serves nothing.
+        limit: deliveries after which it ends; None for no limit.
+        tracing: makes its spans.
+    """
+
+    listening: socket.socket | None = None
+    limit: int | None = None
+    tracing: Tracing = UNTRACED
+
+
+_NO_OPTIONS: Final = RunOptions()
+
+
 class Run:
     """One run of the ingester."""
 
-    def __init__(self, plan: Plan, settings: IngestSettings, failpoint: Failpoint | None = None) -> None:
+    def __init__(
+        self,
+        plan: Plan,
+        settings: IngestSettings,
+        failpoint: Failpoint | None = None,
+        options: RunOptions = _NO_OPTIONS,
+    ) -> None:
         """Prepare a run; must be called in the event loop.
 
         Args:
             plan: what to read and where to write.
             settings: batch sizes, flow control, patience.
             failpoint: may kill the process at a stage's boundary; None for no such thing.
+            options: what else was asked for.
         """
+        self._options = options
         self._plan = plan
         self._stop = asyncio.Event()
         self._failure: BaseException | None = None
-        self._context = RunContext(settings, Progress(uuid.uuid4().hex), self.fail, failpoint or Failpoint())
+        self._context = RunContext(
+            settings,
+            Progress(uuid.uuid4().hex),
+            self.fail,
+            failpoint or Failpoint(),
+            tracing=options.tracing,
+            limit=ReceiveLimit(options.limit, self.stop),
+        )
 
     @property
     def progress(self) -> Progress:
@@ -70,9 +109,11 @@ class Run:
             UnavailableError: when a service stayed away for longer than the settings' patience.
         """
         async with open_stages(self._plan, self._context) as stages:
-            await asyncio.gather(*(transport.check() for transport in stages.transports))
-            _log.info("ingesting", load_id=self.progress.load_id, transports=len(stages.transports))
-            await self._pull(stages, until_idle_s)
+            run = observe(stages, self._context, self._stop.is_set)
+            async with serving_status(self._options.listening, run, self._context, stages.sink):
+                await asyncio.gather(*(transport.check() for transport in stages.transports))
+                _log.info("ingesting", load_id=self.progress.load_id, transports=len(stages.transports))
+                await self._pull(stages, until_idle_s)
         summary = self.progress.summary()
         _log.info("stopped", **msgspec.to_builtins(summary))
         if self._failure is not None:
@@ -142,7 +183,11 @@ class Run:
 
 
 async def run_until_signal(
-    plan: Plan, settings: IngestSettings, failpoint: Failpoint, until_idle_s: float | None
+    plan: Plan,
+    settings: IngestSettings,
+    failpoint: Failpoint,
+    until_idle_s: float | None,
+    options: RunOptions = _NO_OPTIONS,
 ) -> Summary:
     """Run the ingester until SIGTERM, SIGINT or, when asked for, idleness.
 
@@ -151,6 +196,7 @@ async def run_until_signal(
         settings: batch sizes, flow control, patience.
         failpoint: may kill the process at a stage's boundary.
         until_idle_s: see `Run.run`.
+        options: what else was asked for.
 
     Returns:
         What was done.
@@ -158,11 +204,15 @@ async def run_until_signal(
     Raises:
         MillraceError: see `Run.run`.
     """
-    run = Run(plan, settings, failpoint)
+    run = Run(plan, settings, failpoint, options)
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, run.stop)
-    return await run.run(until_idle_s)
+    try:
+        return await run.run(until_idle_s)
+    finally:
+        # What is left of the last second; the exporter runs in a thread of its own.
+        await asyncio.to_thread(options.tracing.close)
 
 
 async def _cancel(tasks: Iterable[asyncio.Task[None]]) -> None:

@@ -5,6 +5,7 @@ from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 
+import grpc
 import structlog
 
 from core.clients import bigquery_client
@@ -12,6 +13,7 @@ from core.contracts import Contracts
 from core.errors import ConfigurationError
 from core.settings import Settings
 from ingest.append import AppendStream, BatchWriter, CommittedStream, DefaultStream, TableWriter, WriteStream
+from ingest.append.measured import MeasuredStream
 from ingest.context import RunContext
 from ingest.dead_letters import DEAD_LETTER_TYPE, DeadLetters
 from ingest.detect import Downstream, Inlet, KnownSets, RawTables, open_inlet
@@ -76,6 +78,7 @@ class Stages:
         inlets: the ways into the tables, by table name.
         tables: append rows, by table name.
         notifications: fetches rows; None when no notification is read.
+        sink: the channel to BigQuery.
     """
 
     transports: Sequence[Transport]
@@ -86,6 +89,7 @@ class Stages:
     inlets: Mapping[str, Inlet]
     tables: Mapping[str, TableLanding]
     notifications: Notifications | None
+    sink: grpc.aio.Channel
 
     @property
     def is_idle(self) -> bool:
@@ -142,7 +146,8 @@ async def open_stages(plan: Plan, context: RunContext) -> AsyncIterator[Stages]:
     settings, selected = plan.settings, plan.selected()
     async with AsyncExitStack() as stack:
         pubsub = PubSub(await stack.enter_async_context(pubsub_channel(settings)))
-        write = BigQueryWrite(await stack.enter_async_context(storage_channel(settings)))
+        sink = await stack.enter_async_context(storage_channel(settings))
+        write = BigQueryWrite(sink)
         open_writer = _writers(write, context, stack)
         flow = FlowControl(context.settings.outstanding_messages, context.settings.outstanding_bytes)
         leases = Leases(flow, context)
@@ -191,7 +196,7 @@ async def open_stages(plan: Plan, context: RunContext) -> AsyncIterator[Stages]:
             transports.append(PubSubTransport(name, route.topic, pubsub, context, flow=flow, deliver=intake.deliver))
         for transport in transports:
             leases.attach(transport)
-        yield Stages(transports, flow, leases, dead_letters, drift_log, inlets, tables, notifications)
+        yield Stages(transports, flow, leases, dead_letters, drift_log, inlets, tables, notifications, sink)
 
 
 def _writers(write: BigQueryWrite, context: RunContext, stack: AsyncExitStack) -> Callable[[str, RowType], TableWriter]:
@@ -225,7 +230,7 @@ def _raw_writer(write: BigQueryWrite, table: str, context: RunContext, stack: As
     else:
         stream = DefaultStream(write, table, settings.append_timeout_s)
     stack.push_async_callback(stream.close)
-    return BatchWriter(stream, policy)
+    return BatchWriter(MeasuredStream(stream, table.rpartition("/")[2], context.measures), policy)
 
 
 def _notification_topics(plan: Plan, selected: Contracts) -> tuple[str, ...]:
