@@ -63,6 +63,7 @@ class CommittedStream:
         self._waiting: deque[_Append] = deque()
         self._sent: deque[_Append] = deque()
         self._moving_up: list[_Append] = []
+        self._is_careful = False  # one request at a time: a write into a broken connection hides why it broke
         self._has_gap = False  # a request was refused, so those in flight behind it will be
         self._arrived = asyncio.Event()
         self._worker: asyncio.Task[None] | None = None
@@ -112,6 +113,7 @@ class CommittedStream:
                 confirmed = self._confirmed = 0
             await self._exchange(name)
         except MillraceError as error:
+            self._is_careful = True
             if isinstance(error, StreamLostError):
                 _log.warning("write stream lost", table=self._table, error=str(error))
                 self._name = None
@@ -140,7 +142,7 @@ class CommittedStream:
         is_open, is_first = True, True
         try:
             while True:
-                while is_open and self._waiting and not self._has_gap:
+                while is_open and self._may_send:
                     one = self._next_append()
                     if one is not None:
                         is_open = await self._send(call, name, one, is_first=is_first)
@@ -163,6 +165,10 @@ class CommittedStream:
                 await asyncio.wait({reading})
                 with suppress(asyncio.CancelledError, grpc.aio.AioRpcError):
                     reading.result()
+
+    @property
+    def _may_send(self) -> bool:
+        return bool(self._waiting) and not self._has_gap and not (self._is_careful and self._sent)
 
     def _next_append(self) -> _Append | None:
         """Return what is to be sent next; None when whoever asked for it has given up before it ever was."""
@@ -203,6 +209,7 @@ class CommittedStream:
         one = self._sent.popleft()
         if error is None or (isinstance(error, AlreadyThereError) and one.times_sent > 1):
             self._confirmed += len(one.rows)
+            self._is_careful = False
             if not one.answer.done():
                 one.answer.set_result(None)
         elif isinstance(error, RefusedError):
