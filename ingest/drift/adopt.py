@@ -21,13 +21,12 @@ STRUCTURE: Final = "structure"
 UNCLASSIFIED: Final = "unclassified"
 """Class of personal data of a column that nobody has looked at: it is masked until somebody does."""
 
-_ARRAYS: Final = frozenset({"array<int64>", "array<string>"})
+_STRUCTURED: Final = frozenset({"json", "array<int64>", "array<string>"})
 _JOINED: Final[tuple[tuple[frozenset[str], DataType], ...]] = (
     (frozenset({"int64", "numeric"}), "numeric"),
     (frozenset({"int64", "numeric", "float64"}), "float64"),
     (frozenset({"date", "datetime"}), "datetime"),
     (frozenset({"date", "datetime", "timestamp"}), "timestamp"),
-    (_ARRAYS, "array<string>"),
 )
 """Types that have one which holds the values of all of them; the narrowest first."""
 
@@ -107,7 +106,7 @@ def inferred_type(seen_types: Iterable[str]) -> DataType | None:
     for members, data_type in _JOINED:
         if seen <= members:
             return data_type
-    return "json" if seen & {"json", *_ARRAYS} else "string"
+    return "json" if seen & _STRUCTURED else "string"
 
 
 def apply_yaml(adoption: Adoption, contracts_path: Path) -> Contracts:

@@ -161,6 +161,8 @@ def _is_json(text: str) -> bool:
 
 def _seen_array(values: list[Any]) -> str:
     held = [value for value in values if value is not None]
-    if held and all(type(value) is int and INT64_MIN <= value <= INT64_MAX for value in held):
+    if not held:
+        return "null"
+    if all(type(value) is int and INT64_MIN <= value <= INT64_MAX for value in held):
         return "array<int64>"
     return "array<string>" if all(isinstance(value, str) for value in held) else "json"

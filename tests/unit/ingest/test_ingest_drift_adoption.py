@@ -55,7 +55,7 @@ def test_what_was_seen_of_a_field_is_joined() -> None:
     [
         ([], None), (["null"], None), (["null", "int64"], "int64"), (["int64", "numeric"], "numeric"),
         (["int64", "float64"], "float64"), (["date", "timestamp"], "timestamp"), (["date", "datetime"], "datetime"),
-        (["array<int64>", "array<string>"], "array<string>"), (["string", "json"], "json"),
+        (["array<int64>", "array<string>"], "json"), (["string", "json"], "json"),
         (["int64", "bool"], "string"), (["string", "date"], "string"), (["json", "array<string>"], "json"),
     ],
 )  # fmt: skip
