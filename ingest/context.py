@@ -8,7 +8,7 @@ from starlette.routing import BaseRoute
 from core.clock import Clock, utc_now
 from core.telemetry import UNTRACED, Tracing
 from ingest.failpoints import Failpoint
-from ingest.limit import ReceiveLimit
+from ingest.limit import PublishWindow, ReceiveLimit
 from ingest.measures import Measures
 from ingest.progress import Progress
 from ingest.settings import IngestSettings
@@ -29,6 +29,7 @@ class RunContext:
         measures: what the stages measure in.
         tracing: makes spans, or nothing.
         limit: how many messages may come in.
+        window: which may, by the instant of their publication.
         routes: what the run's HTTP server serves beside its status; transports add theirs when they are opened.
     """
 
@@ -41,4 +42,5 @@ class RunContext:
     measures: Measures = field(default_factory=Measures)
     tracing: Tracing = UNTRACED
     limit: ReceiveLimit = field(default_factory=ReceiveLimit)
+    window: PublishWindow = field(default_factory=PublishWindow)
     routes: list[BaseRoute] = field(default_factory=list)

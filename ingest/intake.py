@@ -66,6 +66,9 @@ class Intake:
             messages: what one transport brought.
         """
         context = self._context
+        messages, outside = context.window.split(messages)
+        if outside:
+            self._leases.dismiss(outside)
         messages, surplus = context.limit.split(messages)
         if surplus:
             self._leases.refuse(surplus)

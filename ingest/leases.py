@@ -124,6 +124,15 @@ class Leases:
             ledger = self._ledgers[name]
             ledger.transport.nack([message.ack_id for message in self._let_go(ledger, group)])
 
+    def dismiss(self, messages: Iterable[Message]) -> None:
+        """Acknowledge what is none of this run's business, and was not even taken in.
+
+        Args:
+            messages: what was delivered, of any transport.
+        """
+        for name, group in groupby(messages, key=attrgetter("subscription")):
+            self._ledgers[name].transport.ack([message.ack_id for message in group])
+
     def refuse(self, messages: Iterable[Message]) -> None:
         """Give back what was not even taken in.
 

@@ -1,4 +1,4 @@
-"""How many messages a run may take in: `ingest run --limit`."""
+"""How many messages a run may take in, and which: `ingest run --limit`, `ingest replay --to`."""
 
 from collections.abc import Callable, Sequence
 
@@ -38,3 +38,35 @@ class ReceiveLimit:
         if self._left == 0:
             self._reached()
         return taken, surplus
+
+
+class PublishWindow:
+    """Lets in what was published within a window: `ingest replay --to`."""
+
+    def __init__(self, begin: int | None = None, end: int | None = None) -> None:
+        """Set the window.
+
+        Args:
+            begin: first instant within it, in microseconds since 1970 UTC; None for no window at all.
+            end: first instant after it, likewise; None for no end.
+        """
+        self._begin = begin
+        self._end = end
+
+    def split(self, messages: Sequence[Message]) -> tuple[Sequence[Message], Sequence[Message]]:
+        """Let in what was published within the window.
+
+        Args:
+            messages: what was delivered.
+
+        Returns:
+            Those within it, and those outside it.
+        """
+        begin, end = self._begin, self._end
+        if begin is None:
+            return messages, ()
+        inside = [one for one in messages if one.publish_ts >= begin and (end is None or one.publish_ts < end)]
+        if len(inside) == len(messages):
+            return messages, ()
+        within = {id(one) for one in inside}
+        return inside, [one for one in messages if id(one) not in within]

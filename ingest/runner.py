@@ -6,7 +6,7 @@ import socket
 import time
 import uuid
 from collections.abc import Coroutine, Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Final
 
 import msgspec
@@ -16,7 +16,7 @@ from core.telemetry import UNTRACED, Tracing
 from ingest.context import RunContext
 from ingest.failpoints import Failpoint
 from ingest.http.status import observe, serving_status
-from ingest.limit import ReceiveLimit
+from ingest.limit import PublishWindow, ReceiveLimit
 from ingest.progress import Progress, Summary
 from ingest.settings import IngestSettings
 from ingest.stages import Plan, Stages, open_stages
@@ -35,11 +35,13 @@ class RunOptions:
         listening: a bound socket for its status, and for push delivery; None serves nothing.
         limit: deliveries after which it ends; None for no limit.
         tracing: makes its spans.
+        window: which messages are landed, by the instant of their publication; the others are acknowledged.
     """
 
     listening: socket.socket | None = None
     limit: int | None = None
     tracing: Tracing = UNTRACED
+    window: PublishWindow = field(default_factory=PublishWindow)
 
 
 _NO_OPTIONS: Final = RunOptions()
@@ -74,6 +76,7 @@ class Run:
             failpoint or Failpoint(),
             tracing=options.tracing,
             limit=ReceiveLimit(options.limit, self.stop),
+            window=options.window,
         )
 
     @property

@@ -1,0 +1,69 @@
+"""What the ingester reads before it does anything: everything is checked, and every fault is told at once."""
+
+import os
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TypeVar
+
+from core.contracts import Contracts, load_contracts
+from core.errors import ConfigurationError, UsageError
+from core.logs import configure_logs
+from core.settings import Settings, load_settings
+from ingest.failpoints import Failpoint, load_failpoint
+from ingest.http.settings import HttpSettings, load_http_settings
+from ingest.push.settings import load_push_settings
+from ingest.settings import IngestSettings, load_ingest_settings
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True)
+class Startup:
+    """Everything that is configured.
+
+    Attributes:
+        settings: where to connect.
+        contracts: the tables.
+        tunables: how to run.
+        http: where to serve.
+        failpoint: where to crash on purpose.
+    """
+
+    settings: Settings
+    contracts: Contracts
+    tunables: IngestSettings
+    http: HttpSettings
+    failpoint: Failpoint
+
+
+def load_startup() -> Startup:
+    """Read settings, contracts and failpoint, and set the logs up.
+
+    Returns:
+        All of it, valid.
+
+    Raises:
+        UsageError: when something is not valid; the message names every fault of every part.
+    """
+    faults: list[str] = []
+
+    def attempt(load: Callable[[], T]) -> T | None:
+        try:
+            return load()
+        except ConfigurationError as error:
+            faults.append(str(error))
+            return None
+
+    settings = attempt(load_settings)
+    if settings is not None:
+        configure_logs(settings.log_format, settings.log_level)
+    # What the settings say of the others is not known while they are wrong themselves; their defaults are no guess.
+    known = settings or Settings.model_construct()
+    contracts = attempt(lambda: load_contracts(known.contracts_path))
+    tunables, http = attempt(load_ingest_settings), attempt(load_http_settings)
+    failpoint = attempt(lambda: load_failpoint(os.environ, known.environment))
+    if tunables is not None and tunables.transport == "push":
+        attempt(load_push_settings)
+    if settings is None or contracts is None or tunables is None or http is None or failpoint is None or faults:
+        raise UsageError("\n".join(faults))
+    return Startup(settings, contracts, tunables, http, failpoint)
