@@ -27,10 +27,10 @@ from ingest.landing import TableLanding
 from ingest.leases import Leases
 from ingest.notifications import Notifications
 from ingest.proto import RowType
-from ingest.pubsub import PubSubTransport
-from ingest.resources import DEAD_LETTERS_TABLE, covered_topics, subscription_path, table_path, topic_path
+from ingest.resources import DEAD_LETTERS_TABLE, covered_topics, table_path, topic_path
 from ingest.rpc import BigQueryWrite, PubSub, pubsub_channel, storage_channel
 from ingest.transport import Transport
+from ingest.transports import Destination, Surroundings, open_transports
 
 _log = structlog.get_logger(__name__)
 
@@ -189,13 +189,22 @@ async def open_stages(plan: Plan, context: RunContext) -> AsyncIterator[Stages]:
             sets = KnownSets(warehouse, context)
             notifications = Notifications(fetcher, inlets, dead_letters, leases, context, sets=sets)
             routes += [Route(topic, None, notification_handler(selected, topic, notifications)) for topic in topics]
-        transports: list[Transport] = []
-        for route in routes:
-            intake = Intake(route, leases, dead_letters, context)
-            name = subscription_path(settings, route.topic)
-            transports.append(PubSubTransport(name, route.topic, pubsub, context, flow=flow, deliver=intake.deliver))
-        for transport in transports:
-            leases.attach(transport)
+        destinations = [
+            Destination(route.topic, route.table, Intake(route, leases, dead_letters, context).deliver)
+            for route in routes
+        ]
+        around = Surroundings(
+            settings=settings,
+            contracts=selected,
+            context=context,
+            flow=flow,
+            pubsub=pubsub,
+            leases=leases,
+            dead_letters=dead_letters,
+            open_writer=open_writer,
+            stack=stack,
+        )
+        transports = await open_transports(destinations, around)
         yield Stages(transports, flow, leases, dead_letters, drift_log, inlets, tables, notifications, sink)
 
 

@@ -93,7 +93,7 @@ class KafkaSettings(BaseSettings):
             "group.id": self.group_id,
             "group.instance.id": self.group_instance_id,
             "session.timeout.ms": self.session_timeout_ms,
-            "heartbeat.interval.ms": max(300, min(3_000, self.session_timeout_ms // 3)),
+            "heartbeat.interval.ms": max(100, min(3_000, self.session_timeout_ms // 10)),
             "auto.offset.reset": self.auto_offset_reset,
             "enable.auto.commit": False,
             "enable.auto.offset.store": False,

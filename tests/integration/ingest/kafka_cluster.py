@@ -94,6 +94,15 @@ class KafkaCluster:
         finally:
             consumer.close()
 
+    def end(self, topic: str, partition: int) -> int:
+        """The offset that the next record of a partition will have."""
+        consumer = Consumer({"bootstrap.servers": self.bootstrap_servers, "group.id": "looks-only"})
+        try:
+            _, end = consumer.get_watermark_offsets(TopicPartition(topic, partition), timeout=10)
+            return int(end)
+        finally:
+            consumer.close()
+
 
 @contextmanager
 def running_cluster() -> Iterator[KafkaCluster]:

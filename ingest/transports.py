@@ -1,0 +1,167 @@
+"""The ways into the stages: `MILLRACE_INGEST_TRANSPORT` picks the one that brings the messages of every topic or table.
+
+A transport of another kind is one function here, and the module that it opens.
+"""
+
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from contextlib import AsyncExitStack
+from dataclasses import dataclass
+from typing import Final
+
+import structlog
+
+from core.contracts import Contracts
+from core.errors import DecodeError
+from core.settings import Settings
+from ingest.append import TableWriter
+from ingest.context import RunContext
+from ingest.dead_letters import DeadLetter, DeadLetters
+from ingest.flow import FlowControl
+from ingest.leases import Leases
+from ingest.message import Message
+from ingest.proto import RowType
+from ingest.pubsub import PubSubTransport
+from ingest.resources import subscription_path, table_path
+from ingest.rpc import PubSub
+from ingest.transport import Deliver, Transport
+
+_log = structlog.get_logger(__name__)
+
+
+@dataclass(frozen=True)
+class Destination:
+    """Where the messages of a topic go.
+
+    Attributes:
+        topic: short name of the topic.
+        table: the table its messages are meant for; None when they say so themselves.
+        deliver: takes them.
+    """
+
+    topic: str
+    table: str | None
+    deliver: Deliver
+
+
+@dataclass(frozen=True)
+class Surroundings:
+    """What transports are opened with.
+
+    Attributes:
+        settings: where the services are.
+        contracts: the tables being landed.
+        context: the run.
+        flow: bounds what is in flight.
+        pubsub: Pub/Sub.
+        leases: know what is in flight.
+        dead_letters: take what can never be landed.
+        open_writer: opens a table for appending, by full name and type of its rows.
+        stack: closes what was opened.
+    """
+
+    settings: Settings
+    contracts: Contracts
+    context: RunContext
+    flow: FlowControl
+    pubsub: PubSub
+    leases: Leases
+    dead_letters: DeadLetters
+    open_writer: Callable[[str, RowType], TableWriter]
+    stack: AsyncExitStack
+
+
+Open = Callable[[Sequence[Destination], Surroundings], Awaitable[Sequence[Transport]]]
+
+
+async def open_transports(destinations: Sequence[Destination], surroundings: Surroundings) -> Sequence[Transport]:
+    """Open the transports that the settings name.
+
+    Args:
+        destinations: where messages go; none of a topic twice.
+        surroundings: what they are opened with.
+
+    Returns:
+        The transports; nothing is pulled yet, and their leases are kept.
+
+    Raises:
+        ConfigurationError: when their own settings are wrong.
+    """
+    transports = await OPENERS[surroundings.context.settings.transport](destinations, surroundings)
+    for transport in transports:
+        surroundings.leases.attach(transport)
+    return transports
+
+
+def _subscription(topic: str, around: Surroundings, flow: FlowControl, deliver: Deliver) -> PubSubTransport:
+    name = subscription_path(around.settings, topic)
+    return PubSubTransport(name, topic, around.pubsub, around.context, flow=flow, deliver=deliver)
+
+
+async def _open_pubsub(destinations: Sequence[Destination], around: Surroundings) -> Sequence[Transport]:
+    """Open a subscription for each topic."""
+    return [_subscription(destination.topic, around, around.flow, destination.deliver) for destination in destinations]
+
+
+async def _open_kafka(destinations: Sequence[Destination], around: Surroundings) -> Sequence[Transport]:
+    """Join a consumer group, with all topics."""
+    # Kafka's client is loaded only by those who use it.
+    from ingest.kafka import load_kafka_settings
+    from ingest.kafka.transport import open_kafka
+
+    deliver = {destination.topic: destination.deliver for destination in destinations}
+    opening = open_kafka(load_kafka_settings(), around.context, around.flow, deliver)
+    return [await around.stack.enter_async_context(opening)]
+
+
+async def _open_files(destinations: Sequence[Destination], around: Surroundings) -> Sequence[Transport]:
+    """Open a place with the files of those tables that have any."""
+    from core.pinned import open_store
+    from ingest.files.listing import Listing
+    from ingest.files.notified import Notified
+    from ingest.files.objects import ObjectSource
+    from ingest.files.records import loaded_versions
+    from ingest.files.settings import load_files_settings
+    from ingest.files.table import LOADED_FILE_TYPE, LOADED_FILES
+    from ingest.files.transport import FilesTransport
+
+    files, settings = load_files_settings(), around.settings
+    store = open_store(files.uri, settings)
+    topic = files.notification_topic
+    source: ObjectSource
+    if topic is None:
+        source = Listing(files, store, lambda uris: loaded_versions(settings, uris), around.context)
+    else:
+        source = Notified(files.uri, lambda flow, deliver: _subscription(topic, around, flow, deliver), around.context)
+    deliver = {destination.table: destination.deliver for destination in destinations if destination.table is not None}
+    left_out = sorted(name for name, contract in around.contracts.items() if contract.files is None)
+    if left_out:
+        _log.info("tables without files are not loaded", tables=left_out)
+    return [
+        FilesTransport(
+            files,
+            around.contracts,
+            around.context,
+            around.flow,
+            source=source,
+            store=store,
+            deliver=deliver,
+            refuse=_refuser(around.leases, around.dead_letters),
+            records=around.open_writer(
+                table_path(settings, settings.audit_dataset, LOADED_FILES.name), LOADED_FILE_TYPE
+            ),
+        )
+    ]
+
+
+def _refuser(leases: Leases, dead_letters: DeadLetters) -> Callable[[Message, DecodeError, str | None], None]:
+    """Return what dead-letters an object, unless that is under way already."""
+
+    def refuse(message: Message, error: DecodeError, table: str | None) -> None:
+        if leases.admit([message]):
+            dead_letters.add(DeadLetter(message, error.reason, str(error), table))
+
+    return refuse
+
+
+OPENERS: Final[Mapping[str, Open]] = {"pubsub": _open_pubsub, "kafka": _open_kafka, "files": _open_files}
+"""By the value of `MILLRACE_INGEST_TRANSPORT`."""
