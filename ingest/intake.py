@@ -11,7 +11,7 @@ from core.errors import DecodeError
 from ingest.context import RunContext
 from ingest.dead_letters import DeadLetter, DeadLetters
 from ingest.decode import notification
-from ingest.decode.batch import BatchDecoder, batch_decoder
+from ingest.decode.batch import BatchDecoder, Decoded, batch_decoder
 from ingest.decode.measured import measured
 from ingest.detect import Inlet
 from ingest.drift.watch import Report
@@ -125,7 +125,14 @@ def table_decoder(contract: TableContract, report: Report, context: RunContext) 
     Returns:
         The decoder.
     """
-    return measured(batch_decoder(contract, context.progress.load_id, report), contract.topic, context)
+    decode = measured(batch_decoder(contract, context.progress.load_id, report), contract.topic, context)
+
+    def decode_and_tell(messages: Sequence[Message]) -> Decoded:
+        decoded = decode(messages)
+        context.watermarks.received(contract.name, [landing.row for landing in decoded.landings])
+        return decoded
+
+    return decode_and_tell
 
 
 def notification_handler(contracts: Contracts, topic: str, notifications: Notifications) -> Handler:

@@ -11,6 +11,7 @@ from ingest.dead_letters import DeadLetter, DeadLetters
 from ingest.encode import Encoder
 from ingest.leases import Leases
 from ingest.message import Message, size_of
+from ingest.oversize import Oversize
 from ingest.pace import Pace, PaceLimits
 from ingest.row import Landing, RawRow
 
@@ -54,6 +55,7 @@ class TableLanding:
         context: RunContext,
         *,
         encode: Encoder,
+        oversize: Oversize,
     ) -> None:
         """Prepare to append.
 
@@ -64,8 +66,10 @@ class TableLanding:
             leases: acknowledges what has landed.
             context: the run.
             encode: makes of rows what is appended.
+            oversize: takes the rows that no append can carry.
         """
-        self._table = table
+        self.table = table
+        self._oversize = oversize
         self._writer = writer
         self._dead_letters = dead_letters
         self._leases = leases
@@ -109,6 +113,30 @@ class TableLanding:
         """
         self.batches.add_all(landings, size_of([landing.message for landing in landings]))
 
+    def give_up(self, landing: Landing, reason: str, words: str) -> None:
+        """Dead-letter the message of a row that cannot be appended.
+
+        Args:
+            landing: the row with its message.
+            reason: a stable code.
+            words: the error in words.
+        """
+        self._tell_lost(landing)
+        self._dead_letters.add(DeadLetter(landing.message, reason, words, self.table))
+
+    def give_back(self, landing: Landing) -> None:
+        """Have the message of a row that cannot be appended for now delivered again.
+
+        Args:
+            landing: the row with its message.
+        """
+        self._tell_lost(landing)
+        self._leases.release((landing.message,))
+
+    def _tell_lost(self, landing: Landing) -> None:
+        for observer in self._observers:
+            observer.lost((landing,))
+
     async def close(self) -> None:
         """Close the connection to the table."""
         await self._writer.close()
@@ -122,26 +150,20 @@ class TableLanding:
             kept = [place for place, size in enumerate(sizes) if size <= MAX_ROW_BYTES]
             for place, size in enumerate(sizes):
                 if size > MAX_ROW_BYTES:
-                    words = f"the row has {size} bytes, over {MAX_ROW_BYTES}"
-                    self._give_up(landings[place], "row_too_large", words)
+                    self._oversize.add(landings[place], size, self)
             encoded, landings = encoded.take(kept), [landings[place] for place in kept]
         context = self._context
-        with context.tracing.span("append", attributes_of(landings), table=self._table, rows=len(landings)):
+        with context.tracing.span("append", attributes_of(landings), table=self.table, rows=len(landings)):
             refused = await self._writer.append(encoded)
         self._context.failpoint.hit("after_append", len(landings))
         for place, words in refused.items():
-            self._give_up(landings[place], "refused_by_bigquery", words)
+            self.give_up(landings[place], "refused_by_bigquery", words)
         if refused:
             landings = [landing for place, landing in enumerate(landings) if place not in refused]
-        context.progress.land(self._table, len(landings))
+        context.progress.land(self.table, len(landings))
         published = [landing.message.publish_ts for landing in landings]
-        context.measures.landed(self._table, published, to_micros(context.clock()))
+        context.measures.landed(self.table, published, to_micros(context.clock()))
         for observer in self._observers:
             observer.landed(landings)
-        with context.tracing.span("settle", attributes_of(landings), table=self._table, rows=len(landings)):
+        with context.tracing.span("settle", attributes_of(landings), table=self.table, rows=len(landings)):
             self._leases.settle([landing.message for landing in landings])
-
-    def _give_up(self, landing: Landing, reason: str, words: str) -> None:
-        for observer in self._observers:
-            observer.lost((landing,))
-        self._dead_letters.add(DeadLetter(landing.message, reason, words, self._table))

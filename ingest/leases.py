@@ -47,6 +47,7 @@ class Leases:
         self._flow = flow
         self._settings = context.settings
         self._progress = context.progress
+        self._watermarks = context.watermarks
         self._ledgers: dict[str, _Ledger] = {}
         self._landed = 0
 
@@ -60,6 +61,19 @@ class Leases:
         """When the oldest message in flight was published, in microseconds since 1970 UTC; None without one."""
         held = (message.publish_ts for ledger in self._ledgers.values() for message in ledger.held.values())
         return min((published for published in held if published), default=None)
+
+    @property
+    def remembered(self) -> int:
+        """Message ids by which repetitions of what has landed are known."""
+        return sum(len(ledger.landed) + len(ledger.landed_before) for ledger in self._ledgers.values())
+
+    def is_in_flight(self, event_id: str) -> bool:
+        """Tell whether a message is in flight.
+
+        Args:
+            event_id: its id, of whichever transport.
+        """
+        return any(event_id in ledger.held for ledger in self._ledgers.values())
 
     def attach(self, transport: Transport) -> None:
         """Keep the books of a transport; to be called before its first delivery.
@@ -122,7 +136,9 @@ class Leases:
         """
         for name, group in groupby(messages, key=attrgetter("subscription")):
             ledger = self._ledgers[name]
-            ledger.transport.nack([message.ack_id for message in self._let_go(ledger, group)])
+            held = self._let_go(ledger, group)
+            self._watermarks.given_back(message.event_id for message in held)
+            ledger.transport.nack([message.ack_id for message in held])
 
     def dismiss(self, messages: Iterable[Message]) -> None:
         """Acknowledge what is none of this run's business, and was not even taken in.

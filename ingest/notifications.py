@@ -21,6 +21,7 @@ from ingest.fetch import CircuitOpenError, Entity, EntityError, EntitySet, Fetch
 from ingest.fetch.rows import entity_row, set_rows
 from ingest.leases import Leases
 from ingest.row import Landing
+from ingest.watermarks import Pending
 
 _log = structlog.get_logger(__name__)
 
@@ -71,6 +72,9 @@ class Notifications:
         Args:
             notification: which one.
         """
+        message = notification.message
+        waiting = Pending(None, message.publish_ts)
+        self._context.watermarks.pending(notification.contract.name, message.event_id, waiting)
         self.batches.add(notification)
 
     async def drain(self) -> None:

@@ -10,8 +10,7 @@ The structure zone knows it by its beginning, and does not take it for an image.
 
 import asyncio
 import hashlib
-from collections.abc import Callable
-from typing import Final
+from typing import Final, Protocol
 
 import msgspec
 import structlog
@@ -23,8 +22,7 @@ from core.settings import Settings
 from ingest.append import MAX_ROW_BYTES
 from ingest.batches import BatchLimits, MicroBatches
 from ingest.context import RunContext
-from ingest.dead_letters import DeadLetter, DeadLetters
-from ingest.leases import Leases
+from ingest.message import Message
 from ingest.row import Landing, RawRow, encode_rows
 from ingest.settings import IngestSettings
 
@@ -34,75 +32,80 @@ POINTER: Final = "millrace_oversize"
 REASON: Final = "row_too_large"
 _CONCURRENCY: Final = 4
 
-Land = Callable[[Landing], None]
-"""Appends a row, soon."""
+
+class Lander(Protocol):
+    """Where a row comes from, and goes to once it is small enough."""
+
+    @property
+    def table(self) -> str:
+        """Name of the table."""
+
+    def add(self, message: Message, row: RawRow) -> None:
+        """Append a row, soon."""
+
+    def give_up(self, landing: Landing, reason: str, words: str) -> None:
+        """Dead-letter a row's message."""
+
+    def give_back(self, landing: Landing) -> None:
+        """Have a row's message delivered again."""
 
 
 class _Large(msgspec.Struct):
-    table: str
     landing: Landing
-    land: Land
+    lander: Lander
 
 
 class Oversize:
     """Takes the rows that no append can carry."""
 
-    def __init__(
-        self, store: ObjectStore | None, dead_letters: DeadLetters, leases: Leases, context: RunContext
-    ) -> None:
+    def __init__(self, store: ObjectStore | None, context: RunContext) -> None:
         """Prepare to take rows.
 
         Args:
             store: where their images go; None dead-letters them.
-            dead_letters: takes what cannot be landed even so.
-            leases: takes back what could not be stored for now.
             context: the run.
         """
         self._store = store
-        self._dead_letters = dead_letters
-        self._leases = leases
         self._context = context
         # A batch is one row: its neighbours have gone on without it.
         limits = BatchLimits(items=1, wait_s=1.0, concurrency=_CONCURRENCY)
         self.batches: MicroBatches[_Large] = MicroBatches(self._set_aside, limits, context.fail)
 
-    def add(self, table: str, landing: Landing, size: int, land: Land) -> None:
+    def add(self, landing: Landing, size: int, lander: Lander) -> None:
         """Store a row's images and land it, soon.
 
         Args:
-            table: its table.
             landing: the row with its message.
             size: its size, in bytes.
-            land: appends it once it is small enough.
+            lander: appends it once it is small enough.
         """
         if self._store is None:
             words = f"the row has {size} bytes, over {MAX_ROW_BYTES}; MILLRACE_INGEST_OVERSIZE_URI lands such rows"
-            self._dead_letters.add(DeadLetter(landing.message, REASON, words, table))
+            lander.give_up(landing, REASON, words)
         else:
-            self.batches.add(_Large(table, landing, land))
+            self.batches.add(_Large(landing, lander))
 
     async def _set_aside(self, rows: list[_Large]) -> None:
         for large in rows:
+            landing, lander = large.landing, large.lander
             try:
-                row = await self._shrunk(large.table, large.landing.row)
+                await self._shrink(lander.table, landing.row)
             except UnavailableError as error:
-                _log.warning("row given back", event_id=large.landing.message.event_id, error=str(error))
-                self._leases.release((large.landing.message,))
+                _log.warning("row given back", event_id=landing.message.event_id, error=str(error))
+                lander.give_back(landing)
                 continue
-            size = _size(row)
+            size = _size(landing.row)
             if size <= MAX_ROW_BYTES:
-                large.land(Landing(large.landing.message, row))
+                lander.add(landing.message, landing.row)
             else:
-                words = f"the row has {size} bytes without its images, over {MAX_ROW_BYTES}"
-                self._dead_letters.add(DeadLetter(large.landing.message, REASON, words, large.table))
+                lander.give_up(landing, REASON, f"the row has {size} bytes without its images, over {MAX_ROW_BYTES}")
 
-    async def _shrunk(self, table: str, row: RawRow) -> RawRow:
-        """Return the row with a pointer for its image, and for the one before as well when that does not do."""
+    async def _shrink(self, table: str, row: RawRow) -> None:
+        """Put a pointer for the row's image, and for the one before as well when that does not do."""
         if row.payload is not None:
-            row = msgspec.structs.replace(row, payload=await self._stored(table, row.payload))
+            row.payload = await self._stored(table, row.payload)
         if row.before is not None and _size(row) > MAX_ROW_BYTES:
-            row = msgspec.structs.replace(row, before=await self._stored(table, row.before))
-        return row
+            row.before = await self._stored(table, row.before)
 
     async def _stored(self, table: str, image: bytes) -> bytes:
         settings = self._context.settings
@@ -147,5 +150,9 @@ def pointer(uri: str, image: bytes) -> bytes:
 
 
 def _size(row: RawRow) -> int:
+    """Return the bytes of a row in a request, or a little more."""
     [encoded] = encode_rows([row], 0)
-    return len(encoded)
+    return len(encoded) + _OVERHEAD
+
+
+_OVERHEAD: Final = 1_024

@@ -20,6 +20,7 @@ from ingest.limit import PublishWindow, ReceiveLimit
 from ingest.progress import Progress, Summary
 from ingest.settings import IngestSettings
 from ingest.stages import Plan, Stages, open_stages
+from ingest.watermarks import Watermarks
 
 _log = structlog.get_logger(__name__)
 
@@ -74,6 +75,7 @@ class Run:
             Progress(uuid.uuid4().hex),
             self.fail,
             failpoint or Failpoint(),
+            watermarks=Watermarks((), settings.watermark_disorder_s, settings.watermark_idle_s),
             tracing=options.tracing,
             limit=ReceiveLimit(options.limit, self.stop),
             window=options.window,
@@ -125,7 +127,11 @@ class Run:
 
     async def _pull(self, stages: Stages, until_idle_s: float | None) -> None:
         pulls = [self._supervise(transport.pull_forever()) for transport in stages.transports]
-        upkeep = [self._supervise(stages.leases.extend_forever()), self._supervise(self._report_forever(stages))]
+        upkeep = [
+            self._supervise(stages.leases.extend_forever()),
+            self._supervise(self._report_forever(stages)),
+            self._supervise(stages.watermark_reports.report_forever()),
+        ]
         if until_idle_s is not None:
             upkeep.append(self._supervise(self._stop_when_idle(stages, until_idle_s)))
         try:
@@ -143,6 +149,7 @@ class Run:
                     await stages.drain()
             except TimeoutError:
                 _log.warning("not all could be landed in time", left=stages.leases.messages)
+            await stages.watermark_reports.finish()
         try:
             async with asyncio.timeout(_GIVE_UP_S):
                 await stages.give_up()

@@ -26,11 +26,15 @@ from ingest.intake import Intake, Route, change_handler, notification_handler, t
 from ingest.landing import TableLanding
 from ingest.leases import Leases
 from ingest.notifications import Notifications
+from ingest.oversize import Oversize, oversize_store
 from ingest.proto import RowType
 from ingest.resources import DEAD_LETTERS_TABLE, covered_topics, table_path, topic_path
 from ingest.rpc import BigQueryWrite, PubSub, pubsub_channel, storage_channel
 from ingest.transport import Transport
 from ingest.transports import Destination, Surroundings, open_transports
+from ingest.watermarks import WATERMARK_TYPE, WATERMARKS
+from ingest.watermarks.landed import LandedRows
+from ingest.watermarks.reports import RunState, WatermarkReports
 
 _log = structlog.get_logger(__name__)
 
@@ -79,6 +83,8 @@ class Stages:
         tables: append rows, by table name.
         notifications: fetches rows; None when no notification is read.
         sink: the channel to BigQuery.
+        oversize: takes the rows that no append can carry.
+        watermark_reports: says how far the tables are.
     """
 
     transports: Sequence[Transport]
@@ -90,6 +96,8 @@ class Stages:
     tables: Mapping[str, TableLanding]
     notifications: Notifications | None
     sink: grpc.aio.Channel
+    oversize: Oversize
+    watermark_reports: WatermarkReports
 
     @property
     def is_idle(self) -> bool:
@@ -104,8 +112,10 @@ class Stages:
             await inlet.drain()
         for table in self.tables.values():
             table.batches.flush()
-        for table in self.tables.values():
-            await table.batches.drain()
+        await self._drain_tables()
+        # What was too large comes back to its table, small.
+        await self.oversize.batches.drain()
+        await self._drain_tables()
         await self.dead_letters.batches.drain()
         await self.drift_log.batches.drain()
         await self._settle_with_transports()
@@ -118,10 +128,15 @@ class Stages:
             await inlet.cancel()
         for table in self.tables.values():
             await table.batches.cancel()
+        await self.oversize.batches.cancel()
         await self.dead_letters.batches.cancel()
         await self.drift_log.batches.cancel()
         self.leases.release_all()
         await self._settle_with_transports()
+
+    async def _drain_tables(self) -> None:
+        for table in self.tables.values():
+            await table.batches.drain()
 
     async def _settle_with_transports(self) -> None:
         async with asyncio.TaskGroup() as group:
@@ -151,13 +166,16 @@ async def open_stages(plan: Plan, context: RunContext) -> AsyncIterator[Stages]:
         open_writer = _writers(write, context, stack)
         flow = FlowControl(context.settings.outstanding_messages, context.settings.outstanding_bytes)
         leases = Leases(flow, context)
+        store = oversize_store(settings, context.settings)
         dead_letters = DeadLetters(
             open_writer(table_path(settings, settings.audit_dataset, DEAD_LETTERS_TABLE), DEAD_LETTER_TYPE),
             pubsub,
             topic_path(settings, settings.dead_letter_topic),
             leases,
             context,
+            store=store,
         )
+        oversize = Oversize(store, context)
         drift_log = DriftLog(
             open_writer(table_path(settings, settings.audit_dataset, SCHEMA_DRIFT.name), SCHEMA_DRIFT_TYPE), context
         )
@@ -165,7 +183,9 @@ async def open_stages(plan: Plan, context: RunContext) -> AsyncIterator[Stages]:
         for name, contract in selected.items():
             writer = _raw_writer(write, table_path(settings, contract.dataset, name), context, stack)
             encode = ENCODERS[context.settings.encoder]
-            tables[name] = TableLanding(name, writer, dead_letters, leases, context, encode=encode)
+            tables[name] = TableLanding(name, writer, dead_letters, leases, context, encode=encode, oversize=oversize)
+            tables[name].observe(LandedRows(name, context.watermarks))
+        context.watermarks.follow(selected)
         topics = _notification_topics(plan, selected)
         warehouse = None
         if topics or any(contract.pattern != "event" for contract in selected.values()):
@@ -205,7 +225,15 @@ async def open_stages(plan: Plan, context: RunContext) -> AsyncIterator[Stages]:
             stack=stack,
         )
         transports = await open_transports(destinations, around)
-        yield Stages(transports, flow, leases, dead_letters, drift_log, inlets, tables, notifications, sink)
+        reports = WatermarkReports(
+            context.watermarks,
+            open_writer(table_path(settings, settings.audit_dataset, WATERMARKS.name), WATERMARK_TYPE),
+            context,
+            RunState(_quietness(transports, flow), leases.is_in_flight, lambda: leases.remembered),
+        )
+        yield Stages(
+            transports, flow, leases, dead_letters, drift_log, inlets, tables, notifications, sink, oversize, reports
+        )
 
 
 def _writers(write: BigQueryWrite, context: RunContext, stack: AsyncExitStack) -> Callable[[str, RowType], TableWriter]:
@@ -240,6 +268,16 @@ def _raw_writer(write: BigQueryWrite, table: str, context: RunContext, stack: As
         stream = DefaultStream(write, table, settings.append_timeout_s)
     stack.push_async_callback(stream.close)
     return BatchWriter(MeasuredStream(stream, table.rpartition("/")[2], context.measures), policy)
+
+
+def _quietness(transports: Sequence[Transport], flow: FlowControl) -> Callable[[str], bool]:
+    """Return what tells whether an event of a table, were there one, would have come."""
+
+    def is_quiet(_table: str) -> bool:
+        # A transport hands a backlog on at once, unless it is cut off or flow control holds it back.
+        return flow.has_room() and all(transport.is_connected for transport in transports)
+
+    return is_quiet
 
 
 def _notification_topics(plan: Plan, selected: Contracts) -> tuple[str, ...]:

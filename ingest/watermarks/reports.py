@@ -24,7 +24,7 @@ _LAST_REPORT_S: Final = 1.0
 
 
 @dataclass(frozen=True)
-class Surroundings:
+class RunState:
     """What watermarks must know of the stages around them.
 
     Attributes:
@@ -49,7 +49,7 @@ class WatermarkReports:
         watermarks: Watermarks,
         writer: TableWriter,
         context: RunContext,
-        around: Surroundings,
+        around: RunState,
     ) -> None:
         """Prepare to report.
 

@@ -52,3 +52,13 @@ def test_dead_letters_published_again_arrive_as_they_were(reader: Reader, stack:
     attributes = dict(message.attributes)
     assert attributes.pop("millrace_replay_of")
     assert (message.data, message.ordering_key, attributes) == (b"{", "k", {"a": "b"})
+
+
+def test_the_question_that_dbt_asks_of_the_watermarks_is_the_one_of_the_command(reader: Reader) -> None:
+    summary = ingest(reader)
+    guide = (ROOT / "docs/guides/watermarks.md").read_text(encoding="utf-8")
+    (query,) = re.findall(r"--inline '(with newest.*)'$", guide, re.MULTILINE)
+    told = json.loads(reader.run("ingest", "watermarks", "--json"))
+    shown = json.loads(reader.run("dbt", "--quiet", "show", "--output", "json", "--inline", query))["show"]
+    assert [row["table_name"] for row in shown] == [each["table"] for each in told] == ["member_vouchers"]
+    assert summary["load_id"]

@@ -20,7 +20,7 @@ from ingest.rpc import BigQueryWrite, storage_channel
 from ingest.settings import IngestSettings
 from ingest.watermarks import WATERMARK_TYPE, Watermarks
 from ingest.watermarks.merged import LIVE_S, merged_watermarks
-from ingest.watermarks.reports import Surroundings, WatermarkReports
+from ingest.watermarks.reports import RunState, WatermarkReports
 
 NOW = datetime(2026, 3, 1, 12, tzinfo=UTC)
 
@@ -96,7 +96,7 @@ async def test_reports_are_written_as_they_are_counted(river: River, context: Ru
         name = table_path(river.settings, "audit", "watermarks")
         stream = AppendStream(BigQueryWrite(channel), name, WATERMARK_TYPE, 10)
         in_flight = {"1"}
-        around = Surroundings(lambda _table: True, lambda event_id: event_id in in_flight, lambda: 5)
+        around = RunState(lambda _table: True, lambda event_id: event_id in in_flight, lambda: 5)
         writer = TableWriter(stream, context.settings.retry_policy(2))
         reports = WatermarkReports(watermarks, writer, context, around)
         await reports.finish()
@@ -119,7 +119,7 @@ async def test_a_report_that_cannot_be_written_stops_nothing(river: River, conte
         name = table_path(river.settings, "audit", "no_such_table")
         stream = AppendStream(BigQueryWrite(channel), name, WATERMARK_TYPE, 10)
         writer = TableWriter(stream, context.settings.retry_policy(1))
-        around = Surroundings(lambda _table: True, lambda _id: False, lambda: 0)
+        around = RunState(lambda _table: True, lambda _id: False, lambda: 0)
         reports = WatermarkReports(Watermarks(("members",)), writer, context, around)
         with structlog.testing.capture_logs() as logs:
             await reports.finish()
