@@ -2,6 +2,7 @@
 
 import tempfile
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any, Final
 
@@ -135,10 +136,11 @@ def _attempt(work: _Work, scratch: Path, memory_mb: int, threads: int) -> Compar
         found = bool(counts.differences or counts.in_flight)
         if found and work.export is not None:
             connection.execute(statements.export(work.export, values=work.values))
+        show = partial(_show, connection, work)
         return Compared(
             counts=counts,
             columns=_columns(connection, statements),
-            sample=sample(connection, statements, work.sample) if found else (),
+            sample=sample(connection, statements, work.sample, show) if found else (),
             exported=found and work.export is not None,
         )
 

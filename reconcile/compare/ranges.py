@@ -6,13 +6,12 @@ scratch space and read it again.
 """
 
 from dataclasses import dataclass
-from datetime import date, datetime
 from itertools import pairwise
 from typing import Any, Final
 
 from reconcile.plans import ComparisonPlan
 from reconcile.read.direct import Direct
-from reconcile.read.footers import KeyGroup
+from reconcile.read.footers import KEY_TYPES, KeyGroup
 from reconcile.rules import EXACT, literal
 
 _LONGEST_OVERLAP: Final = 1.5
@@ -26,14 +25,17 @@ class KeyRange:
     Attributes:
         low: its first value; None for the range that begins before all.
         high: the first value after it; None for the range that ends after all.
+        is_closed: whether `high` is of the range, too.
     """
 
     low: Any
     high: Any
+    is_closed: bool = False
 
     def holds(self, group: KeyGroup) -> bool:
         """Return whether a row group may hold keys of the range."""
-        return (self.high is None or group.low < self.high) and (self.low is None or group.high >= self.low)
+        before = self.high is None or group.low < self.high or (self.is_closed and group.low == self.high)
+        return before and (self.low is None or group.high >= self.low)
 
     def sql(self, column: str) -> str:
         """Return the condition that a row is of the range.
@@ -43,7 +45,7 @@ class KeyRange:
         """
         tests = [
             f"{column} {sign} {_literal(bound)}"
-            for sign, bound in ((">=", self.low), ("<", self.high))
+            for sign, bound in ((">=", self.low), ("<=" if self.is_closed else "<", self.high))
             if bound is not None
         ]
         return " and ".join(tests) or "true"
@@ -98,9 +100,23 @@ def _bounds(groups: list[KeyGroup], rows: int) -> list[Any]:
     return bounds
 
 
+def range_of(plan: ComparisonPlan, low: Any, high: Any) -> KeyRange:
+    """Return the range from one key to another, both included, as far as it can be told.
+
+    Args:
+        plan: the comparison.
+        low: the least value of the first key column; None when unknown.
+        high: the greatest value of it.
+
+    Returns:
+        The range; that of all keys when the column is normalised, or of a type that has no bounds here.
+    """
+    if plan.key[0].rule != EXACT or not {type(low), type(high)} <= KEY_TYPES:
+        return EVERYTHING
+    return KeyRange(low, high, is_closed=True)
+
+
 def _literal(value: Any) -> str:
-    if isinstance(value, bool | datetime) or not isinstance(value, int | str | date):
-        raise TypeError(f"{value!r} is no bound of a key range")
     if isinstance(value, int):
         return f"cast({literal(str(value))} as bigint)"
     return literal(value) if isinstance(value, str) else f"date {literal(value.isoformat())}"

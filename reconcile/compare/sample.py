@@ -11,6 +11,7 @@ import duckdb
 from core.contracts import DataType
 from reconcile.compare.explain import decimal_text, hint
 from reconcile.compare.lookup import history_sql, row_sql
+from reconcile.compare.ranges import EVERYTHING, KeyRange, range_of
 from reconcile.compare.statements import Side, Statements
 from reconcile.plans import ComparisonPlan, PlannedColumn
 from reconcile.read.canonical_json import canonicaliser
@@ -23,26 +24,38 @@ _PAIRED: Final[frozenset[Kind]] = frozenset({"changed", "in_flight"})
 Row = tuple[Any, ...]
 
 
-def sample(connection: duckdb.DuckDBPyConnection, statements: Statements, count: int) -> tuple[Difference, ...]:
+Show = Callable[[KeyRange], None]
+"""Has the views of both sides show a range of keys."""
+
+
+def sample(
+    connection: duckdb.DuckDBPyConnection, statements: Statements, count: int, show: Show
+) -> tuple[Difference, ...]:
     """Look up the first differences of each kind.
 
     Args:
         connection: where the comparison's tables stand.
         statements: the comparison.
         count: most differences of each kind.
+        show: called before values are looked up; the views are left as it made them last.
 
     Returns:
         The differences, kind by kind, in key order.
     """
-    return tuple(found for kind in KINDS for found in _of_kind(connection, statements, kind, count))
+    return tuple(found for kind in KINDS for found in _of_kind(connection, statements, kind, count, show))
 
 
-def _of_kind(connection: duckdb.DuckDBPyConnection, statements: Statements, kind: Kind, count: int) -> list[Difference]:
+def _of_kind(
+    connection: duckdb.DuckDBPyConnection, statements: Statements, kind: Kind, count: int, show: Show
+) -> list[Difference]:
     connection.execute(statements.pick(kind, count))
     picked = connection.execute(statements.picked()).fetchall()
     left: dict[int, Row] = {}
     right: dict[int, Row] = {}
     if picked and kind in _PAIRED:
+        low, high, is_told = connection.execute(statements.picked_range()).fetchone() or (None, None, False)
+        # The first differences often lie close together, and then in a few row groups.
+        show(range_of(statements.plan, low, high) if is_told else EVERYTHING)
         left = _values(connection, statements, "warehouse")
         right = _values(connection, statements, "snapshot")
     return [

@@ -24,6 +24,9 @@ Side = Literal["warehouse", "snapshot"]
 Source = Spill | Direct
 """The rows of a side: in scratch space, or where they lie."""
 
+_MASK_BITS: Final = 60
+"""Flags that one number of 64 bits holds."""
+
 # Only HTML is escaped by Jinja; what is rendered here are numbers, our own expressions and `literal`s.
 _TEMPLATES: Final = Environment(
     loader=FileSystemLoader(Path(__file__).parent / "sql"),
@@ -114,6 +117,10 @@ class Statements:
         """Return the table of the first `count` differences of a kind."""
         return self._render("pick", kind=literal(kind), count=count)
 
+    def picked_range(self) -> str:
+        """Return the query of the first and the last key of what was picked; one row."""
+        return "select min(c0), max(c0), count(c0) = count(*) from picked"
+
     def picked(self) -> str:
         """Return the query of what was picked: key, rows on each side, flags."""
         return self._render("picked")
@@ -141,7 +148,17 @@ class Statements:
             (n, differs(column.rule, column.data_type, f"w.c{n}", f"s.c{n}"))
             for n, column in enumerate(self.plan.values, start=keys)
         ]
-        return _TEMPLATES.get_template(f"{name}.sql.j2").render(key_count=keys, values=values, **context)
+        return _TEMPLATES.get_template(f"{name}.sql.j2").render(
+            key_count=keys, values=values, masks=_masks(values), **context
+        )
+
+
+def _masks(values: list[tuple[int, str]]) -> list[list[tuple[int, int, str]]]:
+    """Return the value columns' tests by mask, each with its bit."""
+    return [
+        [(1 << bit, number, differs) for bit, (number, differs) in enumerate(values[first : first + _MASK_BITS])]
+        for first in range(0, len(values), _MASK_BITS)
+    ]
 
 
 def _where(source: Source, part: KeyRange) -> str:

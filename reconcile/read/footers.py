@@ -26,7 +26,7 @@ from reconcile.rules import quoted
 
 _NUMERIC_SCALE: Final = 9
 _NUMERIC_WHOLE: Final = 29
-_KEYS: Final = frozenset({int, str, date})
+KEY_TYPES: Final = frozenset({int, str, date})
 """Types of keys whose order in a footer is the engine's order."""
 
 
@@ -218,7 +218,7 @@ def _groups(metadata: pq.FileMetaData, column: int) -> tuple[KeyGroup, ...] | No
         said = metadata.row_group(number).column(column).statistics
         if rows and (said is None or not said.has_min_max or not said.has_null_count or said.null_count):
             return None
-        if rows and not (type(said.min) in _KEYS and type(said.max) in _KEYS):
+        if rows and not (type(said.min) in KEY_TYPES and type(said.max) in KEY_TYPES):
             return None
         if rows:
             found.append(KeyGroup(said.min, said.max, rows))
