@@ -101,6 +101,7 @@ def change_handler(decode: BatchDecoder, inlet: Inlet, leases: Leases, context: 
         if not rows:
             return ()
         decoded = decode(rows)
+        leases.expect_two(decoded.in_two)
         inlet.land(decoded.landings)
         if decoded.control:
             context.progress.control += len(decoded.control)

@@ -5,14 +5,28 @@ that it is acknowledged at once and not landed again.
 """
 
 import asyncio
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from itertools import groupby
 from operator import attrgetter
+
+import msgspec
 
 from ingest.context import RunContext
 from ingest.flow import FlowControl
 from ingest.message import Message, size_of
 from ingest.transport import Transport
+
+
+class _Pair(msgspec.Struct):
+    """The two rows of a message.
+
+    Attributes:
+        message: the very object that the rows are settled by.
+        left: how many of them are not safe yet.
+    """
+
+    message: Message
+    left: int = 2
 
 
 class _Ledger:
@@ -24,6 +38,7 @@ class _Ledger:
         landed: landed of late.
         landed_before: landed a while ago, to be forgotten next.
         held_before: in flight when leases were last taken up.
+        pairs: the rows of those in flight that have two.
     """
 
     def __init__(self, transport: Transport) -> None:
@@ -32,6 +47,7 @@ class _Ledger:
         self.landed: set[str] = set()
         self.landed_before: set[str] = set()
         self.held_before: set[str] = set()
+        self.pairs: dict[str, _Pair] = {}
 
 
 class Leases:
@@ -110,15 +126,24 @@ class Leases:
         self._flow.take(len(admitted), size_of(admitted))
         return admitted
 
+    def expect_two(self, messages: Iterable[Message]) -> None:
+        """Take note of messages that are two rows each: only when both are settled, the message is.
+
+        Args:
+            messages: what was admitted, of any transport.
+        """
+        for message in messages:
+            self._ledgers[message.subscription].pairs[message.event_id] = _Pair(message)
+
     def settle(self, messages: Iterable[Message]) -> None:
         """Acknowledge messages that have landed, or were no rows in the first place.
 
         Args:
-            messages: what is safe now, of any transport.
+            messages: what is safe now, of any transport; a message of two rows is given once for each.
         """
         for name, group in groupby(messages, key=attrgetter("subscription")):
             ledger = self._ledgers[name]
-            held = self._let_go(ledger, group)
+            held = self._let_go(ledger, _complete(ledger, group))
             ledger.landed.update([message.event_id for message in held])
             ledger.transport.ack([message.ack_id for message in held])
             self._landed += len(held)
@@ -137,6 +162,8 @@ class Leases:
         for name, group in groupby(messages, key=attrgetter("subscription")):
             ledger = self._ledgers[name]
             held = self._let_go(ledger, group)
+            for message in held if ledger.pairs else ():
+                ledger.pairs.pop(message.event_id, None)
             self._watermarks.given_back(message.event_id for message in held)
             ledger.transport.nack([message.ack_id for message in held])
 
@@ -200,3 +227,21 @@ class Leases:
         held = [one for message in messages if (one := pop(message.event_id, None)) is not None]
         self._flow.give_back(len(held), size_of(held))
         return held
+
+
+def _complete(ledger: _Ledger, messages: Iterable[Message]) -> Iterable[Message]:
+    """Return the messages that no row is missing of any more."""
+    return _without_halves(ledger, messages) if ledger.pairs else messages
+
+
+def _without_halves(ledger: _Ledger, messages: Iterable[Message]) -> Iterator[Message]:
+    for message in messages:
+        pair = ledger.pairs.get(message.event_id)
+        if pair is None:
+            yield message
+        elif pair.message is message:
+            # Of another delivery, which was given back meanwhile, it would say nothing about this one.
+            pair.left -= 1
+            if not pair.left:
+                del ledger.pairs[message.event_id]
+                yield message

@@ -14,6 +14,9 @@ class RawRow(msgspec.Struct, gc=False):
 
     The attributes are the columns of `core.raw_row.RAW_COLUMNS` without the leading underscore; timestamps
     are microseconds since 1970 UTC, texts are UTF-8.
+
+    `moved_from` is no column: where one message tells that a row moved to another key, it is the deletion under the
+    old one, a row of its own, to be landed as well.
     """
 
     op: str
@@ -31,13 +34,14 @@ class RawRow(msgspec.Struct, gc=False):
     source_sequence: int | None = None
     schema_fingerprint: str | None = None
     trace_id: str | None = None
+    moved_from: "RawRow | None" = None
 
 
 class Landing(msgspec.Struct, gc=False):
     """A row on its way to its table, with the message it settles.
 
     Attributes:
-        message: acknowledged once the row is confirmed.
+        message: acknowledged once the row is confirmed, and with it every other row of the message.
         row: the row.
     """
 

@@ -57,25 +57,34 @@ class Told:
 
 def history(plan: Sequence[tuple[int, bool, Any]], transactions: Sequence[int]) -> tuple[list[Step], dict[int, Row]]:
     """Make a history of a plan: of each change the key, whether it deletes, and a value for the row."""
+    return moving_history([(key, None if deletes else key, value) for key, deletes, value in plan], transactions)
+
+
+def moving_history(
+    plan: Sequence[tuple[int, int | None, Any]], transactions: Sequence[int]
+) -> tuple[list[Step], dict[int, Row]]:
+    """Make a history of a plan: of each change the key, the key after it (None deletes), and a value for the row."""
     truth: dict[int, Row] = {}
     steps: list[Step] = []
     lengths = iter(transactions)
     left, number, order = next(lengths, 1), 1, 0
-    for index, (key, deletes, value) in enumerate(plan):
+    for index, (key, moves_to, value) in enumerate(plan):
         before = truth.get(key)
-        if deletes and before is None:
+        if moves_to is None and before is None:
             continue
-        after = None if deletes else {"email_id": key, "email": value, "is_primary": index % 2 == 0, "version": index}
-        op = "delete" if deletes else "insert" if before is None else "update"
+        # Nothing moves to where something is.
+        new = key if moves_to is not None and (before is None or moves_to in truth) else moves_to
+        row = {"email_id": new, "email": value, "is_primary": index % 2 == 0, "version": index}
+        after = None if new is None else row
+        op = "delete" if after is None else "insert" if before is None else "update"
         left -= 1
         steps.append(Step(op, key, before, after, number, order, left <= 0))
         order += 1
         if left <= 0:
             left, number, order = next(lengths, 1), number + 1, 0
-        if after is None:
-            del truth[key]
-        else:
-            truth[key] = after
+        truth.pop(key, None)
+        if after is not None:
+            truth[after["email_id"]] = after
     return steps, truth
 
 

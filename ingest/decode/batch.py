@@ -19,7 +19,7 @@ _RETRY_AFTER_S: Final = 1.0
 
 
 class Decoded(msgspec.Struct):
-    """What became of a batch of messages; each stands in exactly one of the lists.
+    """What became of a batch of messages; each stands in exactly one of the lists but `in_two`.
 
     Attributes:
         landings: the rows, each with its message, in the order of the messages.
@@ -27,6 +27,7 @@ class Decoded(msgspec.Struct):
         refused: what belongs in the dead letters, with the reason.
         waiting: what a service must answer for first, such as a schema registry, and it did not.
         retry_after_s: how long to leave that service alone, in seconds.
+        in_two: the messages of which two rows are among the landings.
     """
 
     landings: list[Landing]
@@ -34,6 +35,7 @@ class Decoded(msgspec.Struct):
     refused: list[tuple[Message, DecodeError]]
     waiting: list[Message] = []
     retry_after_s: float = 0.0
+    in_two: list[Message] = []
 
 
 BatchDecoder = Callable[[Sequence[Message]], Decoded]
@@ -118,5 +120,8 @@ def _decode(message: Message, decode: Decoder, decoded: Decoded) -> None:
         return
     if row is None:
         decoded.control.append(message)
-    else:
-        decoded.landings.append(Landing(message, row))
+        return
+    if row.moved_from is not None:
+        decoded.landings.append(Landing(message, row.moved_from))
+        decoded.in_two.append(message)
+    decoded.landings.append(Landing(message, row))

@@ -49,6 +49,7 @@ class Change(msgspec.Struct, gc=False):
         before: the row before it.
         op_inferred: whether `op` was worked out rather than stated.
         key: the key's columns, where neither image has them; None for those of the ordering key.
+        shares_place: whether other changes may have its position and sequence.
     """
 
     op: str
@@ -61,6 +62,7 @@ class Change(msgspec.Struct, gc=False):
     before: Image | None = None
     op_inferred: bool = False
     key: Mapping[str, object] | None = None
+    shares_place: bool = False
 
 
 RowMaker = Callable[[Message, Change], RawRow]
@@ -111,6 +113,38 @@ def row_maker(contract: TableContract, load_id: str) -> RowMaker:
         )
 
     return make
+
+
+def moving_row_maker(contract: TableContract, load_id: str) -> RowMaker:
+    """Return what makes raw rows of the changes of a dialect that tells the move to another key as one update.
+
+    Such an update becomes what Debezium makes of it: a DELETE of the old key, which holds the row before it, and an
+    INSERT of the new one. The DELETE stands in `moved_from` of the INSERT.
+
+    Args:
+        contract: the table.
+        load_id: the run, for `_load_id`.
+
+    Returns:
+        A function as of `row_maker`.
+
+    Raises:
+        ContractError: when the table's key cannot be made canonical.
+    """
+    make = row_maker(contract, load_id)
+    encode_key = key_encoder(contract)
+
+    def make_moving(message: Message, change: Change) -> RawRow:
+        row = make(message, change)
+        if change.op != "UPDATE" or change.before is None or encode_key(change.before.row) == row.key:
+            return row
+        gone = msgspec.structs.replace(change, op="DELETE", after=None, op_inferred=True)
+        # One statement may move a row to the key that another one leaves at the same place: the newcomer stays.
+        sequence = (change.sequence or 0) + 1 if change.shares_place else change.sequence
+        come = msgspec.structs.replace(change, op="INSERT", before=None, op_inferred=True, sequence=sequence)
+        return msgspec.structs.replace(make(message, come), moved_from=make(message, gone))
+
+    return make_moving
 
 
 def read_envelope(decoder: msgspec.json.Decoder[_T], data: bytes, kind: str) -> _T:

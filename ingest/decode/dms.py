@@ -24,11 +24,11 @@ from ingest.decode.change import (
     Image,
     RowMaker,
     check_table,
+    moving_row_maker,
     overlay,
     qualified,
     read_envelope,
     read_image,
-    row_maker,
     system_of,
     without,
 )
@@ -95,7 +95,7 @@ def decoder(contract: TableContract, load_id: str) -> Callable[[Message], RawRow
     Raises:
         ContractError: when the table's key cannot be made canonical.
     """
-    make = row_maker(contract, load_id)
+    make = moving_row_maker(contract, load_id)
     system = system_of(contract)
     columns = frozenset(column.name for column in contract.columns)
 
@@ -131,6 +131,7 @@ def _record(message: Message, contract: TableContract, system: str, make: RowMak
         source_ts=written if metadata.commit_timestamp is None else read_instant(metadata.commit_timestamp),
         after=None if deleted else data,
         before=data if deleted else _before(record, data),
+        shares_place=metadata.transaction_record_id is None,
     )
     return make(message, change)
 

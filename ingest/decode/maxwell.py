@@ -19,11 +19,11 @@ from ingest.decode.change import (
     Change,
     Image,
     check_table,
+    moving_row_maker,
     overlay,
     qualified,
     read_envelope,
     read_image,
-    row_maker,
     system_of,
 )
 from ingest.decode.payload import check_timestamp
@@ -80,7 +80,7 @@ def decoder(contract: TableContract, load_id: str) -> Callable[[Message], RawRow
     Raises:
         ContractError: when the table's key cannot be made canonical.
     """
-    make = row_maker(contract, load_id)
+    make = moving_row_maker(contract, load_id)
     system = system_of(contract)
 
     def decode(message: Message) -> RawRow | None:
@@ -104,6 +104,7 @@ def decoder(contract: TableContract, load_id: str) -> Callable[[Message], RawRow
             source_ts=None if event.ts is None else check_timestamp(event.ts * _MICROS_PER_SECOND),
             after=None if deleted else data,
             before=data if deleted else _before(event, data),
+            shares_place=event.xoffset is None and not event.commit,
         )
         return make(message, change)
 

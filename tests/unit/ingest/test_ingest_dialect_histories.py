@@ -7,13 +7,14 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from dialect_encoders import Sent, Told, history, ways
+from dialect_encoders import Sent, Told, history, moving_history, ways
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from core.contracts import load_contracts
 from core.errors import DecodeError
 from ingest.decode import DIALECTS
+from ingest.decode.batch import batch_decoder
 from ingest.decode.recognise import SHAPES, recognise
 from ingest.message import Message
 from ingest.row import RawRow
@@ -88,6 +89,51 @@ def test_a_history_ends_in_the_truth(way: str, plan: list[Any], transactions: li
     for row in rows:
         # Not the marker of a producer, only columns.
         assert {"_op", "Op", "_deleted", "transact_id"}.isdisjoint(json.loads(row.payload or b"{}"))
+
+
+MOVES = st.lists(
+    st.tuples(st.integers(1, 3), st.one_of(st.none(), st.integers(1, 3), st.integers(1, 3)), st.text(max_size=3)),
+    min_size=1,
+    max_size=12,
+)
+
+
+@pytest.mark.parametrize("way", [way for way in WAYS if "maxwell" in way or "dms with" in way or "dms by" in way])
+@FEW
+@given(plan=MOVES, transactions=TRANSACTIONS, random=st.randoms(use_true_random=False))
+def test_a_row_that_moves_leaves_its_old_key(way: str, plan: list[Any], transactions: list[int], random: Any) -> None:
+    told = WAYS[way]
+    steps, truth = moving_history(plan, transactions)
+    deliveries = published(told, steps)
+    random.shuffle(deliveries)
+    decoded = batch_decoder(told.contract, "load-1")(deliveries)
+    assert not decoded.refused
+    rows = [landing.row for landing in decoded.landings]
+    assert replay(rows) == truth
+    moves = [step for step in steps if step.before and step.after and step.before["email_id"] != step.after["email_id"]]
+    assert len(rows) == len(steps) + len(moves)
+    assert len(decoded.in_two) == len(moves)
+    for message in decoded.in_two:
+        gone, come = [landing for landing in decoded.landings if landing.message is message]
+        assert gone.row.event_id == come.row.event_id == message.event_id
+        assert (gone.row.op, gone.row.payload, come.row.op, come.row.before) == ("DELETE", None, "INSERT", None)
+        assert gone.row.op_inferred
+        assert come.row.op_inferred
+
+
+@given(order=st.permutations(range(5)), numbered=st.booleans())
+def test_rows_that_one_statement_moves_along_all_stay(order: list[int], numbered: bool) -> None:
+    """Each moves to the key that the one before it has left, and Maxwell does not always number them."""
+    contract = dataclasses.replace(EMAILS, wire_format="maxwell")
+    sent = []
+    for number in range(5):
+        event = {"database": "member", "table": contract.name, "type": "update", "ts": 1, "position": "b.1:4"}
+        event |= {"data": {"email_id": 10 - number, "n": number}, "old": {"email_id": 9 - number}}
+        event |= {"xoffset": number} if numbered else {}
+        sent.append(Sent(json.dumps(event).encode()))
+    decoded = batch_decoder(contract, "load-1")([messages(sent)[number] for number in order])
+    left = replay([landing.row for landing in decoded.landings])
+    assert left == {10 - number: {"email_id": 10 - number, "n": number} for number in range(5)}
 
 
 @pytest.mark.parametrize("way", [way for way in WAYS if way.startswith(("maxwell", "dms with", "debezium"))])
