@@ -232,6 +232,11 @@ class Watermarks:
         now = to_micros(self._clock())
         return [self._told(table, state, now) for table, state in self._tables.items()]
 
+    def lags_s(self) -> dict[str, float]:
+        """Return how far each table's watermark is behind the clock, in seconds; without those that have none yet."""
+        now = to_micros(self._clock())
+        return {each.table: (now - each.watermark) / _SECOND for each in self.snapshot() if each.watermark is not None}
+
     def _told(self, table: str, state: _Table, now: int) -> TableWatermark:
         self._move(state, state.newest - self._disorder, now)
         published = min((event.publish_ts or now for event in state.held.values()), default=None)

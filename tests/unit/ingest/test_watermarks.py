@@ -233,6 +233,7 @@ def test_it_follows_the_newest_event_less_the_disorder_and_reports_numbers() -> 
     assert (mark.watermark, mark.newest_event_ts) == (START - DISORDER_S * SECOND, START)
     assert (mark.last_position, mark.rows_landed, mark.rows_late) == (f"{12:020d}", 3, 0)
     assert mark.oldest_unacked_age_ms is None
+    assert watermarks.lags_s() == {TABLE: 3.0 + DISORDER_S}
 
 
 def test_a_late_event_is_counted_and_holds_nothing() -> None:
