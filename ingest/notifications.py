@@ -15,6 +15,7 @@ from core.errors import DecodeError, UnavailableError
 from ingest.batches import BatchLimits, MicroBatches
 from ingest.context import RunContext
 from ingest.dead_letters import DeadLetter, DeadLetters
+from ingest.decode.drift_check import RowCheck
 from ingest.decode.notification import Notification
 from ingest.detect import Inlet, KnownSets, inferred_message
 from ingest.fetch import CircuitOpenError, Entity, EntityError, EntitySet, Fetcher, ThrottledError
@@ -41,6 +42,7 @@ class Notifications:
         context: RunContext,
         *,
         sets: KnownSets,
+        checks: Mapping[str, RowCheck],
     ) -> None:
         """Prepare to fetch.
 
@@ -51,9 +53,11 @@ class Notifications:
             leases: takes back the notifications that are to be delivered again.
             context: the run.
             sets: knows which rows stand in a set as far as has landed.
+            checks: hold rows against their contract, by table name.
         """
         self._fetcher = fetcher
         self._sets = sets
+        self._checks = checks
         self._inlets = inlets
         self._dead_letters = dead_letters
         self._leases = leases
@@ -113,19 +117,27 @@ class Notifications:
             self._failed_rounds.pop(newest.identity, None)
             self._context.progress.fetched += 1
             self._context.failpoint.hit("after_fetch", len(notifications))
-            if isinstance(fetched, EntitySet):
-                await self._land_set(notifications, newest, fetched)
-            else:
-                self._land_row(notifications, fetched)
+            try:
+                if isinstance(fetched, EntitySet):
+                    await self._land_set(notifications, newest, fetched)
+                else:
+                    self._land_row(notifications, fetched)
+            except DecodeError as error:
+                self._give_up(notifications, error.reason, str(error), attempts=1)
 
     def _land_row(self, notifications: list[Notification], entity: Entity) -> None:
         load_id = self._context.progress.load_id
         landings = [Landing(one.message, entity_row(one, entity, load_id)) for one in notifications]
-        self._inlets[notifications[0].contract.name].land(landings)
+        table = notifications[0].contract.name
+        # All of them hold the same answer.
+        self._checks[table](landings[0].row)
+        self._inlets[table].land(landings)
 
     async def _land_set(self, notifications: list[Notification], newest: Notification, found: EntitySet) -> None:
         known = await self._sets.positions(newest.contract, newest.key)
         rows = set_rows(newest, found, known, self._context.progress.load_id)
+        for row in rows:
+            self._checks[newest.contract.name](row)
         landings = [Landing(inferred_message(newest.message, row.event_id), row) for row in rows]
         if landings:
             inlet = self._inlets[newest.contract.name]

@@ -16,9 +16,11 @@ from ingest.append import AppendStream, BatchWriter, CommittedStream, DefaultStr
 from ingest.append.measured import MeasuredStream
 from ingest.context import RunContext
 from ingest.dead_letters import DEAD_LETTER_TYPE, DeadLetters
+from ingest.decode.drift_check import row_check
 from ingest.detect import Downstream, Inlet, KnownSets, RawTables, open_inlet
 from ingest.drift.log import DriftLog
 from ingest.drift.table import SCHEMA_DRIFT, SCHEMA_DRIFT_TYPE
+from ingest.drift.watch import DriftWatch
 from ingest.encode import ENCODERS
 from ingest.fetch import Fetcher, api_client
 from ingest.flow import FlowControl
@@ -207,7 +209,8 @@ async def open_stages(plan: Plan, context: RunContext) -> AsyncIterator[Stages]:
             client = await stack.enter_async_context(api_client(settings, context.settings))
             fetcher = Fetcher(client, context.settings, context.clock, context.progress)
             sets = KnownSets(warehouse, context)
-            notifications = Notifications(fetcher, inlets, dead_letters, leases, context, sets=sets)
+            checks = {name: row_check(one, DriftWatch(one, drift_log.add)) for name, one in selected.items()}
+            notifications = Notifications(fetcher, inlets, dead_letters, leases, context, sets=sets, checks=checks)
             routes += [Route(topic, None, notification_handler(selected, topic, notifications)) for topic in topics]
         destinations = [
             Destination(route.topic, route.table, Intake(route, leases, dead_letters, context).deliver)

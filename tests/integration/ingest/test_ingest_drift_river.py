@@ -9,12 +9,16 @@ from typing import Any
 import pytest
 import structlog
 from google.cloud import bigquery
-from ingest_river import River, event, new_river, topic_of
+from ingest_river import NOTIFICATIONS, River, event, new_river, topic_of
+from pydantic import SecretStr
 from typer.testing import CliRunner
 
 from core.contracts import load_contracts
 from core.errors import ConfigurationError
 from core.settings import Settings
+from devstack.member_api.app import ApiOptions, create_app
+from devstack.member_api.server import running_member_api
+from devstack.member_api.store import StoredRow, StoreReader, write_store
 from ingest.cli import app
 
 
@@ -110,6 +114,40 @@ async def test_a_strict_table_refuses_and_keeps_what_drifted(own_river: River) -
     assert (letter["event_id"], letter["reason"]) == (bad, "schema_drift")
     assert json.loads(letter["data"])["after"]["shoe_size"] == 43
     assert [row["field"] for row in audit(river)] == ["shoe_size"]
+    river.assert_nothing_lost()
+
+
+@pytest.mark.parametrize("mode", ["allow_new", "strict"])
+async def test_what_the_api_answers_is_watched_too(own_river: River, mode: str, tmp_path: Path) -> None:
+    river = own_river if mode == "allow_new" else declare_strict(own_river, "member_emails")
+    row = dict.fromkeys((column.name for column in river.contracts["member_emails"].columns), None)
+    path = tmp_path / "store.sqlite"
+    rows = [row | {"email_id": 1, "is_primary": True}, row | {"email_id": 2, "domain": "example.org"}]
+    write_store(
+        path,
+        [
+            StoredRow("member_emails", f'{{"email_id":{one["email_id"]}}}', 10, json.dumps(one), "2026-01-02T03:04:05Z")
+            for one in rows
+        ],
+    )
+    store = StoreReader(path)
+    with running_member_api(create_app(ApiOptions(store, "token", river.contracts))) as url:
+        update = {"api_base_url": url, "api_token": SecretStr("token")}
+        connected = River(river.settings.model_copy(update=update), river.contracts, river.sent)
+        body = {"table": "member_emails", "event": "changed", "version": 10}
+        keys = [{"email_id": number} for number in (1, 2)]
+        fits, drifted = connected.publish(
+            NOTIFICATIONS,
+            [{"data": json.dumps(body | {"key": key}).encode(), "ordering_key": json.dumps(key)} for key in keys],
+        )
+        await connected.run()
+    store.close()
+    [told] = audit(river)
+    assert (told["table_name"], told["field"], told["sample"]) == ("member_emails", "domain", "string(11)")
+    assert told["event_id"] == drifted
+    refused = {(letter["event_id"], letter["reason"]) for letter in river.dead_letters()}
+    assert refused == ({(drifted, "schema_drift")} if mode == "strict" else set())
+    assert fits in river.landed_ids()
     river.assert_nothing_lost()
 
 
