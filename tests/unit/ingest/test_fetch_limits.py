@@ -280,7 +280,7 @@ async def test_encodings_nobody_asked_for_are_refused(encoding: str) -> None:
                 await fetcher.fetch(row_notification())
 
 
-@pytest.mark.parametrize("body", [b"no gzip at all", gzip.compress(row_answer().body)[:-9]])
+@pytest.mark.parametrize("body", [b"no gzip at all", gzip.compress(row_answer().body)[:-9]], ids=["no_gzip", "cut_off"])
 async def test_a_damaged_answer_is_tried_again(body: bytes) -> None:
     damaged = Answer(body=body, headers={"Content-Encoding": "gzip"})
     with scripted(in_turn(damaged, row_answer())) as api:

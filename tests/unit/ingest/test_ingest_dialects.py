@@ -273,6 +273,7 @@ def test_avro_values_are_written_as_the_casts_read_them() -> None:
         (container(record(("a", "double")), [{"a": float("nan")}]), "non_finite_number"),
         (container(CALENDAR_DATE, [{"year": 1990, "month": 13, "day": 1}]), "invalid_avro"),
     ],
+    ids=["json", "cut_off", "no_rows", "no_record", "two_rows", "not_a_number", "no_such_month"],
 )  # fmt: skip
 def test_a_container_that_is_not_one_event_is_refused(data: bytes, reason: str) -> None:
     with pytest.raises(DecodeError) as caught:
