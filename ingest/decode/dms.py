@@ -43,6 +43,8 @@ OPERATIONS: Final[Mapping[str, str]] = {
     "update": "UPDATE",
     "delete": "DELETE",
 }
+TRUNCATES: Final = ("truncate-table", "truncate")
+"""Control operations that empty a table; every other one tells of no row. The documentation names none of them."""
 ROW_OPERATIONS: Final[Mapping[str, str]] = {"I": "INSERT", "U": "UPDATE", "D": "DELETE"}
 OPERATION_COLUMN: Final = "Op"
 SEQUENCE_COLUMNS: Final = ("transact_id", "AR_H_CHANGE_SEQ")
@@ -89,8 +91,8 @@ def decoder(contract: TableContract, load_id: str) -> Callable[[Message], RawRow
         load_id: the run, for `_load_id`.
 
     Returns:
-        A function from a message to its raw row, None for control records. It raises `DecodeError` with a reason code
-        for what cannot be understood.
+        A function from a message to its raw row, None for control records but truncates of the table. It raises
+        `DecodeError` with a reason code for what cannot be understood.
 
     Raises:
         ContractError: when the table's key cannot be made canonical.
@@ -112,7 +114,8 @@ def _record(message: Message, contract: TableContract, system: str, make: RowMak
     record = read_envelope(_record_decoder, message.data, "a DMS record")
     metadata = record.metadata
     if metadata.record_type == "control":
-        return None
+        is_truncate = metadata.operation in TRUNCATES and metadata.table_name == contract.name
+        return make(message, _truncate(metadata, system)) if is_truncate else None
     operation = OPERATIONS.get(metadata.operation) if metadata.record_type == "data" else None
     if operation is None:
         raise DecodeError("unknown_operation", f"the operation is not one of {', '.join(OPERATIONS)}")
@@ -134,6 +137,21 @@ def _record(message: Message, contract: TableContract, system: str, make: RowMak
         shares_place=metadata.transaction_record_id is None,
     )
     return make(message, change)
+
+
+def _truncate(metadata: _Metadata, system: str) -> Change:
+    if metadata.stream_position is None:
+        # The instant would do for a table in the order of instants; in any other it would delete whatever comes later.
+        raise DecodeError("missing_position", "the truncate has no stream-position; empty the table by hand")
+    written = None if metadata.timestamp is None else read_instant(metadata.timestamp)
+    return Change(
+        op="TRUNCATE",
+        system=system,
+        table=qualified(metadata.schema_name, metadata.table_name or ""),
+        position=stream_position(metadata.stream_position),
+        sequence=metadata.transaction_record_id or 0,
+        source_ts=written if metadata.commit_timestamp is None else read_instant(metadata.commit_timestamp),
+    )
 
 
 def _before(record: _Record, data: Image) -> Image | None:
