@@ -5,19 +5,36 @@ from typing import Final
 
 import httpx
 import msgspec
-from google.api_core.exceptions import GoogleAPIError
+from google.api_core.exceptions import Forbidden, GoogleAPIError, PermissionDenied, Unauthenticated, Unauthorized
 from google.auth.exceptions import GoogleAuthError
 
-from core.clients import bigquery_client, bigquery_write_client, publisher_client, subscriber_client
+from core.clients import (
+    bigquery_client,
+    bigquery_write_client,
+    google_credentials,
+    publisher_client,
+    subscriber_client,
+)
 from core.contracts import Contracts
-from core.errors import MillraceError
+from core.errors import CredentialsError, MillraceError
 from core.raw_row import RAW_COLUMNS
 from core.settings import Settings
+from core.stand_ins import BIGQUERY, BIGQUERY_STORAGE, FIX, PUBSUB, check_stand_ins
+from ingest.decode.avro.settings import AvroSettings
 from ingest.keys import key_encoder
+from ingest.oversize import oversize_store
+from ingest.push.settings import load_push_settings
+from ingest.reachable import looks
 from ingest.resources import DEAD_LETTERS_TABLE, subscription_path, table_path, topic_path
+from ingest.settings import IngestSettings
 
 _TIMEOUT_S: Final = 5.0
 _TERRAFORM: Final = "run `ingest setup` (local, dev) or `terraform apply`"
+_API_FIX: Final = "set MILLRACE_API_BASE_URL and MILLRACE_API_TOKEN"
+_LOGIN: Final = (
+    "run `gcloud auth application-default login`, or, to use the local stack, `devstack up` and "
+    '`eval "$(devstack env)"`'
+)
 
 
 class Check(msgspec.Struct, frozen=True):
@@ -36,30 +53,101 @@ class Check(msgspec.Struct, frozen=True):
     fix: str = ""
 
 
-def examine(settings: Settings, contracts: Contracts) -> Iterator[Check]:
-    """Check keys, Pub/Sub, BigQuery and the API, one after the other.
+def examine(settings: Settings, contracts: Contracts, tunables: IngestSettings) -> Iterator[Check]:
+    """Check keys, credentials, what messages come from, Pub/Sub, BigQuery and the API, one after the other.
 
     Args:
         settings: where to look.
         contracts: the tables.
+        tunables: which transport and which places are in use.
 
     Yields:
-        A result per check, as soon as it is known.
+        A result per check, as soon as it is known; what needs credentials that are not there is not looked at.
     """
     yield _checked("keys", lambda: _keys(contracts), "give the key columns a type that has a canonical text")
-    yield _checked("Pub/Sub subscriptions", lambda: _subscriptions(settings, contracts), _TERRAFORM)
-    yield _checked("dead-letter topic", lambda: _dead_letter_topic(settings), _TERRAFORM)
-    yield _checked("BigQuery tables", lambda: _tables(settings, contracts), _TERRAFORM)
-    yield _checked("BigQuery Storage Write", lambda: _write_streams(settings), "grant roles/bigquery.dataEditor")
+    credentials = _credentials(settings)
+    if credentials is not None:
+        yield credentials
+    can_look = credentials is None or credentials.ok
+    if can_look or settings.pubsub_emulator_host is not None:
+        yield from _pubsub(settings, contracts, tunables)
+    if can_look or settings.bigquery_emulator_host is not None:
+        yield from _bigquery(settings, contracts)
+    for look in looks(tunables.transport, settings, contracts):
+        yield _checked(look.name, look.look, look.fix)
+    if tunables.transport == "push":
+        yield _checked("push endpoint", _push, "check MILLRACE_INGEST_PUSH_* and that the certificates can be fetched")
+    if any(contract.encoding == "avro" for contract in contracts.values()):
+        yield _checked(
+            "schema registry", _registry, "check MILLRACE_INGEST_SCHEMA_REGISTRY_*, or name schemas in files"
+        )
+    if tunables.oversize_uri is not None:
+        yield _checked(
+            "place of large rows",
+            lambda: _oversize(settings, tunables),
+            "make the place that MILLRACE_INGEST_OVERSIZE_URI names, and let the ingester write there",
+        )
     if contracts.notification_topics():
-        yield _checked("API", lambda: _api(settings), "set MILLRACE_API_BASE_URL and MILLRACE_API_TOKEN")
+        yield _checked("API", lambda: _api(settings), _API_FIX)
+
+
+def _credentials(settings: Settings) -> Check | None:
+    """Look for credentials, once for everything that needs them; None when only stand-ins are in use."""
+    stand_ins = (
+        settings.pubsub_emulator_host, settings.bigquery_emulator_host, settings.bigquery_storage_emulator_host
+    )  # fmt: skip
+    if all(stand_ins):
+        return None
+    try:
+        google_credentials()
+    except CredentialsError:
+        return Check("credentials", ok=False, detail="there are no Google Cloud credentials", fix=_LOGIN)
+    return Check("credentials", ok=True, detail="application default credentials")
+
+
+def _pubsub(settings: Settings, contracts: Contracts, tunables: IngestSettings) -> Iterator[Check]:
+    def look(name: str, at: Callable[[], str]) -> Check:
+        return _checked(name, lambda: _reached(settings, (PUBSUB,), at), _TERRAFORM)
+
+    if tunables.transport in ("pubsub", "push"):
+        yield look("Pub/Sub subscriptions", lambda: _subscriptions(settings, contracts))
+    yield look("dead-letter topic", lambda: _dead_letter_topic(settings))
+
+
+def _bigquery(settings: Settings, contracts: Contracts) -> Iterator[Check]:
+    def tables() -> str:
+        return _reached(settings, (BIGQUERY,), lambda: _tables(settings, contracts))
+
+    def write_streams() -> str:
+        return _reached(settings, (BIGQUERY_STORAGE,), lambda: _write_streams(settings))
+
+    yield _checked("BigQuery tables", tables, _TERRAFORM)
+    yield _checked("BigQuery Storage Write", write_streams, "grant roles/bigquery.dataEditor")
+
+
+def _reached(settings: Settings, needed: tuple[str, ...], look: Callable[[], str]) -> str:
+    """Look, unless the stand-in that would be looked at is not there: a client would wait for it."""
+    check_stand_ins(settings, needed)
+    return look()
 
 
 def _checked(name: str, look: Callable[[], str], fix: str) -> Check:
     try:
         return Check(name, ok=True, detail=look())
     except (MillraceError, GoogleAPIError, GoogleAuthError, httpx.HTTPError, OSError) as error:
-        return Check(name, ok=False, detail=f"{type(error).__name__}: {error}".splitlines()[0], fix=fix)
+        detail = f"{type(error).__name__}: {error}".splitlines()[0]
+        return Check(name, ok=False, detail=detail, fix=_fix(error, fix))
+
+
+def _fix(error: Exception, usual: str) -> str:
+    """Return what mends a fault: it is the service's words that tell, where they do."""
+    if isinstance(error, PermissionDenied | Forbidden):
+        return "grant the account the roles of terraform/modules/identity (`terraform apply`)"
+    if isinstance(error, Unauthenticated | Unauthorized | GoogleAuthError):
+        return _LOGIN
+    if FIX in str(error):
+        return FIX
+    return usual
 
 
 def _keys(contracts: Contracts) -> str:
@@ -115,6 +203,35 @@ def _write_streams(settings: Settings) -> str:
     finally:
         client.transport.close()
     return "the default stream answers"
+
+
+def _push() -> str:
+    push = load_push_settings()
+    answer = httpx.get(push.certificates_url, timeout=_TIMEOUT_S, follow_redirects=False, trust_env=False)
+    answer.raise_for_status()
+    return f"{push.service_account} may push to audience {push.audience}; {len(answer.json())} certificates"
+
+
+def _registry() -> str:
+    avro = AvroSettings()
+    if avro.schema_registry_url is None:
+        return "none: schemas come from files"
+    headers = {}
+    if avro.schema_registry_token is not None:
+        headers["authorization"] = f"Bearer {avro.schema_registry_token.get_secret_value()}"
+    password = avro.schema_registry_password
+    auth = (avro.schema_registry_user, password.get_secret_value()) if avro.schema_registry_user and password else None
+    url = f"{avro.schema_registry_url.rstrip('/')}/subjects"
+    answer = httpx.get(url, timeout=_TIMEOUT_S, auth=auth, headers=headers, follow_redirects=False, trust_env=False)
+    answer.raise_for_status()
+    return f"{avro.schema_registry_url} answers"
+
+
+def _oversize(settings: Settings, tunables: IngestSettings) -> str:
+    store = oversize_store(settings, tunables)
+    if store is None:
+        raise MillraceError("MILLRACE_INGEST_OVERSIZE_URI is not set")
+    return f"{store.put('doctor/check', b'ok')} can be written"
 
 
 def _api(settings: Settings) -> str:

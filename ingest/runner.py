@@ -7,6 +7,7 @@ import time
 import uuid
 from collections.abc import Coroutine, Iterable
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Final
 
 import msgspec
@@ -15,7 +16,7 @@ import structlog
 from core.telemetry import UNTRACED, Tracing
 from ingest.context import RunContext
 from ingest.failpoints import Failpoint
-from ingest.http.status import observe, serving_status
+from ingest.http.status import StatusPlaces, observe, serving_status
 from ingest.limit import PublishWindow, ReceiveLimit
 from ingest.progress import Progress, Summary
 from ingest.settings import IngestSettings
@@ -37,12 +38,14 @@ class RunOptions:
         limit: deliveries after which it ends; None for no limit.
         tracing: makes its spans.
         window: which messages are landed, by the instant of their publication; the others are acknowledged.
+        status_file: where the run writes down how it is, for the process that started it; None for nowhere.
     """
 
     listening: socket.socket | None = None
     limit: int | None = None
     tracing: Tracing = UNTRACED
     window: PublishWindow = field(default_factory=PublishWindow)
+    status_file: Path | None = None
 
 
 _NO_OPTIONS: Final = RunOptions()
@@ -115,7 +118,8 @@ class Run:
         """
         async with open_stages(self._plan, self._context) as stages:
             run = observe(stages, self._context, self._stop.is_set)
-            async with serving_status(self._options.listening, run, self._context, stages.sink):
+            status = StatusPlaces(self._options.listening, self._options.status_file)
+            async with serving_status(status, run, self._context, stages.sink):
                 await asyncio.gather(*(transport.check() for transport in stages.transports))
                 _log.info("ingesting", load_id=self.progress.load_id, transports=len(stages.transports))
                 await self._pull(stages, until_idle_s)

@@ -18,7 +18,7 @@ class IngestSettings(BaseSettings):
     """Tunables of the ingester, read from `MILLRACE_INGEST_<NAME>`.
 
     Attributes:
-        transport: how messages come: `pubsub`, `kafka` or `files`; see `ingest.transports`.
+        transport: how messages come: `pubsub`, `push` (Pub/Sub calls us), `kafka` or `files`; see `ingest.transports`.
         encoder: how rows travel to BigQuery: `proto`, or `arrow` for record batches.
         stream: the stream that rows are appended to: `default`, at least once, or `committed`, with an offset for every
             append, so that one whose answer was lost is not taken twice.
@@ -68,7 +68,7 @@ class IngestSettings(BaseSettings):
 
     model_config = SettingsConfigDict(env_prefix="MILLRACE_INGEST_", frozen=True, extra="forbid")
 
-    transport: Literal["pubsub", "kafka", "files"] = "pubsub"
+    transport: Literal["pubsub", "push", "kafka", "files"] = "pubsub"
     encoder: Literal["proto", "arrow"] = "proto"
     stream: Literal["default", "committed"] = "default"
     batch_rows: _Count = 1_000

@@ -102,6 +102,19 @@ async def _open_pubsub(destinations: Sequence[Destination], around: Surroundings
     return [_subscription(destination.topic, around, around.flow, destination.deliver) for destination in destinations]
 
 
+async def _open_push(destinations: Sequence[Destination], around: Surroundings) -> Sequence[Transport]:
+    """Take what the topics' push subscriptions send to the run's HTTP server."""
+    # What only a server needs is loaded only by those who serve.
+    from ingest.push.opening import open_push
+    from ingest.push.settings import load_push_settings
+
+    deliver = {
+        (subscription_path(around.settings, destination.topic), destination.topic): destination.deliver
+        for destination in destinations
+    }
+    return await open_push(load_push_settings(), around.context, around.flow, deliver, around.stack)
+
+
 async def _open_kafka(destinations: Sequence[Destination], around: Surroundings) -> Sequence[Transport]:
     """Join a consumer group, with all topics."""
     # Kafka's client is loaded only by those who use it.
@@ -163,5 +176,10 @@ def _refuser(leases: Leases, dead_letters: DeadLetters) -> Callable[[Message, De
     return refuse
 
 
-OPENERS: Final[Mapping[str, Open]] = {"pubsub": _open_pubsub, "kafka": _open_kafka, "files": _open_files}
+OPENERS: Final[Mapping[str, Open]] = {
+    "pubsub": _open_pubsub,
+    "push": _open_push,
+    "kafka": _open_kafka,
+    "files": _open_files,
+}
 """By the value of `MILLRACE_INGEST_TRANSPORT`."""

@@ -11,11 +11,12 @@ import sys
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import reduce
 from multiprocessing import get_context
 from multiprocessing.connection import Connection, wait
 from multiprocessing.context import SpawnProcess
+from pathlib import Path
 from typing import Any, Final
 
 import msgspec
@@ -23,6 +24,7 @@ import structlog
 
 from core.errors import MillraceError
 from core.logs import configure_logs
+from core.telemetry import open_tracing
 from ingest.failpoints import Failpoint
 from ingest.progress import Summary
 from ingest.settings import IngestSettings
@@ -45,12 +47,16 @@ class Order:
         settings: batch sizes, flow control, patience, each process's own.
         failpoint: may kill a worker at a stage's boundary.
         until_idle_s: a worker ends once it received nothing for so long, in seconds; None for never.
+        status_folder: where each worker writes down how it is; None for nowhere.
+        number: which worker it is.
     """
 
     plan: Any
     settings: IngestSettings
     failpoint: Failpoint
     until_idle_s: float | None = None
+    status_folder: Path | None = None
+    number: int = 1
 
 
 @dataclass(frozen=True)
@@ -135,7 +141,7 @@ def _begin(number: int, order: Order) -> _Worker:
     # gRPC does not survive a fork, so every worker is an interpreter of its own.
     context = get_context("spawn")
     ours, theirs = context.Pipe()
-    process = context.Process(target=_work, args=(theirs, order), name=f"worker-{number}")
+    process = context.Process(target=_work, args=(theirs, replace(order, number=number)), name=f"worker-{number}")
     # A signal that comes before the worker can heed it waits: the mask is inherited.
     signal.pthread_sigmask(signal.SIG_BLOCK, _SIGNALS)
     process.start()
@@ -172,7 +178,8 @@ def _work(connection: Connection, order: Order) -> None:
 
 
 async def _run(connection: Connection, order: Order) -> Summary:
-    from ingest.runner import run_until_signal
+    from ingest.http.workers import status_file
+    from ingest.runner import RunOptions, run_until_signal
 
     loop = asyncio.get_running_loop()
 
@@ -184,7 +191,12 @@ async def _run(connection: Connection, order: Order) -> Summary:
     loop.add_reader(connection.fileno(), stop)
     # By the loop's next turn the run heeds signals; once it has ended, none may cut off what it has to say.
     loop.call_soon(signal.pthread_sigmask, signal.SIG_UNBLOCK, _SIGNALS)
+    folder = order.status_folder
+    options = RunOptions(
+        status_file=status_file(folder, order.number) if folder is not None else None,
+        tracing=open_tracing(os.environ, "millrace-ingest"),
+    )
     try:
-        return await run_until_signal(order.plan, order.settings, order.failpoint, order.until_idle_s)
+        return await run_until_signal(order.plan, order.settings, order.failpoint, order.until_idle_s, options)
     finally:
         signal.pthread_sigmask(signal.SIG_BLOCK, _SIGNALS)

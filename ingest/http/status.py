@@ -3,17 +3,21 @@
 import asyncio
 import socket
 from collections.abc import AsyncIterator, Callable, Mapping
-from contextlib import asynccontextmanager, suppress
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass
+from pathlib import Path
 
 import grpc
 
+from core.errors import ConfigurationError
 from ingest.context import RunContext
 from ingest.http.app import status_app
 from ingest.http.health import faults
 from ingest.http.loop_lag import watch_loop_forever
-from ingest.http.metrics import Snapshot, registry, take
+from ingest.http.metrics import registry, take
 from ingest.http.observed import Observed
 from ingest.http.server import serving
+from ingest.http.workers import report_forever
 from ingest.stages import Stages
 
 
@@ -42,35 +46,49 @@ def observe(stages: Stages, context: RunContext, is_draining: Callable[[], bool]
     )
 
 
+@dataclass(frozen=True)
+class StatusPlaces:
+    """Where a run tells how it is.
+
+    Attributes:
+        listening: a bound socket to serve on; None for no server.
+        file: what another process reads; None when none does.
+    """
+
+    listening: socket.socket | None = None
+    file: Path | None = None
+
+
 @asynccontextmanager
 async def serving_status(
-    listening: socket.socket | None,
-    run: Observed,
-    context: RunContext,
-    sink: grpc.aio.Channel | None = None,
-    read: Callable[[], Snapshot] | None = None,
+    places: StatusPlaces, run: Observed, context: RunContext, sink: grpc.aio.Channel | None = None
 ) -> AsyncIterator[None]:
-    """Serve a run's health and metrics, and the routes that its transports added.
+    """Tell a run's health and metrics, and serve the routes that its transports added.
 
     Args:
-        listening: a bound socket; None serves nothing.
+        places: where to.
         run: what may be looked at.
         context: the run.
         sink: the channel to BigQuery, for readiness.
-        read: returns the metrics; those of this run when not given.
 
     Yields:
         Nothing; requests are answered by then.
+
+    Raises:
+        ConfigurationError: when there are routes to be served, and no server.
     """
-    watching = asyncio.create_task(watch_loop_forever(context.measures))
-    try:
-        if listening is None:
-            yield
-            return
-        metrics = registry(read or (lambda: take(run)))
-        async with serving(status_app(lambda: faults(run, sink), metrics, context.routes), listening):
-            yield
-    finally:
-        watching.cancel()
-        with suppress(asyncio.CancelledError):
-            await watching
+    if context.routes and places.listening is None:
+        raise ConfigurationError("push delivery needs an HTTP server: give --http-port, or MILLRACE_INGEST_HTTP_PORT")
+    async with AsyncExitStack() as stack:
+        stack.push_async_callback(_cancel, asyncio.create_task(watch_loop_forever(context.measures)))
+        if places.file is not None:
+            stack.push_async_callback(_cancel, asyncio.create_task(report_forever(places.file, run, sink)))
+        if places.listening is not None:
+            app = status_app(lambda: faults(run, sink), registry(lambda: take(run)), context.routes)
+            await stack.enter_async_context(serving(app, places.listening))
+        yield
+
+
+async def _cancel(task: asyncio.Task[None]) -> None:
+    task.cancel()
+    await asyncio.wait({task})
