@@ -204,7 +204,7 @@ class Subscription:
             self._retained.append(entry.message)
 
     def _resolve(self, ack_ids: Iterable[str]) -> tuple[list[Entry], list[str]]:
-        """Returns the entries leased under the ids, in order of publication, and the ids of no lease."""
+        """Returns the entries leased under the ids, in order of publication where that matters, and ids of no lease."""
         entries: dict[str, Entry] = {}
         unknown = []
         for ack_id in ack_ids:
@@ -238,6 +238,7 @@ class Subscription:
 
     def _fail(self, entries: list[Entry], now: int, *, late_ack: bool) -> None:
         """Takes back deliveries that failed, oldest first, and all that followed them under their keys."""
+        entries = sorted(entries, key=_entry_sequence)
         for entry in entries:
             entry.failures += 1
         for entry in entries:
