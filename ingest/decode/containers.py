@@ -6,27 +6,16 @@ base64.
 """
 
 import io
-import zlib
 from collections.abc import Mapping
 from datetime import UTC, date, datetime
 from decimal import Decimal
 from math import isfinite
-from typing import Final
 
 import fastavro
 import msgspec
-from fastavro.schema import SchemaParseException, UnknownType
 
 from core.errors import DecodeError
-
-MAGIC: Final = b"Obj\x01"
-"""The first bytes of every container."""
-
-_DAMAGE: Final = (
-    AttributeError, EOFError, LookupError, MemoryError, RecursionError, SchemaParseException, StopIteration,
-    TypeError, UnknownType, ValueError, ArithmeticError, AssertionError, OSError, zlib.error,
-)  # fmt: skip
-"""What the reader raises for bytes that are no container, and for values that no Python type holds."""
+from ingest.decode.avro.blocks import DAMAGE, MAGIC, contained_record
 
 
 def read_container(data: bytes) -> bytes:
@@ -39,18 +28,15 @@ def read_container(data: bytes) -> bytes:
         The record as compact JSON.
 
     Raises:
-        DecodeError: `invalid_avro`; `batch_of_rows` when it holds more than one record; `non_finite_number`.
+        DecodeError: `invalid_avro`; `non_finite_number`; as `contained_record`.
     """
     if not data.startswith(MAGIC):
         raise DecodeError("invalid_avro", "not an Avro object container file")
+    contained = contained_record(data)
     try:
-        reader = fastavro.reader(io.BytesIO(data))
-        record = next(reader, None)
-        more = next(reader, None)
-    except _DAMAGE as error:
-        raise DecodeError("invalid_avro", f"the Avro container cannot be read: {type(error).__name__}") from error
-    if more is not None:
-        raise DecodeError("batch_of_rows", "the Avro container holds several events; publish one event a message")
+        record = fastavro.schemaless_reader(io.BytesIO(contained.data), contained.schema, None)
+    except DAMAGE as error:
+        raise DecodeError("invalid_avro", f"the Avro record cannot be read: {type(error).__name__}") from error
     if not isinstance(record, dict):
         raise DecodeError("invalid_avro", "the Avro container holds no record")
     return render(record)

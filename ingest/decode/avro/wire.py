@@ -9,7 +9,6 @@
 """
 
 import io
-import zlib
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, Final, NamedTuple
@@ -17,23 +16,18 @@ from typing import Any, Final, NamedTuple
 import fastavro
 import msgspec
 from cachetools import LRUCache
-from fastavro.schema import SchemaParseException, UnknownType, fingerprint, to_parsing_canonical_form
+from fastavro.schema import fingerprint, to_parsing_canonical_form
 
 from core.errors import ConfigurationError, DecodeError
+from ingest.decode.avro.blocks import DAMAGE, MAGIC, contained_record
 from ingest.decode.avro.schemas import AvroSchema, avro_schema, read_avro_schema
 
-CONTAINER: Final = b"Obj\x01"
 SINGLE_OBJECT: Final = b"\xc3\x01"
 CONFLUENT: Final = b"\x00"
 
 _FINGERPRINT_BYTES: Final = 8
 _ID_BYTES: Final = 4
 _CONTAINER_SCHEMAS: Final = 64
-_DAMAGE: Final = (
-    ArithmeticError, AssertionError, AttributeError, EOFError, LookupError, MemoryError, OSError, RecursionError,
-    SchemaParseException, StopIteration, TypeError, UnknownType, ValueError, zlib.error,
-)  # fmt: skip
-"""What the reader raises for bytes that were not written by the schema."""
 
 _json_decoder = msgspec.json.Decoder()
 
@@ -61,12 +55,12 @@ def avro_reader(
 
     Returns:
         A function from a message's data to its record. It raises `DecodeError` (`invalid_avro`, `invalid_schema`,
-        `unknown_schema`, `batch_of_rows`) and what `by_id` raises.
+        `unknown_schema`, `batch_of_rows`, `too_large`, `unsupported_codec`) and what `by_id` raises.
     """
     carried: LRUCache[str, AvroSchema] = LRUCache(_CONTAINER_SCHEMAS)
 
     def read(data: bytes) -> Written:
-        if data.startswith(CONTAINER):
+        if data.startswith(MAGIC):
             return _read_container(data, carried)
         if data.startswith(SINGLE_OBJECT):
             end = len(SINGLE_OBJECT) + _FINGERPRINT_BYTES
@@ -110,34 +104,24 @@ def load_schema_folder(folder: Path | None) -> dict[bytes, AvroSchema]:
             # Printed as the encoding has it, the lowest byte first.
             digest = fingerprint(to_parsing_canonical_form(schema), "CRC-64-AVRO")
             schemas[bytes.fromhex(digest)] = avro_schema(schema)
-        except (OSError, DecodeError, msgspec.DecodeError, *_DAMAGE) as error:
+        except (OSError, DecodeError, msgspec.DecodeError, *DAMAGE) as error:
             raise ConfigurationError(f"{path}: holds no Avro schema: {error}") from error
     return schemas
 
 
 def _read_container(data: bytes, carried: LRUCache[str, AvroSchema]) -> Written:
-    try:
-        blocks = fastavro.block_reader(io.BytesIO(data))
-        text = blocks.metadata["avro.schema"]
-        # What it holds, `bytes_`, is not in the library's type stubs.
-        first: Any = next(blocks, None)
-        count = (first.num_records if first else 0) + sum(block.num_records for block in blocks)
-    except _DAMAGE as error:
-        raise DecodeError("invalid_avro", f"the Avro container cannot be read: {type(error).__name__}") from error
-    if first is None or count != 1:
-        reason = "batch_of_rows" if count else "invalid_avro"
-        raise DecodeError(reason, f"the Avro container holds {count} events; publish one event a message")
-    schema = carried.get(text)
+    record = contained_record(data)
+    schema = carried.get(record.schema_text)
     if schema is None:
-        schema = carried[text] = read_avro_schema(text)
-    return _read(first.bytes_.getvalue(), schema)
+        schema = carried[record.schema_text] = read_avro_schema(record.schema_text)
+    return _read(record.data, schema)
 
 
 def _read(data: bytes, schema: AvroSchema) -> Written:
     stream = io.BytesIO(data)
     try:
         record = fastavro.schemaless_reader(stream, schema.parsed, None)
-    except _DAMAGE as error:
+    except DAMAGE as error:
         raise DecodeError(
             "invalid_avro", f"the message was not written by the schema it names: {type(error).__name__}"
         ) from error
