@@ -15,7 +15,7 @@ PACKAGES := core ingest pipeline reconcile devstack
 # Without compiled modules every one of our many short processes would start three seconds later.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: help setup demo test googlesql lint format docs bench live clean lock
+.PHONY: help setup demo test googlesql lint format docs bench bench-ingest live clean lock
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -48,6 +48,9 @@ docs: $(INSTALLED) ## Generate the dbt docs, with lineage, and the command refer
 
 bench: $(INSTALLED) ## Measure the river against its peers; writes build/bench
 	@$(BIN)/python -m bench
+
+bench-ingest: $(INSTALLED) ## Measure the ingester: cost of an event, latency, memory
+	@$(BIN)/python -m bench ingest
 
 live: $(LIVE_INSTALLED) ## Capture from a real PostgreSQL with a real Debezium
 	@$(BIN)/devstack live

@@ -1,6 +1,7 @@
 """What a benchmark found, as data; the table and the JSON are two views of it."""
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from statistics import median
 from typing import Any, Final, Literal
 
@@ -99,6 +100,7 @@ class Result:
         ratios: how they compare.
         figures: other numbers.
         notes: what a reader should know.
+        measures: figures that others look up by name, at the top of the document.
     """
 
     name: str
@@ -108,6 +110,7 @@ class Result:
     ratios: tuple[Ratio, ...]
     figures: tuple[Figure, ...] = ()
     notes: tuple[str, ...] = ()
+    measures: Mapping[str, float] = field(default_factory=dict)
 
 
 def ratio(of: Case, over: Case, about: str) -> Ratio:
@@ -159,6 +162,7 @@ def as_json(result: Result) -> dict[str, Any]:
             {"name": figure.name, "value": round(figure.value, 3), "unit": figure.unit} for figure in result.figures
         ],
         "notes": list(result.notes),
+        **{name: round(value, 3) for name, value in result.measures.items()},
     }
 
 

@@ -77,13 +77,12 @@ def test_appends_that_grow_dearer_show_in_the_course() -> None:
 
 
 def test_every_row_of_an_append_waits_for_its_confirmation() -> None:
-    rows = [(1_000, 5_000), (2_000, 5_000), (6_000, 9_000)]
-    assert delays(rows, [8_000, 20_000]) == [7, 6, 14]
+    assert delays([[1_000, 2_000], [6_000]], [8_000, 20_000]) == [7, 6, 14]
 
 
 def test_an_append_without_a_confirmation_is_an_error() -> None:
     with pytest.raises(ValueError, match="shorter"):
-        delays([(1, 2), (3, 4)], [9])
+        delays([[1], [3]], [9])
 
 
 @given(st.lists(st.integers(), min_size=1, max_size=300), st.integers(1, 100))
