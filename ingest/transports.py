@@ -11,7 +11,7 @@ from typing import Final
 import structlog
 
 from core.contracts import Contracts
-from core.errors import DecodeError
+from core.errors import ConfigurationError, DecodeError
 from core.settings import Settings
 from ingest.append import TableWriter
 from ingest.context import RunContext
@@ -90,6 +90,29 @@ async def open_transports(destinations: Sequence[Destination], surroundings: Sur
     for transport in transports:
         surroundings.leases.attach(transport)
     return transports
+
+
+def check_shared(transport: str) -> None:
+    """Make sure that several processes may share the work of one transport.
+
+    Args:
+        transport: the value of `MILLRACE_INGEST_TRANSPORT`.
+
+    Raises:
+        ConfigurationError: when each of them would do the whole of it, or they would be taken for one and the same.
+    """
+    from ingest.files.settings import load_files_settings
+    from ingest.kafka import load_kafka_settings
+
+    if transport == "files" and load_files_settings().notification_topic is None:
+        raise ConfigurationError(
+            "every process that lists a place would load all of it: run one, or let the bucket tell a topic and set "
+            "MILLRACE_INGEST_FILES_NOTIFICATION_TOPIC"
+        )
+    if transport == "kafka" and load_kafka_settings().group_instance_id is not None:
+        raise ConfigurationError(
+            "MILLRACE_INGEST_KAFKA_GROUP_INSTANCE_ID names one member: give each process a name of its own, or none"
+        )
 
 
 def _subscription(topic: str, around: Surroundings, flow: FlowControl, deliver: Deliver) -> PubSubTransport:

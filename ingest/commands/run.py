@@ -112,10 +112,13 @@ def _run_together(
     startup: Startup, plan: "Plan", until_idle: float | None, count: int, listening: socket.socket | None
 ) -> "Summary":
     from ingest.http.workers import serving_workers
+    from ingest.transports import check_shared
     from ingest.workers import Order, run_workers
 
     if startup.tunables.transport == "push":
         raise typer.BadParameter("push delivery takes one worker: let Cloud Run start more instances")
+    with usage():
+        check_shared(startup.tunables.transport)
     with serving_workers(listening, count) as folder:
         order = Order(plan, startup.tunables, startup.failpoint, until_idle, status_folder=folder)
         return run_workers(count, order)

@@ -40,6 +40,8 @@ _RECORDS: Final = 1_000
 _CHECK_ATTEMPTS: Final = 5
 _COMMIT_ATTEMPTS: Final = 4
 _CLOSE_S: Final = 5.0
+_PASSING: Final = (KafkaError.REBALANCE_IN_PROGRESS, KafkaError.ILLEGAL_GENERATION)
+"""Refusals of a commit that belong to every rebalance."""
 _WORKERS: Final = 4
 """Threads of the client: a call, what its callback calls, and two to spare; they are started when first needed."""
 
@@ -310,7 +312,8 @@ class KafkaTransport:
     def _note_failed_commit(self, error: KafkaError) -> None:
         self._failed_commits += 1
         # It is asked for again with the next one; until then a crash costs redeliveries, never a message.
-        _log.warning("offsets not committed", group=self._kafka.group_id, error=error.str())
+        log = _log.info if error.code() in _PASSING else _log.warning
+        log("offsets not committed yet", group=self._kafka.group_id, error=error.str())
 
     async def _on_assign(self, _: AIOConsumer, partitions: Sequence[TopicPartition]) -> None:
         self._assignment.add(partitions)
