@@ -1,6 +1,7 @@
 """Notifications: every one lands its own row, rows are fetched once a window, and the API may fail in any way."""
 
 import json
+import signal
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -70,6 +71,22 @@ async def test_an_api_that_fails_often_loses_nothing(river: River, tmp_path: Pat
         connected.publish(NOTIFICATIONS, [notify(number, 10) for number in range(200)])
         summary = await connected.run(fetch_attempts=20, outstanding_messages=50)
     assert (summary.landed, summary.dead_lettered) == (200, 0)
+    river.assert_nothing_lost()
+
+
+def test_a_kill_between_fetching_and_landing_loses_nothing(river: River, tmp_path: Path) -> None:
+    with member_api(river, tmp_path, [stored(number, 10) for number in range(60)]) as connected:
+        connected.publish(NOTIFICATIONS, [notify(number, 10) for number in range(60)])
+        api = {"MILLRACE_API_BASE_URL": connected.settings.api_base_url or "", "MILLRACE_API_TOKEN": TOKEN}
+        killed = connected.start("run", "--until-idle", "1", MILLRACE_FAILPOINT="after_fetch:crash_after=20", **api)
+        killed.communicate(timeout=60)
+        assert killed.returncode == -signal.SIGKILL
+        assert len(set(river.landed_ids())) < 60
+        # What was not acknowledged comes again, at once instead of when the leases run out.
+        connected.seek_to_beginning(NOTIFICATIONS)
+        again = connected.start("run", "--until-idle", "1", **api)
+        again.communicate(timeout=60)
+        assert again.returncode == 0
     river.assert_nothing_lost()
 
 
