@@ -3,15 +3,16 @@
     ISO 8601 writer) writes, and gives null for what it cannot read, so that one bad value never stops a run.
     Wire formats: https://debezium.io/documentation/reference/stable/connectors/postgresql.html#postgresql-data-types
 
-    Numbers are read as text, so they keep every digit. The marker that Debezium sends for a value it does not
-    have (an unchanged TOAST column) gives null; `cdc_current_state` puts the former value in its place.
+    Numbers are read as text, so they keep every digit. The marker that stands for a value the event does not have (an
+    unchanged TOAST column, a field that an update of a MongoDB document did not touch) gives null, whatever the type;
+    `cdc_current_state` puts the former value in its place.
 
     `columns`: a list that takes note of the column, for `cdc_current_state`. `image`: what holds the JSON text.
 -#}
 
 {% macro cdc_cast(column, data_type, columns=none, image='_image') -%}
     {%- if columns is not none -%}
-        {#- what PostgreSQL can store out of line, and Debezium therefore leave out -#}
+        {#- what PostgreSQL can store out of line, and Debezium therefore leave out; see also `cdc_omits_any_column` -#}
         {%- do columns.append({
             'name': column,
             'is_omissible': data_type in ['string', 'bytes', 'json', 'array<string>', 'array<int64>'],

@@ -2,8 +2,8 @@
     The present state of every key that the changes touch: the newest change, with what it does not tell itself
     carried over from the newest one that does. Deleted rows stay, as tombstones that hold what was last known.
 
-    A change may leave out a large column that did not change (Debezium's marker), or, when it deletes, the whole
-    row. Such values come from the former change, in this batch or in the table. `_carried` notes where from, as
+    A change may leave out a large column that did not change (Debezium's marker), in some tables any column, or, when
+    it deletes, the whole row. Such values come from the former change, in this batch or in the table. `_carried` notes where from, as
     {"column": "order key"}, "_row" for the row as such, with an empty text for what nobody has told yet. So a
     change that comes late still lands where it belongs, and runs over parts of raw end like one run over everything.
 
@@ -20,6 +20,9 @@
     {%- set key = key | list -%}
     {%- set omissible = columns | selectattr('is_omissible') | map(attribute='name') | list -%}
     {%- set columns = columns | map(attribute='name') | list -%}
+    {%- if cdc_omits_any_column(key) -%}
+        {%- set omissible = columns -%}
+    {%- endif -%}
     with
 
     truncate_list as (
@@ -121,6 +124,16 @@
         ) as _ingestion_ts,
         {{ _cdc_carried(omissible) }} as _carried
     from truncated
+{%- endmacro %}
+
+
+{#-
+    Whether a change may leave out columns of every type, and not only what PostgreSQL stores out of line: MongoDB's
+    connector says of some updates only what they set. Its tables are known by their key, which is always `_id`. Others
+    are spared the cost of following each column by itself.
+-#}
+{% macro cdc_omits_any_column(key) -%}
+    {{ return('_id' in key) }}
 {%- endmacro %}
 
 

@@ -28,13 +28,21 @@ class Source:
         contract: the table.
         chooser: what happens.
         positions: places in the log, shared by all tables.
+        omits: types of the columns that an update may leave out.
     """
 
-    def __init__(self, contract: TableContract, chooser: random.Random, positions: Iterator[int]) -> None:
+    def __init__(
+        self,
+        contract: TableContract,
+        chooser: random.Random,
+        positions: Iterator[int],
+        omits: Sequence[str] = _OMISSIBLE,
+    ) -> None:
         self.contract = contract
         self.log: list[Event] = []
         self._chooser = chooser
         self._positions = positions
+        self._omits = omits
         self._rows: dict[Key, Row] = {}
 
     def happen(self, steps: int, keys: Sequence[Key]) -> None:
@@ -55,7 +63,7 @@ class Source:
 
     def _update(self, key: Key) -> None:
         former, after = self._rows[key], random_row(self.contract, key, self._chooser)
-        large = [c.name for c in self.contract.columns if c.data_type in _OMISSIBLE and not c.is_key]
+        large = [c.name for c in self.contract.columns if c.data_type in self._omits and not c.is_key]
         unchanged = frozenset(name for name in large if self._chooser.random() < 0.3)
         omitted = frozenset(name for name in unchanged if former[name] is not None and former[name] != [])
         self._write("UPDATE", key, after | {name: former[name] for name in omitted}, omitted)
@@ -94,10 +102,12 @@ class Source:
         )
 
 
-def histories(contract: TableContract, seed: int, *, number: int, truncates: int) -> Source:
+def histories(
+    contract: TableContract, seed: int, *, number: int, truncates: int, omits: Sequence[str] = _OMISSIBLE
+) -> Source:
     """Return a source after many histories of a few rows each, in turns, with truncates in between."""
     chooser = random.Random(f"{contract.name}{seed}")
-    source = Source(contract, chooser, count(1_000))
+    source = Source(contract, chooser, count(1_000), omits)
     groups = [[_key(contract, history * 3 + row) for row in range(3)] for history in range(number)]
     turns = [group for group in groups for _ in range(3)]
     chooser.shuffle(turns)

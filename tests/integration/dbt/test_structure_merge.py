@@ -101,6 +101,27 @@ def test_quarantine_holds_what_was_left_out_and_nothing_else(course: Course, str
     assert {entry[2] for entry in found} == {"payload_is_no_json_object"}
 
 
+def test_columns_of_every_type_may_be_left_out(structure_warehouse: Warehouse, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As MongoDB's updates do; and the control: by the types that PostgreSQL leaves out, the others would be lost."""
+    warehouse = structure_warehouse
+    contract = warehouse.contracts[MUTATED]
+    every = sorted({column.data_type for column in contract.columns})
+    parts = deliver(histories(contract, 3, number=20, truncates=1, omits=every).log, 3, 2)
+    expected = {k: comparable(contract, row) for k, row in state(contract, parts[0] + parts[1]).items()}
+    macro = warehouse.manifest.macros["macro.millrace.cdc_omits_any_column"]
+    found = []
+    for answer in ("true", "false"):
+        macro_sql = f"{{% macro cdc_omits_any_column(key) %}}{{{{ return({answer}) }}}}{{% endmacro %}}"
+        monkeypatch.setattr(macro, "macro_sql", macro_sql)
+        warehouse.empty(MUTATED)
+        for part in parts:
+            warehouse.land(part)
+            warehouse.build(("str_truncates", f"str_{MUTATED}"))
+        found.append(warehouse.structure(MUTATED))
+    assert not differences(expected, found[0])
+    assert differences(expected, found[1])
+
+
 def test_a_merge_without_the_order_would_be_noticed(structure_warehouse: Warehouse) -> None:
     """The control: the same deliveries, with and without the condition under which the merge updates a row."""
     warehouse = structure_warehouse
