@@ -6,8 +6,6 @@ that it is acknowledged at once and not landed again.
 
 import asyncio
 from collections.abc import Iterable, Iterator, Sequence
-from itertools import groupby
-from operator import attrgetter
 
 import msgspec
 
@@ -141,7 +139,7 @@ class Leases:
         Args:
             messages: what is safe now, of any transport; a message of two rows is given once for each.
         """
-        for name, group in groupby(messages, key=attrgetter("subscription")):
+        for name, group in _by_transport(messages):
             ledger = self._ledgers[name]
             held = self._let_go(ledger, _complete(ledger, group))
             ledger.landed.update([message.event_id for message in held])
@@ -159,7 +157,7 @@ class Leases:
         Args:
             messages: what was not landed, of any transport.
         """
-        for name, group in groupby(messages, key=attrgetter("subscription")):
+        for name, group in _by_transport(messages):
             ledger = self._ledgers[name]
             held = self._let_go(ledger, group)
             for message in held if ledger.pairs else ():
@@ -173,7 +171,7 @@ class Leases:
         Args:
             messages: what was delivered, of any transport.
         """
-        for name, group in groupby(messages, key=attrgetter("subscription")):
+        for name, group in _by_transport(messages):
             self._ledgers[name].transport.ack([message.ack_id for message in group])
 
     def refuse(self, messages: Iterable[Message]) -> None:
@@ -182,7 +180,7 @@ class Leases:
         Args:
             messages: what was delivered, of any transport.
         """
-        for name, group in groupby(messages, key=attrgetter("subscription")):
+        for name, group in _by_transport(messages):
             self._ledgers[name].transport.nack([message.ack_id for message in group])
 
     def release_all(self) -> None:
@@ -227,6 +225,15 @@ class Leases:
         held = [one for message in messages if (one := pop(message.event_id, None)) is not None]
         self._flow.give_back(len(held), size_of(held))
         return held
+
+
+def _by_transport(messages: Iterable[Message]) -> Iterable[tuple[str, Iterable[Message]]]:
+    """Return messages by the transport that brought them; what lands together mostly came by one."""
+    messages = list(messages)
+    names = {message.subscription for message in messages}
+    if len(names) == 1:
+        return ((names.pop(), messages),)
+    return [(name, [message for message in messages if message.subscription == name]) for name in sorted(names)]
 
 
 def _complete(ledger: _Ledger, messages: Iterable[Message]) -> Iterable[Message]:
