@@ -2,11 +2,20 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Any, Final
 
 from google.api_core.exceptions import ClientError, GoogleAPICallError, NotFound, RetryError, TooManyRequests
+from google.cloud.bigquery import DEFAULT_RETRY
 from requests import ConnectionError as RequestsConnectionError
 
 from core.errors import ConfigurationError, UnavailableError
+
+PATIENCE_S: Final = 30.0
+
+
+def patience() -> dict[str, Any]:
+    """Return how the client tries again, for somebody who waits at a terminal: its own patience is twenty minutes."""
+    return {"retry": DEFAULT_RETRY.with_timeout(PATIENCE_S), "job_retry": None}
 
 
 @contextmanager

@@ -12,6 +12,7 @@ from core.errors import UnreadableError
 from core.identifiers import qualified
 from core.objects import read_content
 from core.settings import Settings
+from ingest import bigquery_errors
 from ingest.bigquery_errors import told
 from ingest.dead_letters.filters import Filters
 from ingest.dead_letters.tables import DEAD_LETTER_REPLAYS, DEAD_LETTERS
@@ -220,8 +221,8 @@ class Archive:
         config = bigquery.QueryJobConfig(query_parameters=filters.parameters())
         # The reader may take its time with a page, so only BigQuery's own faults are translated.
         with told("reading the dead letters"):
-            job = self._client.query(common + statement, job_config=config)
-            pages = iter(job.result(page_size=page_rows, timeout=_TIMEOUT_S).pages)
+            job = self._client.query(common + statement, job_config=config, **bigquery_errors.patience())
+            pages = iter(job.result(page_size=page_rows, timeout=_TIMEOUT_S, **bigquery_errors.patience()).pages)
         while True:
             with told("reading the dead letters"):
                 page = next(pages, None)

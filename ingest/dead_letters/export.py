@@ -91,7 +91,7 @@ def _to_file(archive: Archive, path: Path, filters: Filters, report: Callable[[i
     totals = archive.totals(filters)
     try:
         with _open_private(part) as file:
-            done = _resume(file)
+            done = _resume(file, part)
             for page in archive.letters(filters, totals.largest_bytes):
                 for letter in page:
                     if (letter.topic, letter.event_id) not in done:
@@ -112,14 +112,17 @@ def _open_private(path: Path) -> BinaryIO:
     return path.open("r+b")
 
 
-def _resume(file: BinaryIO) -> set[tuple[str, str]]:
+def _resume(file: BinaryIO, path: Path) -> set[tuple[str, str]]:
     """Return the letters that a broken export has written whole, and cut off what it has not."""
     done: set[tuple[str, str]] = set()
     end = 0
     for line in file:
         if not line.endswith(b"\n"):
             break
-        read = msgspec.json.decode(line, type=_Line)
+        try:
+            read = msgspec.json.decode(line, type=_Line)
+        except msgspec.DecodeError as error:
+            raise ConfigurationError(f"{path} is no export that broke off: {error}; remove it") from error
         done.add((read.topic, read.event_id))
         end += len(line)
     file.seek(end)

@@ -23,7 +23,7 @@ def masked(data: bytes) -> str:
     """
     try:
         return msgspec.json.encode(_shape(msgspec.json.decode(data))).decode()
-    except (msgspec.DecodeError, RecursionError):
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         pass
     try:
         return masked_text(data.decode())

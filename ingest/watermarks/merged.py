@@ -13,6 +13,7 @@ from google.cloud import bigquery
 from core.clients import bigquery_client
 from core.identifiers import qualified
 from core.settings import Settings
+from ingest import bigquery_errors
 from ingest.bigquery_errors import told
 from ingest.watermarks.table import WATERMARKS
 
@@ -116,7 +117,9 @@ def merged_watermarks(settings: Settings, now: datetime) -> list[MergedWatermark
     ]
     config = bigquery.QueryJobConfig(query_parameters=parameters)
     with told("reading the watermarks"), bigquery_client(settings) as client:
-        rows = client.query_and_wait(_STATEMENT.format(watermarks=name), job_config=config)
+        rows = client.query_and_wait(
+            _STATEMENT.format(watermarks=name), job_config=config, **bigquery_errors.patience()
+        )
         return [MergedWatermark(row["table_name"], *(row[field] for field in _FIELDS)) for row in rows]
 
 

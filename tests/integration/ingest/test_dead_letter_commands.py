@@ -15,8 +15,12 @@ import structlog
 from ingest_river import River, event, topic_of
 from typer.testing import CliRunner
 
-from core.errors import ConfigurationError, MillraceError
-from core.objects import open_objects
+from core.errors import ConfigurationError, MillraceError, UnavailableError
+from core.objects import make_place, open_objects
+from core.settings import Settings
+from devstack.s3 import running_s3
+from devstack.s3.server import DUMMY_CREDENTIALS
+from ingest import bigquery_errors
 from ingest.cli import app
 from ingest.dead_letters.archive import open_archive
 
@@ -231,6 +235,52 @@ async def test_an_export_is_whole_private_and_goes_on_where_it_stopped(
     assert (result["letters"], result["resumed"]) == (3, 1)
     assert target.read_bytes() == whole
     assert not target.with_name("letters.ndjson.part").exists()
+
+
+async def test_what_pubsub_refuses_is_named_and_holds_up_nothing_else(river: River, call: Callable[..., Any]) -> None:
+    full = {f"name{number}": "value" for number in range(100)}  # as many as a message may have; one more is refused
+    for event_id, attributes in (("1", {}), ("2", full), ("3", {})):
+        _insert(river, event_id=event_id, data=b"{", attributes=json.dumps(attributes))
+    error = call("replay", "--all", "--json", code=1)
+    assert re.search("1 letters could not be published again, such as 2: .*attributes", error)
+    assert {row["event_id"] for row in river.ledger()} == {"1", "3"}
+
+
+async def test_an_export_to_object_storage_is_one_object(
+    river: River, call: Callable[..., Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ids = await poisoned(river)
+    with running_s3() as address:
+        for name, value in {**DUMMY_CREDENTIALS, "AWS_ENDPOINT_URL_S3": address.url}.items():
+            monkeypatch.setenv(name, value)
+        make_place("s3://letters", Settings(s3_endpoint_url=address.url))
+        result = call("export", "s3://letters/today/all.ndjson", "--json")
+        text = open_objects("s3://letters/today", Settings(s3_endpoint_url=address.url)).get("all.ndjson")
+    assert (result["target"], result["letters"], result["bytes"]) == ("s3://letters/today/all.ndjson", 3, len(text))
+    assert [json.loads(line)["event_id"] for line in text.splitlines()] == ids
+
+
+def test_an_export_to_a_place_that_cannot_be_written_is_told(
+    river: River, call: Callable[..., Any], tmp_path: Path
+) -> None:
+    assert "cannot be used: No such file or directory" in call("export", str(tmp_path / "no" / "where"), code=1)
+    (tmp_path / "mine.part").write_text("something else\n")
+    assert "is no export that broke off" in call("export", str(tmp_path / "mine"), code=1)
+    assert (tmp_path / "mine.part").read_text() == "something else\n"
+
+
+@pytest.mark.parametrize("arguments", [["dead-letters", "list"], ["watermarks"]])
+def test_a_bigquery_that_does_not_answer_is_told_soon(
+    river: River, monkeypatch: pytest.MonkeyPatch, arguments: list[str]
+) -> None:
+    elsewhere = {"BIGQUERY_EMULATOR_HOST": "http://127.0.0.1:1"}
+    for name, value in {**river.environment(), **elsewhere}.items():
+        monkeypatch.setenv(name, value)
+    monkeypatch.setattr(bigquery_errors, "PATIENCE_S", 0.5)
+    result = CliRunner().invoke(app, arguments)
+    structlog.reset_defaults()
+    assert isinstance(result.exception, UnavailableError)
+    assert str(result.exception).endswith("try again later")
 
 
 @pytest.mark.parametrize(
