@@ -6,7 +6,7 @@ Exit 0 when every comparison is equal, 1 when one differs or cannot be read, 2 o
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Annotated, Final
+from typing import Annotated, Final, Literal
 
 import typer
 from rich.console import Console
@@ -36,6 +36,16 @@ SnapshotOption = Annotated[
 JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON on standard output.")]
 
 
+ModeOption = Annotated[
+    Literal["auto", "count", "aggregate", "sample", "checksum", "typed"] | None,
+    typer.Option("--mode", help="How to compare, instead of the configured modes."),
+]
+StateOption = Annotated[
+    Path, typer.Option("--state", help="Folder for what the next run may use: checksums.", file_okay=False)
+]
+DEFAULT_STATE: Final = Path("build/reconcile-state")
+
+
 @app.command()
 def run(
     *,
@@ -52,6 +62,9 @@ def run(
         bool,
         typer.Option("--values", help="Write both sides' values, personal ones too, into the Parquet of differences."),
     ] = False,
+    mode: ModeOption = None,
+    state: StateOption = DEFAULT_STATE,
+    explain: Annotated[bool, typer.Option("--explain", help="Print the plan, modes and bytes; read no data.")] = False,
     audit: Annotated[bool, typer.Option("--audit/--no-audit", help="Append to audit.reconciliation_runs.")] = True,
 ) -> None:
     """Compare tables with a snapshot and write the reports.
@@ -63,7 +76,11 @@ def run(
     `reconcile run --table members --table member_points --snapshot 2026-01-31T00-00-00Z`
 
     `reconcile run --json --no-audit | jq .verdict`
+
+    `reconcile run --mode checksum --explain`
     """
+    if explain:
+        plan(config=config, table=table, every=every, snapshot=snapshot, mode=mode, state=state, as_json=as_json)
     # Imported here: Google's clients take seconds to load, and `--help` needs none of them.
     from core.settings import load_settings
     from core.stand_ins import BIGQUERY, BIGQUERY_STORAGE, S3, check_stand_ins
@@ -88,6 +105,8 @@ def run(
                 audit=audit,
                 values=values,
                 fail_fast=fail_fast,
+                mode=mode,
+                state=state,
                 on_progress=on_progress,
             )
     if as_json:
@@ -106,6 +125,8 @@ def plan(
     table: TableOption = None,
     every: AllOption = False,
     snapshot: SnapshotOption = None,
+    mode: ModeOption = None,
+    state: StateOption = DEFAULT_STATE,
     as_json: JsonOption = False,
 ) -> None:
     """Say what would be read and compared, with every type checked; no data is read.
@@ -127,9 +148,9 @@ def plan(
         check_stand_ins(settings, (BIGQUERY, BIGQUERY_STORAGE, S3))
         planned = make_plan(loaded, settings, tables=_names(table, every=every), snapshot_id=snapshot)
     if as_json:
-        typer.echo(plan_json(planned), nl=False)
+        typer.echo(plan_json(planned, mode, state), nl=False)
     else:
-        print_plan(_console(), planned)
+        print_plan(_console(), planned, mode, state)
     raise typer.Exit(0 if planned.is_complete else 1)
 
 

@@ -16,6 +16,8 @@ from reconcile.rules import JsonNumbers, Precision, Rule
 
 DEFAULT_CONFIG: Final = Path("reconcile.yml")
 SnapshotFormat = Literal["parquet", "ndjson"]
+AskedMode = Literal["auto", "count", "aggregate", "sample", "checksum", "typed"]
+"""A mode, or the choice of one by size, order of the key and the last run."""
 Scalar = bool | int | Decimal | datetime | date | str
 
 _MEMORY: Final = re.compile(r"(?P<count>[1-9][0-9]*) ?(?P<unit>MB|GB)")
@@ -97,6 +99,8 @@ class ComparisonConfig(_Strict):
         snapshot_where: the same for columns of the snapshot.
         columns: mapping and rule by column.
         in_flight: see `InFlight`; off by default.
+        mode: how to compare; `auto` by default.
+        sample_share: share of the keys that the mode `sample` takes.
     """
 
     name: str
@@ -109,6 +113,8 @@ class ComparisonConfig(_Strict):
     snapshot_where: Where = {}
     columns: dict[str, ColumnConfig] = {}
     in_flight: InFlight | None = None
+    mode: AskedMode = "auto"
+    sample_share: Annotated[float, Field(gt=0, le=1)] = 0.01
 
     @model_validator(mode="before")
     @classmethod

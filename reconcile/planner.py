@@ -120,6 +120,8 @@ def _plan(sources: _Sources, comparison: ComparisonConfig, contract: TableContra
         warehouse=_warehouse_plan(sources, comparison, table, schema),
         snapshot=source,
         not_compared=(*(f"warehouse.{name}" for name in schema if name not in used), *extra),
+        mode=comparison.mode,
+        sample_share=comparison.sample_share,
     )
 
 

@@ -5,7 +5,7 @@ from datetime import datetime
 
 from core.contracts import DataType, TableContract
 from core.pinned import ObjectRef
-from reconcile.config import SnapshotFormat
+from reconcile.config import AskedMode, SnapshotFormat
 from reconcile.read.filters import Condition
 from reconcile.read.warehouse import WarehouseTable
 from reconcile.result import SnapshotId
@@ -93,6 +93,8 @@ class ComparisonPlan:
         warehouse: what is read of the warehouse.
         snapshot: what is read of the snapshot.
         not_compared: columns either side holds that are left out, such as `warehouse._op`.
+        mode: how the configuration wants it compared.
+        sample_share: share of the keys that the mode `sample` takes.
     """
 
     name: str
@@ -101,6 +103,8 @@ class ComparisonPlan:
     warehouse: WarehousePlan
     snapshot: SnapshotPlan
     not_compared: tuple[str, ...]
+    mode: AskedMode = "auto"
+    sample_share: float = 0.01
 
     @property
     def key(self) -> tuple[PlannedColumn, ...]:

@@ -11,6 +11,7 @@ from typing import Final, Literal
 SCHEMA_VERSION: Final = 1
 
 Verdict = Literal["equal", "different", "unreadable"]
+Mode = Literal["count", "aggregate", "sample", "checksum", "typed"]
 Kind = Literal["missing", "extra", "changed", "duplicated", "in_flight"]
 
 KINDS: Final[tuple[Kind, ...]] = ("changed", "missing", "extra", "duplicated", "in_flight")
@@ -187,6 +188,45 @@ class Timing:
 
 
 @dataclass(frozen=True)
+class Measure:
+    """A number of each side, compared as a whole.
+
+    Attributes:
+        name: what it is, such as `rows` or `amount sum`.
+        warehouse: the warehouse's, as text; None for null.
+        snapshot: the snapshot's.
+        is_equal: whether they are equal; values that are hidden may differ all the same. None to compare the texts.
+    """
+
+    name: str
+    warehouse: str | None
+    snapshot: str | None
+    is_equal: bool | None = None
+
+    @property
+    def agrees(self) -> bool:
+        """Whether both sides have the same."""
+        return self.warehouse == self.snapshot if self.is_equal is None else self.is_equal
+
+
+@dataclass(frozen=True)
+class Evidence:
+    """By what a mode that does not join every row comes to its verdict.
+
+    Attributes:
+        words: what was looked at, in words.
+        measures: numbers of each side.
+        rate_low: least share of all keys that differs, at 95 % confidence; None unless it is a sample.
+        rate_high: greatest.
+    """
+
+    words: str
+    measures: tuple[Measure, ...] = ()
+    rate_low: float | None = None
+    rate_high: float | None = None
+
+
+@dataclass(frozen=True)
 class ComparisonResult:
     """One comparison.
 
@@ -203,6 +243,9 @@ class ComparisonResult:
         differences_file: Parquet file of all differences, relative to the report; None when there are none.
         inputs: what was read; None when planning failed.
         timing: seconds.
+        mode: how it was compared; None when it was not.
+        why: why in that mode.
+        evidence: what a mode that does not join every row found by.
     """
 
     name: str
@@ -217,6 +260,9 @@ class ComparisonResult:
     differences_file: str | None
     inputs: Inputs | None
     timing: Timing
+    mode: Mode | None = None
+    why: str = ""
+    evidence: Evidence | None = None
 
 
 @dataclass(frozen=True)

@@ -26,11 +26,13 @@ from core.errors import UnreadableError
 from core.pinned import ObjectStore, open_store
 from core.settings import Settings
 from reconcile.audit import append_run
-from reconcile.compare.engine import DirectReadError, EngineLimits, compare
+from reconcile.compare.engine import DirectReadError, EngineLimits, How, compare
 from reconcile.compare.statements import Source
-from reconcile.config import Limits, ReconcileConfig
+from reconcile.config import AskedMode, Limits, ReconcileConfig
+from reconcile.modes import Chosen, LastRun, choose, keep_run, last_run, recall_run
 from reconcile.planner import plan_run
 from reconcile.plans import ComparisonPlan, RunPlan, Unplanned
+from reconcile.read.direct import Direct
 from reconcile.read.sides import warehouse_columns
 from reconcile.read.warehouse import Session, open_session
 from reconcile.reading import Reading, check_still_there, read_sides
@@ -78,6 +80,8 @@ class _Work:
     snapshot_time: datetime | None
     output: Path | None
     values: bool
+    mode: AskedMode | None
+    state: Path | None
     on_progress: OnProgress
 
 
@@ -114,6 +118,8 @@ def run(
     audit: bool = True,
     values: bool = False,
     fail_fast: bool = False,
+    mode: AskedMode | None = None,
+    state: Path | None = None,
     clock: Clock = utc_now,
     on_progress: OnProgress = lambda _: None,
 ) -> RunResult:
@@ -128,6 +134,8 @@ def run(
         audit: whether to append a row for each comparison to `reconciliation_runs` in the audit dataset.
         values: whether the Parquet of differences holds both sides' values, personal ones included.
         fail_fast: whether to stop after the first comparison that is not equal.
+        mode: how to compare, instead of the configured modes; see `reconcile.modes`.
+        state: folder for what the next run may use: checksums, and how much differed; None to keep nothing.
         clock: what time it is.
         on_progress: told of progress, from several threads.
 
@@ -155,6 +163,8 @@ def run(
             snapshot_time=started_at if settings.bigquery_storage_emulator_host is None else None,
             output=output,
             values=values,
+            mode=mode,
+            state=state,
             on_progress=on_progress,
         )
         results, not_run = _comparisons(work, planned, fail_fast=fail_fast)
@@ -277,6 +287,8 @@ def _compared(
     work.on_progress(Progress(comparison.name, "compare"))
     began = time.monotonic()
     file = f"{DIFFERENCES}/{comparison.name}.parquet"
+    chosen = _chosen(work, comparison, sides)
+    kept = work.state / f"{comparison.name}.tree.json" if work.state is not None else None
     limits = EngineLimits(work.limits.memory_mb, work.limits.threads or os.cpu_count() or 1, work.limits.sample)
     found = compare(
         comparison,
@@ -285,12 +297,17 @@ def _compared(
         limits=limits,
         export=work.output / file if work.output is not None else None,
         values=work.values,
+        how=How(chosen.mode, comparison.sample_share, kept),
     )
+    agree = all(measure.agrees for measure in (found.evidence.measures if found.evidence else ()))
+    if work.state is not None and chosen.mode in ("typed", "checksum"):
+        rows = found.counts.warehouse_rows + found.counts.snapshot_rows
+        keep_run(last_run(work.state, comparison.name), LastRun(rows, found.counts.differences))
     return ComparisonResult(
         name=comparison.name,
         contract=comparison.contract.name if comparison.contract else None,
         owner=comparison.contract.owner if comparison.contract else None,
-        verdict="different" if found.counts.differences else "equal",
+        verdict="equal" if agree and not found.counts.differences else "different",
         reason=None,
         counts=found.counts,
         columns=found.columns,
@@ -299,7 +316,16 @@ def _compared(
         differences_file=file if found.exported else None,
         inputs=_inputs(comparison, session),
         timing=Timing(round(read_s, 3), round(time.monotonic() - began, 3)),
+        mode=chosen.mode,
+        why=chosen.why,
+        evidence=found.evidence,
     )
+
+
+def _chosen(work: _Work, comparison: ComparisonPlan, sides: tuple[Source, Source]) -> Chosen:
+    is_ordered = all(isinstance(side, Direct) for side in sides)
+    last = recall_run(last_run(work.state, comparison.name)) if work.state is not None else None
+    return choose(comparison, work.mode, last, is_ordered=is_ordered)
 
 
 def _unreadable(

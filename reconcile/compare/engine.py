@@ -1,34 +1,28 @@
 """The engine: DuckDB on scratch space, with the memory it is given and no more."""
 
 import tempfile
-from dataclasses import dataclass
-from functools import partial
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
 import duckdb
 
-from core.contracts import DataType
 from core.errors import UnreadableError
-from reconcile.compare.documents import register
-from reconcile.compare.ranges import EVERYTHING, KeyRange, key_ranges
+from reconcile.compare.aggregates import aggregates
+from reconcile.compare.joins import join
+from reconcile.compare.narrowing import checksummed, interval, sampled
 from reconcile.compare.sample import sample
-from reconcile.compare.statements import Side, Source, Statements
+from reconcile.compare.statements import Source, Statements
+from reconcile.compare.workspace import Workspace, connected
 from reconcile.plans import ComparisonPlan
 from reconcile.read.direct import Direct
-from reconcile.result import ColumnResult, Counts, Difference
+from reconcile.result import ColumnResult, Counts, Difference, Evidence, Measure, Mode
 from reconcile.rules import describe
 
 _MEMORY_OF_A_THREAD_MB: Final = 128
 """What a join needs for each thread, by DuckDB's guide to its performance ("Tuning Workloads")."""
 
 _SPACE: Final = (duckdb.OutOfMemoryException, duckdb.IOException)
-_SHARE: Final = 8
-"""What part of its memory the engine may fill with rows of a range; its readers and its hash table need the rest."""
-_LEAST_ROWS: Final = 65_536
-_WIDTHS: Final[dict[DataType, int]] = {"string": 32, "json": 256, "bytes": 32, "numeric": 16, "bool": 1}
-_WIDTH: Final = 8
-"""Bytes of a value in memory, about, by its type."""
 
 
 @dataclass(frozen=True)
@@ -47,6 +41,24 @@ class EngineLimits:
 
 
 @dataclass(frozen=True)
+class How:
+    """In which mode to compare.
+
+    Attributes:
+        mode: the mode.
+        share: share of the keys that a sample takes, from 0 to 1.
+        kept: file of the checksums that are kept from run to run; None to keep none.
+    """
+
+    mode: Mode
+    share: float = 0.01
+    kept: Path | None = None
+
+
+TYPED: Final = How("typed")
+
+
+@dataclass(frozen=True)
 class Compared:
     """What the engine found.
 
@@ -55,12 +67,14 @@ class Compared:
         columns: every compared column.
         sample: the first differences of each kind, in key order.
         exported: whether the file of all differences was written.
+        evidence: what a mode that does not join every row found by; None for one that does.
     """
 
     counts: Counts
     columns: tuple[ColumnResult, ...]
     sample: tuple[Difference, ...]
     exported: bool
+    evidence: Evidence | None = None
 
 
 class DirectReadError(UnreadableError):
@@ -76,6 +90,7 @@ def compare(
     limits: EngineLimits,
     export: Path | None,
     values: bool,
+    how: How = TYPED,
 ) -> Compared:
     """Compare both sides, key by key and column by column.
 
@@ -87,6 +102,7 @@ def compare(
         limits: what the engine may use.
         export: where to write every difference as Parquet, if there is one; None to write none.
         values: whether that file holds both sides' values and not only keys and column names.
+        how: in which mode.
 
     Returns:
         What was found.
@@ -95,7 +111,7 @@ def compare(
         DirectReadError: when a file could not be scanned as it is.
         UnreadableError: when memory or scratch space ran out.
     """
-    work = _Work(Statements(plan), warehouse, snapshot, limits.sample, export, values)
+    work = _Work(Statements(plan), warehouse, snapshot, limits.sample, export, values, how)
     threads = max(1, min(limits.threads, limits.memory_mb // _MEMORY_OF_A_THREAD_MB))
     try:
         try:
@@ -122,109 +138,65 @@ class _Work:
     sample: int
     export: Path | None
     values: bool
+    how: How
 
 
 def _attempt(work: _Work, scratch: Path, memory_mb: int, threads: int) -> Compared:
-    statements = work.statements
-    with tempfile.TemporaryDirectory(dir=scratch) as folder, _connected(Path(folder), memory_mb, threads) as connection:
-        ranges = _ranges(work, memory_mb)
-        if not _join_uniques(connection, work, ranges):
-            _join_any(connection, work, ranges)
-        _show(connection, work, EVERYTHING)
-        rows = _rows(connection, work, "warehouse"), _rows(connection, work, "snapshot")
-        counts = _counts(connection, statements, *rows)
-        found = bool(counts.differences or counts.in_flight)
-        if found and work.export is not None:
-            connection.execute(statements.export(work.export, values=work.values))
-        show = partial(_show, connection, work)
-        return Compared(
-            counts=counts,
-            columns=_columns(connection, statements),
-            sample=sample(connection, statements, work.sample, show) if found else (),
-            exported=found and work.export is not None,
-        )
+    with tempfile.TemporaryDirectory(dir=scratch) as folder, connected(Path(folder), memory_mb, threads) as connection:
+        whole = Workspace(connection, work.statements, work.warehouse, work.snapshot)
+        if work.how.mode == "count":
+            return _plain(whole, ())
+        if work.how.mode == "aggregate":
+            return _plain(whole, aggregates(whole))
+        if work.how.mode == "sample":
+            return _sampled(whole, work, memory_mb)
+        if work.how.mode == "checksum":
+            narrowed = checksummed(whole, work.how.kept)
+            words = f"{narrowed.differing:,} of {narrowed.buckets:,} buckets differ and were joined by value" + (
+                f"; the checksums of {narrowed.skipped:,} files were kept from the last run" if narrowed.skipped else ""
+            )
+            found = _joined(narrowed.space, work, memory_mb, whole)
+            return replace(found, evidence=Evidence(words))
+        return _joined(whole, work, memory_mb, whole)
 
 
-def _connected(scratch: Path, memory_mb: int, threads: int) -> duckdb.DuckDBPyConnection:
-    config: dict[str, Any] = {
-        "memory_limit": f"{memory_mb}MiB",
-        "threads": threads,
-        "temp_directory": str(scratch / "spill"),
-        "preserve_insertion_order": False,
-        # Nothing is fetched from anywhere: what the engine needs is built in.
-        "autoinstall_known_extensions": False,
-        "autoload_known_extensions": False,
-    }
-    connection = duckdb.connect(str(scratch / "compare.duckdb"), config=config)
-    # It would be drawn on standard output, into the JSON.
-    connection.execute("set enable_progress_bar = false")
-    # Instants are shown in it; ours are all in UTC.
-    connection.execute("set timezone = 'UTC'")
-    register(connection)
-    return connection
+def _plain(space: Workspace, measures: tuple[Measure, ...]) -> Compared:
+    """Return what is told without looking at single rows."""
+    counts = Counts(warehouse_rows=space.rows("warehouse"), snapshot_rows=space.rows("snapshot"))
+    rows = Measure("rows", str(counts.warehouse_rows), str(counts.snapshot_rows))
+    evidence = Evidence("no row was compared by itself", (rows, *measures))
+    return Compared(counts, (), (), exported=False, evidence=evidence)
 
 
-def _ranges(work: _Work, memory_mb: int) -> tuple[KeyRange, ...]:
-    """Cut the comparison into ranges of keys of which the engine can hold one, and its readers' buffers, at once."""
-    if not isinstance(work.warehouse, Direct) or not isinstance(work.snapshot, Direct):
-        return (EVERYTHING,)
-    plan = work.statements.plan
-    width = sum(_WIDTHS.get(column.data_type, _WIDTH) for column in plan.columns)
-    rows = max(_LEAST_ROWS, memory_mb * 1024 * 1024 // _SHARE // width)
-    return key_ranges(plan, work.warehouse, work.snapshot, rows) or (EVERYTHING,)
+def _sampled(space: Workspace, work: _Work, memory_mb: int) -> Compared:
+    part = sampled(space, work.how.share)
+    found = _joined(part, work, memory_mb, part)
+    counts = found.counts
+    keys = counts.matched + counts.differences
+    told = interval(counts.differences, keys)
+    totals = Measure("rows", str(space.rows("warehouse")), str(space.rows("snapshot")))
+    words = (
+        f"of {keys:,} sampled keys {counts.differences:,} differ: with {told.confidence:.0%} confidence, "
+        f"{told.low:.4%} to {told.high:.4%} of all keys do"
+    )
+    return replace(found, evidence=Evidence(words, (totals,), told.low, told.high))
 
 
-def _show(connection: duckdb.DuckDBPyConnection, work: _Work, part: KeyRange) -> None:
-    """Have the views of both sides show a range of keys."""
-    connection.execute(work.statements.side("warehouse", work.warehouse, work.snapshot, part))
-    connection.execute(work.statements.side("snapshot", work.snapshot, work.warehouse, part))
-
-
-def _join_uniques(connection: duckdb.DuckDBPyConnection, work: _Work, ranges: tuple[KeyRange, ...]) -> bool:
-    """Join the sides as if every key stood once on each; return whether that was so.
-
-    The join itself tells: a key that stands a times on one side and b times on the other is passed on a * b times if
-    both hold it, so that rows are passed on as often as there are rows on each side only if a = b = 1; a key of one
-    side alone is passed on a times.
-    """
-    statements = work.statements
-    if statements.plan.warehouse.in_flight is not None:
-        return False
-    left = right = 0
-    for number, part in enumerate(ranges):
-        _show(connection, work, part)
-        connection.execute(statements.part())
-        warehouse, snapshot, most = _one(connection, statements.part_counts())
-        left, right = left + warehouse, right + snapshot
-        if most > 1:
-            return False
-        connection.execute(statements.part_differences(is_first=number == 0))
-    return (left, right) == (_rows(connection, work, "warehouse"), _rows(connection, work, "snapshot"))
-
-
-def _rows(connection: duckdb.DuckDBPyConnection, work: _Work, side: Side) -> int:
-    """Return how many rows a side has, its filter applied and those that only explain others left out."""
-    source: Source = getattr(work, side)
-    if isinstance(source, Direct) and not source.where:
-        return source.rows
-    _show(connection, work, EVERYTHING)
-    return int(_one(connection, f"select count(*) from {side}")[0])  # noqa: S608 - one of two names of our own
-
-
-def _join_any(connection: duckdb.DuckDBPyConnection, work: _Work, ranges: tuple[KeyRange, ...]) -> None:
-    """Join the sides with duplicated keys, and those in flight, set aside first."""
-    statements = work.statements
-    connection.execute("drop table if exists differences")
-    has_departed = statements.plan.warehouse.in_flight is not None
-    for number, part in enumerate(ranges):
-        _show(connection, work, part)
-        connection.execute(statements.duplicated())
-        has_duplicates = bool(_one(connection, "select count(*) from duplicated")[0])
-        if has_departed:
-            connection.execute(statements.departed())
-        connection.execute(
-            statements.differences(has_duplicates=has_duplicates, has_departed=has_departed, is_first=number == 0)
-        )
+def _joined(space: Workspace, work: _Work, memory_mb: int, whole: Workspace) -> Compared:
+    """Join by value what one workspace shows, and count the rows of another that shows as much or more."""
+    connection, statements = space.connection, space.statements
+    join(space, memory_mb)
+    counts = _counts(connection, statements, whole.rows("warehouse"), whole.rows("snapshot"))
+    found = bool(counts.differences or counts.in_flight)
+    space.show()
+    if found and work.export is not None:
+        connection.execute(statements.export(work.export, values=work.values))
+    return Compared(
+        counts=counts,
+        columns=_columns(space),
+        sample=sample(connection, statements, work.sample, space.show) if found else (),
+        exported=found and work.export is not None,
+    )
 
 
 def _counts(
@@ -250,9 +222,9 @@ def _counts(
     )
 
 
-def _columns(connection: duckdb.DuckDBPyConnection, statements: Statements) -> tuple[ColumnResult, ...]:
-    changed = _one(connection, statements.column_counts())
-    keys = len(statements.plan.key)
+def _columns(space: Workspace) -> tuple[ColumnResult, ...]:
+    changed = space.one(space.statements.column_counts())
+    keys = len(space.plan.key)
     return tuple(
         ColumnResult(
             name=column.name,
@@ -262,11 +234,5 @@ def _columns(connection: duckdb.DuckDBPyConnection, statements: Statements) -> t
             rule=describe(column.rule),
             changed=0 if column.is_key else int(changed[1 + number - keys]),
         )
-        for number, column in enumerate(statements.plan.columns)
+        for number, column in enumerate(space.plan.columns)
     )
-
-
-def _one(connection: duckdb.DuckDBPyConnection, statement: str) -> tuple[Any, ...]:
-    row = connection.execute(statement).fetchone()
-    # Every caller asks for an aggregate without groups, which always has one row.
-    return tuple(row or ())

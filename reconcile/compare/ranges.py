@@ -52,7 +52,9 @@ class KeyRange:
 
     def of(self, side: Direct) -> Direct:
         """Return the files of a side that may hold keys of the range; one of them at least."""
-        found = tuple(file for file in side.contents if any(self.holds(group) for group in file.groups or ()))
+        found = tuple(
+            file for file in side.contents if file.groups is None or any(self.holds(group) for group in file.groups)
+        )
         return side.only(found or side.contents[:1])
 
 

@@ -47,7 +47,7 @@ class Statements:
 
     plan: ComparisonPlan
 
-    def side(self, side: Side, source: Source, other: Source, part: KeyRange = EVERYTHING) -> str:
+    def side(self, side: Side, source: Source, other: Source, part: KeyRange = EVERYTHING, condition: str = "") -> str:
         """Return the views of one side's rows.
 
         Args:
@@ -55,6 +55,7 @@ class Statements:
             source: its rows.
             other: the rows of the other side.
             part: the range of keys that the views show.
+            condition: SQL over the views' columns that rows must also meet; empty when they all do.
         """
         files = (part.of(source) if isinstance(source, Direct) else source).files
         return self._render(
@@ -62,16 +63,22 @@ class Statements:
             side=side,
             forms=[
                 (normalised(column.rule, column.data_type, compared), stored)
-                for column, (compared, stored) in zip(self.plan.columns, self._forms(source, other), strict=True)
+                for column, (compared, stored) in zip(self.plan.columns, self.forms(source, other), strict=True)
             ],
             files=", ".join(literal(str(file)) for file in files),
             where=_where(source, part),
+            condition=condition or "true",
             live="true" if isinstance(source, Direct) else LIVE,
             in_flight="false" if isinstance(source, Direct) else IN_FLIGHT,
         )
 
-    def _forms(self, source: Source, other: Source) -> list[tuple[str, str]]:
-        """Return each column as it is compared, before its rule, and as it is stored."""
+    def forms(self, source: Source, other: Source) -> list[tuple[str, str]]:
+        """Return the SQL of each column as it is compared, before its rule, and as it is stored.
+
+        Args:
+            source: rows of a side.
+            other: the rows of the other side.
+        """
         if not isinstance(source, Direct):
             return [(f"c{number}", f"c{number}") for number, _ in enumerate(self.plan.columns)]
         theirs = other.forms if isinstance(other, Direct) else (None,) * len(source.forms)
@@ -80,9 +87,9 @@ class Statements:
             for column, ours, form in zip(self.plan.columns, source.forms, theirs, strict=True)
         ]
 
-    def part(self) -> str:
-        """Return the table of what the join of the views found, for sides without duplicates."""
-        return self._render("part")
+    def part(self, most: int) -> str:
+        """Return the table of what the join of the views found, broken off after `most` rows."""
+        return self._render("part", most=most)
 
     def part_counts(self) -> str:
         """Return the query of the rows that the join passed on; one row."""

@@ -122,7 +122,13 @@ def read_footer(
             rows=metadata.num_rows,
             size=metadata.serialized_size,
             forms=tuple(form for form in forms if form is not None),
-            chunks=tuple(_chunk(metadata, group, n) for group in range(metadata.num_row_groups) for n in wanted),
+            chunks=tuple(
+                _chunk(metadata, group, leaf)
+                for group in range(metadata.num_row_groups)
+                # Writers leave offsets of a group without rows to chance, and nobody reads it.
+                if metadata.row_group(group).num_rows
+                for leaf in wanted
+            ),
             groups=_groups(metadata, leaves[names[0]]),
         )
 

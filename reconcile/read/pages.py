@@ -131,7 +131,7 @@ def _header(data: memoryview) -> _Header:
             values, position = _counted(data, position)
         else:
             position = _skip(data, position, kind)
-    kind, size = fields[1], fields[3]
+    kind, size = fields.get(1, -1), fields.get(3, -1)
     if size < 0 or values < 0 or kind not in (_DATA, _INDEX, _DICTIONARY, _DATA_V2):
         raise ValueError("a page header makes no sense")
     crc = fields.get(4)

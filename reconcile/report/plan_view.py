@@ -1,19 +1,25 @@
 """A plan as text for the terminal, or as JSON."""
 
+from pathlib import Path
+
 import msgspec
 from rich.console import Console
 
+from reconcile.config import AskedMode
+from reconcile.modes import Chosen, choose, last_run, recall_run
 from reconcile.plans import ComparisonPlan, RunPlan, Unplanned
 from reconcile.report.words import plural
 from reconcile.rules import EXACT, describe
 
 
-def print_plan(console: Console, planned: RunPlan) -> None:
+def print_plan(console: Console, planned: RunPlan, mode: AskedMode | None = None, state: Path | None = None) -> None:
     """Print a plan: what would be read on each side and how it would be compared.
 
     Args:
         console: where to print.
         planned: the plan.
+        mode: the mode asked for; None for the configured ones.
+        state: folder of what earlier runs kept.
     """
     console.print(
         f"snapshot {planned.snapshot.uri}/{planned.snapshot.snapshot_id or '?'}"
@@ -23,17 +29,19 @@ def print_plan(console: Console, planned: RunPlan) -> None:
     for comparison in planned.comparisons:
         console.print()
         if isinstance(comparison, ComparisonPlan):
-            _print_comparison(console, comparison)
+            _print_comparison(console, comparison, _chosen(comparison, mode, state))
         else:
             console.print(f"[yellow]{comparison.name}: unreadable[/]")
             console.print(f"  {comparison.reason}", markup=False)
 
 
-def plan_json(planned: RunPlan) -> bytes:
+def plan_json(planned: RunPlan, mode: AskedMode | None = None, state: Path | None = None) -> bytes:
     """Return a plan as JSON, indented.
 
     Args:
         planned: the plan.
+        mode: the mode asked for; None for the configured ones.
+        state: folder of what earlier runs kept.
 
     Returns:
         UTF-8 text; a comparison that cannot be made holds a `reason`.
@@ -41,12 +49,14 @@ def plan_json(planned: RunPlan) -> bytes:
     document = {
         "project": planned.project,
         "snapshot": planned.snapshot,
-        "comparisons": [_plan_document(comparison) for comparison in planned.comparisons],
+        "comparisons": [_plan_document(comparison, mode, state) for comparison in planned.comparisons],
     }
     return msgspec.json.format(msgspec.json.encode(document), indent=2) + b"\n"
 
 
-def _plan_document(comparison: ComparisonPlan | Unplanned) -> dict[str, object]:
+def _plan_document(
+    comparison: ComparisonPlan | Unplanned, mode: AskedMode | None, state: Path | None
+) -> dict[str, object]:
     if isinstance(comparison, Unplanned):
         return {"name": comparison.name, "reason": comparison.reason}
     return {
@@ -72,10 +82,16 @@ def _plan_document(comparison: ComparisonPlan | Unplanned) -> dict[str, object]:
             for column in comparison.columns
         ],
         "not_compared": comparison.not_compared,
+        "mode": _chosen(comparison, mode, state),
     }
 
 
-def _print_comparison(console: Console, plan: ComparisonPlan) -> None:
+def _chosen(plan: ComparisonPlan, mode: AskedMode | None, state: Path | None) -> Chosen:
+    last = recall_run(last_run(state, plan.name)) if state is not None else None
+    return choose(plan, mode, last, is_ordered=None)
+
+
+def _print_comparison(console: Console, plan: ComparisonPlan, chosen: Chosen) -> None:
     console.print(f"[bold]{plan.name}[/]: {len(plan.columns)} columns by {', '.join(c.name for c in plan.key)}")
     restriction = f" where {plan.warehouse.restriction}" if plan.warehouse.restriction else ""
     console.print(f"  warehouse {plan.warehouse.table}{restriction}", markup=False)
@@ -84,6 +100,9 @@ def _print_comparison(console: Console, plan: ComparisonPlan) -> None:
     rows = plural(source.expected_rows, "row") if source.expected_rows is not None else "rows not stated"
     files = plural(len(source.objects), "file")
     console.print(f"  snapshot  {files}, {size:,} bytes, {source.format}, {rows}", markup=False)
+    console.print(f"  mode      {chosen.mode}: {chosen.why}", markup=False)
+    warehouse = "unknown" if chosen.warehouse_bytes is None else f"about {chosen.warehouse_bytes:,} bytes"
+    console.print(f"  reads     warehouse {warehouse}, snapshot {chosen.snapshot_bytes:,} bytes at most", markup=False)
     for column in plan.columns:
         notes = [describe(column.rule)] if column.rule != EXACT else []
         if column.snapshot_name != column.name:

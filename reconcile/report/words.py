@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 from typing import Final
 
-from reconcile.result import ComparisonResult, Counts, Kind, RunResult
+from reconcile.result import ComparisonResult, Counts, Evidence, Kind, RunResult
 
 MEANINGS: Final[dict[Kind, str]] = {
     "changed": "Both sides hold the key, and some column differs: a change was lost, came late or was cast wrongly.",
@@ -38,11 +38,24 @@ def sentence(comparison: ComparisonResult) -> str:
     """
     if comparison.counts is None:
         return f"Could not be compared: {comparison.reason}."
+    if comparison.evidence is not None:
+        return _by_evidence(comparison, comparison.counts, comparison.evidence)
     parts = list(_findings(comparison.counts))
     if not parts:
         return f"All {plural(comparison.counts.matched, 'row')} match."
     text = "; ".join(parts)
     return f"{text[0].upper()}{text[1:]}.{_columns(comparison)}"
+
+
+def _by_evidence(comparison: ComparisonResult, counts: Counts, evidence: Evidence) -> str:
+    """Say what a mode that does not join every row found, and no more than it can tell."""
+    apart = [measure for measure in evidence.measures if not measure.agrees]
+    parts = [f"{m.name} {m.warehouse} in the warehouse, {m.snapshot} in the snapshot" for m in apart[:_NAMED]]
+    if len(apart) > _NAMED:
+        parts.append(f"{len(apart) - _NAMED} other measures apart")
+    parts += _findings(counts)
+    text = "; ".join(parts) or f"no difference by {comparison.mode}"
+    return f"{text[0].upper()}{text[1:]}.{_columns(comparison)} {evidence.words[0].upper()}{evidence.words[1:]}."
 
 
 def plural(count: int, noun: str) -> str:

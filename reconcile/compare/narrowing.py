@@ -1,0 +1,145 @@
+"""The modes that join only some of the rows by value: those of buckets that differ, or of a sample."""
+
+import math
+from dataclasses import dataclass
+from pathlib import Path
+from statistics import NormalDist
+from typing import Final
+
+import duckdb
+
+from reconcile.compare.checksum import Buckets, buckets_for, check_hashable, leaves, narrow
+from reconcile.compare.tree import Leaves, keep, merged, recall
+from reconcile.compare.workspace import Workspace
+from reconcile.read.direct import Direct
+from reconcile.rules import describe
+
+_CONFIDENCE: Final = 0.95
+_HASH_RANGE: Final = 2**64
+
+
+@dataclass(frozen=True)
+class Narrowed:
+    """What is left to join.
+
+    Attributes:
+        space: the workspace that shows only that.
+        buckets: buckets there are.
+        differing: those that differ.
+        skipped: files whose checksums were kept from an earlier run.
+    """
+
+    space: Workspace
+    buckets: int
+    differing: int
+    skipped: int
+
+
+@dataclass(frozen=True)
+class Interval:
+    """A share of which only a sample is known.
+
+    Attributes:
+        rate: the share in the sample.
+        low: the least share that agrees with the sample, at the confidence.
+        high: the greatest.
+        confidence: how often intervals made so hold the true share.
+    """
+
+    rate: float
+    low: float
+    high: float
+    confidence: float
+
+
+def interval(found: int, of: int, confidence: float = _CONFIDENCE) -> Interval:
+    """Return the confidence interval of a share by E. B. Wilson's score (JASA 22, 1927), which holds near 0 too.
+
+    Args:
+        found: how many of the sample have the property.
+        of: size of the sample.
+        confidence: how often intervals made so shall hold the true share.
+
+    Returns:
+        The interval; everything is possible when the sample is empty.
+    """
+    if of == 0:
+        return Interval(0.0, 0.0, 1.0, confidence)
+    z = NormalDist().inv_cdf((1 + confidence) / 2)
+    rate = found / of
+    centre = (rate + z * z / (2 * of)) / (1 + z * z / of)
+    reach = z / (1 + z * z / of) * math.sqrt(rate * (1 - rate) / of + z * z / (4 * of * of))
+    low = 0.0 if found == 0 else max(0.0, centre - reach)
+    return Interval(rate, low, 1.0 if found == of else min(1.0, centre + reach), confidence)
+
+
+def sampled(space: Workspace, share: float) -> Workspace:
+    """Return the workspace that shows a sample of the keys: on both sides the same ones, in every run.
+
+    Args:
+        space: both sides.
+        share: share of the keys, from 0 to 1.
+
+    Returns:
+        Rows whose key's hash is below the share of the hash's range.
+    """
+    columns = ", ".join(f"c{number}" for number, _ in enumerate(space.plan.key))
+    least = min(_HASH_RANGE - 1, int(share * _HASH_RANGE))
+    return space.narrowed(f"hash({columns}) <= {least}::ubigint")
+
+
+def checksummed(space: Workspace, kept: Path | None) -> Narrowed:
+    """Compare checksums, and return the workspace that shows the buckets that differ.
+
+    Args:
+        space: both sides.
+        kept: file of the tree that is kept from run to run; None to keep none.
+
+    Returns:
+        What is left to join.
+
+    Raises:
+        ConfigurationError: when a rule cannot be followed by checksums.
+    """
+    check_hashable(space.plan)
+    space.show()
+    found = [space.one(f"select min(c0), max(c0) from {side}") for side in ("warehouse", "snapshot")]  # noqa: S608 - our own names
+    bounds = [bound for bound in found if None not in bound]
+    low, high = (min(low for low, _ in bounds), max(high for _, high in bounds)) if bounds else (None, None)
+    buckets = buckets_for(space.plan, low, high)
+    warehouse = leaves(space.connection, "warehouse", buckets, len(space.plan.columns))
+    snapshot, skipped = _snapshot_leaves(space, buckets, kept)
+    condition = narrow(space.connection, buckets, warehouse, snapshot)
+    [differing] = space.one("select count(*) from differing")
+    return Narrowed(space.narrowed(condition), len(warehouse.keys() | snapshot.keys()), int(differing), skipped)
+
+
+def _snapshot_leaves(space: Workspace, buckets: Buckets, kept: Path | None) -> tuple[Leaves, int]:
+    side = space.snapshot
+    if kept is None or not isinstance(side, Direct):
+        return leaves(space.connection, "snapshot", buckets, len(space.plan.columns)), 0
+    basis = _basis(space, buckets)
+    known, files = recall(kept, basis), {}
+    skipped = 0
+    for file in side.contents:
+        version = f"{file.ref.etag} {file.ref.size}"
+        if version in known:
+            files[version] = known[version]
+            skipped += 1
+            continue
+        alone = Workspace(space.connection, space.statements, space.warehouse, side.only((file,)), space.condition)
+        alone.show()
+        files[version] = leaves(space.connection, "snapshot", buckets, len(space.plan.columns))
+    keep(kept, basis, files)
+    return merged(list(files.values())), skipped
+
+
+def _basis(space: Workspace, buckets: Buckets) -> str:
+    """Return what checksums depend on besides the rows, as text."""
+    forms = space.statements.forms(space.snapshot, space.warehouse)
+    columns = [
+        f"{column.name} {column.data_type} {describe(column.rule)} {form}"
+        for column, (form, _) in zip(space.plan.columns, forms, strict=True)
+    ]
+    where = space.snapshot.where if isinstance(space.snapshot, Direct) else ""
+    return "; ".join([f"duckdb {duckdb.__version__}", f"shift {buckets.shift}", where, *columns])

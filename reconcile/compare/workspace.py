@@ -1,0 +1,92 @@
+"""Where a comparison is made: a connection to the engine, and views of both sides that show what is wanted of them."""
+
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import duckdb
+
+from reconcile.compare.documents import register
+from reconcile.compare.ranges import EVERYTHING, KeyRange
+from reconcile.compare.statements import Side, Source, Statements
+from reconcile.plans import ComparisonPlan
+from reconcile.read.direct import Direct
+
+
+@dataclass(frozen=True)
+class Workspace:
+    """Both sides of a comparison, in the engine.
+
+    Attributes:
+        connection: the engine.
+        statements: the comparison's statements.
+        warehouse: the warehouse's rows.
+        snapshot: the snapshot's rows.
+        condition: SQL over the views' columns that narrows what is compared; empty when everything is.
+    """
+
+    connection: duckdb.DuckDBPyConnection
+    statements: Statements
+    warehouse: Source
+    snapshot: Source
+    condition: str = ""
+
+    @property
+    def plan(self) -> ComparisonPlan:
+        """The comparison."""
+        return self.statements.plan
+
+    def narrowed(self, condition: str) -> "Workspace":
+        """Return the workspace in which only rows that meet a condition are compared."""
+        return replace(self, condition=condition)
+
+    def show(self, part: KeyRange = EVERYTHING) -> None:
+        """Have the views of both sides show a range of keys."""
+        warehouse, snapshot = self.warehouse, self.snapshot
+        self.connection.execute(self.statements.side("warehouse", warehouse, snapshot, part, self.condition))
+        self.connection.execute(self.statements.side("snapshot", snapshot, warehouse, part, self.condition))
+
+    def rows(self, side: Side) -> int:
+        """Return how many rows a side has to compare."""
+        source = self.source(side)
+        if isinstance(source, Direct) and not source.where and not self.condition:
+            return source.rows
+        self.show()
+        return int(self.one(f"select count(*) from {side}")[0])  # noqa: S608 - one of two names of our own
+
+    def source(self, side: Side) -> Source:
+        """Return the rows of a side."""
+        return self.warehouse if side == "warehouse" else self.snapshot
+
+    def one(self, statement: str) -> tuple[Any, ...]:
+        """Return the row of a query that has one, such as an aggregate without groups."""
+        return tuple(self.connection.execute(statement).fetchone() or ())
+
+
+def connected(scratch: Path, memory_mb: int, threads: int) -> duckdb.DuckDBPyConnection:
+    """Start an engine.
+
+    Args:
+        scratch: an existing folder for what exceeds memory.
+        memory_mb: memory it may use, in MiB.
+        threads: threads it may use.
+
+    Returns:
+        A connection; a context manager.
+    """
+    config: dict[str, Any] = {
+        "memory_limit": f"{memory_mb}MiB",
+        "threads": threads,
+        "temp_directory": str(scratch / "spill"),
+        "preserve_insertion_order": False,
+        # Nothing is fetched from anywhere: what the engine needs is built in.
+        "autoinstall_known_extensions": False,
+        "autoload_known_extensions": False,
+    }
+    connection = duckdb.connect(str(scratch / "compare.duckdb"), config=config)
+    # It would be drawn on standard output, into the JSON.
+    connection.execute("set enable_progress_bar = false")
+    # Instants are shown in it; ours are all in UTC.
+    connection.execute("set timezone = 'UTC'")
+    register(connection)
+    return connection
