@@ -18,6 +18,6 @@ COPY core core
 COPY ingest ingest
 # By number, so that Kubernetes can see that it is not root.
 USER 10001:10001
-# No HEALTHCHECK: it serves nothing, and ends when it cannot go on; whoever runs it starts it anew.
+# No HEALTHCHECK: whoever runs it probes /healthz and /readyz (`--http-port`, Cloud Run's PORT), and starts it anew.
 ENTRYPOINT ["ingest"]
 CMD ["run"]

@@ -13,13 +13,36 @@ locals {
 
 module "ingester" {
   source = "../ingester"
-  count  = local.deployed ? 1 : 0
+  count  = local.deployed && !local.is_pushed ? 1 : 0
 
   project               = var.project
   region                = var.region
   image                 = var.images.ingest
   service_account_email = module.ingest_identity.email
   instances             = var.ingest_instances
+  limits                = var.ingest_limits
+  secret_env            = local.ingest_secrets
+  deletion_protection   = var.deletion_protection
+  labels                = local.labels
+
+  env = merge(local.env, {
+    MILLRACE_API_BASE_URL      = var.api_base_url
+    MILLRACE_DEAD_LETTER_TOPIC = module.stream.dead_letter_topic
+  })
+}
+
+module "push" {
+  source = "../push"
+  count  = local.is_pushed ? 1 : 0
+
+  project               = var.project
+  project_number        = data.google_project.this.number
+  region                = var.region
+  name                  = local.ingest_name
+  audience              = local.ingest_name
+  image                 = var.images.ingest
+  service_account_email = module.ingest_identity.email
+  instances             = { minimum = var.ingest_instances, maximum = max(10, var.ingest_instances) }
   limits                = var.ingest_limits
   secret_env            = local.ingest_secrets
   deletion_protection   = var.deletion_protection

@@ -6,7 +6,7 @@ module "ingest_identity" {
   project        = var.project
   account_id     = "millrace-ingest"
   description    = "Pulls change events, appends them to the raw tables, keeps dead letters."
-  subscriptions  = module.stream.subscriptions
+  subscriptions  = local.is_pushed ? {} : module.stream.subscriptions
   publish_topics = { dead_letters = module.stream.dead_letter_topic }
   secrets        = { for name in keys(local.ingest_secrets) : name => google_secret_manager_secret.this[name].secret_id }
 

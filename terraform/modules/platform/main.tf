@@ -5,6 +5,10 @@ locals {
     managed-by  = "terraform"
   }
 
+  # The address of a Cloud Run service is known before the service is made: name, project number, region.
+  ingest_name = "millrace-ingest"
+  is_pushed   = var.ingest_delivery == "push" && local.deployed
+
   services = toset([
     "artifactregistry.googleapis.com",
     "bigquery.googleapis.com",
@@ -41,8 +45,15 @@ module "stream" {
   project_number         = data.google_project.this.number
   topics                 = setunion(values(module.contracts.table_topics), module.contracts.notification_topics)
   message_retention_days = var.message_retention_days
+  topic_retention_days   = var.topic_retention_days
   persistence_regions    = var.persistence_regions
   labels                 = local.labels
+
+  push = local.is_pushed ? {
+    endpoint              = "https://${local.ingest_name}-${data.google_project.this.number}.${var.region}.run.app/push"
+    service_account_email = module.push[0].push_account_email
+    audience              = local.ingest_name
+  } : null
 
   depends_on = [google_project_service.this]
 }

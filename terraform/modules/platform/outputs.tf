@@ -45,5 +45,5 @@ output "grants" {
 
 output "deployables" {
   description = "Names of what runs; empty until images are given."
-  value       = concat(module.ingester[*].name, module.pipeline[*].name, module.reconcile[*].name, module.sweep[*].name)
+  value       = concat(module.ingester[*].name, module.push[*].name, module.pipeline[*].name, module.reconcile[*].name, module.sweep[*].name)
 }

@@ -80,6 +80,17 @@ variable "ingest_instances" {
   default     = 1
 }
 
+variable "ingest_delivery" {
+  description = "How messages reach the ingester: it pulls them (a worker pool), or Pub/Sub pushes them (a service)."
+  type        = string
+  default     = "pull"
+
+  validation {
+    condition     = contains(["pull", "push"], var.ingest_delivery)
+    error_message = "Give pull or push."
+  }
+}
+
 variable "ingest_limits" {
   description = "CPU and memory of an ingester."
   type = object({
@@ -129,6 +140,12 @@ variable "message_retention_days" {
   description = "The longest outage of the ingester without loss."
   type        = number
   default     = 7
+}
+
+variable "topic_retention_days" {
+  description = "How many days `ingest replay` can reach back; 0 for none."
+  type        = number
+  default     = 0
 }
 
 variable "persistence_regions" {

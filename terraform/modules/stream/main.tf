@@ -10,6 +10,9 @@ resource "google_pubsub_topic" "events" {
   name    = each.value
   labels  = var.labels
 
+  # What `ingest replay` can bring back, whether or not it was acknowledged.
+  message_retention_duration = var.topic_retention_days > 0 ? "${var.topic_retention_days * local.day_seconds}s" : null
+
   dynamic "message_storage_policy" {
     for_each = length(var.persistence_regions) > 0 ? [var.persistence_regions] : []
 
@@ -43,6 +46,19 @@ resource "google_pubsub_subscription" "ingest" {
   dead_letter_policy {
     dead_letter_topic     = google_pubsub_topic.dead_letters.id
     max_delivery_attempts = var.max_delivery_attempts
+  }
+
+  dynamic "push_config" {
+    for_each = var.push[*]
+
+    content {
+      push_endpoint = push_config.value.endpoint
+
+      oidc_token {
+        service_account_email = push_config.value.service_account_email
+        audience              = push_config.value.audience
+      }
+    }
   }
 }
 

@@ -52,6 +52,32 @@ variable "message_retention_days" {
   }
 }
 
+variable "topic_retention_days" {
+  description = "How long topics keep what was published, for `ingest replay`; 0 keeps nothing, and costs nothing."
+  type        = number
+  default     = 0
+
+  validation {
+    condition     = var.topic_retention_days >= 0 && var.topic_retention_days <= 31 && floor(var.topic_retention_days) == var.topic_retention_days
+    error_message = "Pub/Sub keeps messages of a topic for at most 31 days; give whole days."
+  }
+}
+
+variable "push" {
+  description = "Where the subscriptions push to, and as whom; null leaves them to be pulled."
+  type = object({
+    endpoint              = string
+    service_account_email = string
+    audience              = string
+  })
+  default = null
+
+  validation {
+    condition     = var.push == null || can(regex("^https://", var.push.endpoint))
+    error_message = "Messages hold personal data: push to https only."
+  }
+}
+
 variable "max_delivery_attempts" {
   description = "Deliveries after which Pub/Sub itself gives a message up. The ingester sorts poison out on its own, so this only guards against a message that kills it; a low number would drain the stream into the dead letters while BigQuery is away."
   type        = number

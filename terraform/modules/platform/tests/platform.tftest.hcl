@@ -64,6 +64,20 @@ run "contracts_become_resources_and_each_deployable_may_do_no_more_than_its_work
   }
 }
 
+run "messages_can_be_pushed_instead_of_pulled" {
+  command = plan
+
+  variables {
+    ingest_delivery      = "push"
+    topic_retention_days = 7
+  }
+
+  assert {
+    condition     = contains(output.deployables, "millrace-ingest") && length([for grant in output.grants.ingest : grant if startswith(grant, "subscription ")]) == 0
+    error_message = "A service that is pushed to pulls nothing, and needs no role for it."
+  }
+}
+
 run "the_first_apply_needs_no_images_and_cloud_storage_no_key" {
   command = plan
 

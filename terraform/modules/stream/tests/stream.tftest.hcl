@@ -40,10 +40,45 @@ run "nothing_is_lost_while_the_ingester_is_away_and_messages_stay_where_they_may
   }
 }
 
+run "subscriptions_are_pulled_and_topics_keep_nothing_unless_asked" {
+  command = plan
+
+  assert {
+    condition     = length(google_pubsub_subscription.ingest["loyalty.member.members"].push_config) == 0 && google_pubsub_topic.events["loyalty.member.members"].message_retention_duration == null
+    error_message = "Nothing is pushed, and nothing is kept after it was acknowledged, by default."
+  }
+}
+
+run "pushing_is_signed" {
+  command = plan
+
+  variables {
+    topic_retention_days = 7
+
+    push = {
+      endpoint              = "https://millrace-ingest-123456789012.europe-west1.run.app/push"
+      service_account_email = "millrace-push@acme-millrace.iam.gserviceaccount.com"
+      audience              = "millrace-ingest"
+    }
+  }
+
+  assert {
+    condition     = google_pubsub_subscription.ingest["loyalty.member.members"].push_config[0].oidc_token[0].audience == "millrace-ingest"
+    error_message = "The ingester refuses a request whose token is of another audience."
+  }
+
+  assert {
+    condition     = google_pubsub_topic.events["loyalty.member.members"].message_retention_duration == "604800s"
+    error_message = "A week can be replayed."
+  }
+}
+
 run "wrong_values_are_refused" {
   command = plan
 
   variables {
+    topic_retention_days   = 32
+    push                   = { endpoint = "http://x", service_account_email = "x", audience = "x" }
     topics                 = ["google-is-reserved"]
     ack_deadline_seconds   = 5
     message_retention_days = 32
@@ -53,6 +88,8 @@ run "wrong_values_are_refused" {
 
   expect_failures = [
     var.topics,
+    var.topic_retention_days,
+    var.push,
     var.ack_deadline_seconds,
     var.message_retention_days,
     var.max_delivery_attempts,
