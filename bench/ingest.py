@@ -17,7 +17,8 @@ from typing import Any, Final
 from bench.append import PROMPT_POLLING, append_rows_request, append_rows_stream
 from bench.conditions import Conditions
 from bench.measure import Contender, Worker, contest, peak_of, start
-from bench.null_services import NullServices, Script, Sink, Source, null_services
+from bench.null_services import NullServices, Script, Sink, Source, null_services, small_rows
+from bench.peers_ingest import compare, other_loaders
 from bench.plain import raw_row
 from bench.result import Figure, Result, Run, ratio
 from core.clients import bigquery_write_client, subscriber_client
@@ -82,9 +83,11 @@ def run(conditions: Conditions) -> Result:
     Returns:
         Events per CPU second, and the named measures.
     """
+    messages = conditions.size(100_000, 1_000)
+    others = other_loaders(small_rows(messages), conditions.scratch, quick=conditions.quick)
     with null_services() as services:
-        job = Job(services.address, Script(_TOPIC, Source(0))).backlog(conditions.size(100_000, 1_000))
-        contenders = (_ARROW, _PROTO, *PEERS)
+        job = Job(services.address, Script(_TOPIC, Source(0))).backlog(messages)
+        contenders = (_ARROW, _PROTO, *PEERS, *others.contenders)
         cases = contest(
             contenders,
             lambda _: {one.name: job for one in contenders},
@@ -98,12 +101,16 @@ def run(conditions: Conditions) -> Result:
         rss_mib = median(peak_of(proto, rss_job) for _ in range(min(3, conditions.rounds)))
         two = job.backlog(conditions.size(200_000, 2_000))
         two_workers = median(workers_ratio(two) for _ in range(conditions.rounds))
-    with_arrow, with_proto, *peers = cases
+    with_arrow, with_proto, *rest = cases
+    peers, loaders = rest[: len(PEERS)], rest[len(PEERS) :]
     ratios = [ratio(with_proto, peer, f"times {peer.name}") for peer in peers]
+    compared = compare(loaders, with_proto)
     measures = {
         "events_per_core_s_arrow": with_arrow.per_cpu_s,
         "events_per_core_s_proto": with_proto.per_cpu_s,
-        **{f"ratio_{found.over.replace(' ', '_')}": found.value for found in ratios},
+        **{
+            f"ratio_{found.over.replace(' ', '_')}": found.value for found in (*ratios, *compared[: len(compared) // 2])
+        },
         "p99_ms": p99_ms,
         "rss_mib": rss_mib,
         "ratio_two_workers": two_workers,
@@ -113,14 +120,17 @@ def run(conditions: Conditions) -> Result:
         title="land a backlog of small Debezium events: pull, decode, append, acknowledge",
         item="events",
         cases=cases,
-        ratios=(*ratios, ratio(with_arrow, with_proto, "times the production default")),
+        ratios=(*ratios, *compared, ratio(with_arrow, with_proto, "times the production default")),
         figures=(
             Figure(f"publish to confirmed append at {_STEADY_PER_S:,}/s, median", _middle(delays_ms), "ms"),
             Figure("the same, 99th percentile", p99_ms, "ms"),
             Figure("peak memory, the sink at less than half the source's speed", rss_mib, "MiB"),
             Figure("CPU time of one worker over that of the busier of two", two_workers, "times"),
         ),
-        notes=(f"a row waits up to {IngestSettings().batch_wait_ms} ms for company, which the latencies include",),
+        notes=(
+            f"a row waits up to {IngestSettings().batch_wait_ms} ms for company, which the latencies include",
+            *others.notes,
+        ),
         measures=measures,
     )
 

@@ -24,6 +24,9 @@ from ingest.row import RAW_ROW_TYPE
 AT_ONCE: Final = 500
 """Messages of a response."""
 _TEMPLATES: Final = 8
+DISTINCT: Final = _TEMPLATES * AT_ONCE
+"""Events that differ; they repeat then, with other message ids."""
+TABLE: Final = "member_tiers"
 _MARK: Final = b"@@@@@@@@@@"
 _ACK_ID_LENGTH: Final = 176
 """About the length of Pub/Sub's own tokens."""
@@ -87,6 +90,18 @@ def small_event(number: int) -> tuple[str, bytes]:
     source |= {"table": "member_tiers", "txId": 3_293, "lsn": 24_693_242 + number}
     event = {"before": None, "after": after, "source": source, "op": "c", "ts_ms": _NOW_US // 1_000}
     return json.dumps({"tier_id": number}, separators=(",", ":")), json.dumps(event, separators=(",", ":")).encode()
+
+
+def small_rows(count: int) -> Iterator[Mapping[str, Any]]:
+    """Yield the rows that stand in the first events of a source.
+
+    Args:
+        count: how many.
+    """
+    for number in range(count):
+        # As often as the prepared responses repeat.
+        _, event = small_event(number % DISTINCT)
+        yield json.loads(event)["after"]
 
 
 class _Services:

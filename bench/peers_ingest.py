@@ -1,243 +1,248 @@
-"""The ingester against other loaders on the same rows: from the text that comes in to the bytes that would go out.
+"""Other loaders on the rows that the ingester is measured with, each in an environment of its own.
 
-Each tool does its whole own way, in an environment of its own, with nobody at the other end: what would be sent is
-made, down to the last byte, and thrown away or left in a local folder. CPU time counts all processes a tool starts.
+Each does its whole own way from text that stands in memory to the bytes that would be sent, which are thrown away or
+left in a local folder. CPU time counts all processes it starts; imports and set-up are not counted. The ingester is
+measured between the same two ends, and once more as a whole, with pulling, appending and acknowledging.
 
-Whatever is unlike is so in the peers' favour: the ingester reads whole Debezium events and decodes, checks and wraps
-them; the peers get only the rows that stand in them.
+Whatever is unlike is in the peers' favour: the ingester reads whole Debezium events, checks and wraps them; a peer is
+given nothing but the rows that stand in them.
 """
 
 import json
 import subprocess
 import tempfile
-from collections import defaultdict
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from functools import cache, partial
+from functools import partial
 from pathlib import Path
 from typing import Any, Final
 
 from google.cloud.bigquery_storage_v1 import types as storage_types
 
-from bench.conditions import Conditions
 from bench.environments import NoEnvironmentError, environment
-from bench.events import generated
-from bench.measure import Contender, contest, start
-from bench.result import Case, Ratio, Result, Run, ratio
-from core.contracts import Contracts, TableContract, load_contracts
+from bench.measure import Contender, start
+from bench.null_services import DISTINCT, TABLE, small_event
+from bench.result import Case, Ratio, Run, ratio
+from core.contracts import load_contracts
 from core.settings import Settings
 from ingest.decode.batch import batch_decoder
+from ingest.encode import ENCODERS
 from ingest.message import Message
-from ingest.row import RAW_ROW_TYPE, encode_rows
+from ingest.settings import IngestSettings
 
 _SCRIPTS: Final = Path(__file__).parent / "peer-scripts"
-_BATCH: Final = 1_000
-_NOW_US: Final = 1_767_600_000_000_000
 _TIMEOUT_S: Final = 600.0
+_STREAM: Final = "rows"
+_NOW_US: Final = 1_767_600_000_000_000
 _APPEND_ROWS: Final[Any] = storage_types.AppendRowsRequest.pb()
-_JSON_TYPES: Final = {"int64": "integer", "float64": "number", "bool": "boolean"}
 
+# Of the packages it depends on, one still imports pkg_resources, which setuptools 81 left out.
 TARGET_BIGQUERY: Final = ("z3-target-bigquery==0.7.2", "setuptools<81")
-"""Of the packages it depends on, one still imports pkg_resources, which setuptools 81 left out."""
 DLT: Final = ("dlt[parquet]==1.31.0",)
 
 
 @dataclass(frozen=True)
-class Job:
-    """Rows to load.
+class Input:
+    """The rows as the peers take them.
 
     Attributes:
-        contracts: folder of the contracts.
-        events: how many events hold them.
-        python: the interpreter of the peer's environment; None for our own.
-        scratch: a folder for the peers' input and output.
+        rows: how many.
+        singer: file of Singer messages.
+        folder: folder with one NDJSON file.
+        scratch: folder for what the peers write.
     """
 
-    contracts: Path
-    events: int
+    rows: int
+    singer: Path
+    folder: Path
     scratch: Path
-    python: Path | None = None
 
 
-def run(conditions: Conditions) -> Result:
-    """Load the same rows with every tool whose environment can be made.
+@dataclass(frozen=True)
+class Loaders:
+    """Who can be measured against.
+
+    Attributes:
+        contenders: the ingester without services first, then the others, or none at all; their work takes any job:
+            they load the rows they were given.
+        notes: who was left out, and why; and what was compared.
+    """
+
+    contenders: tuple[Contender[Any], ...]
+    notes: tuple[str, ...]
+
+
+def other_loaders(rows: Iterable[Mapping[str, Any]], scratch: Path, *, quick: bool) -> Loaders:
+    """Make the environments that are missing, and write the rows down for those whose environment there is.
 
     Args:
-        conditions: how often and how much.
+        rows: what to load.
+        scratch: folder for files.
+        quick: whether it is only to be seen that the benchmarks run: then nobody is measured against.
 
     Returns:
-        Rows per CPU second. A peer without environment is left out, with a note that says why.
+        Who can be measured against.
     """
-    events = conditions.size(40_000, 400)
-    job = Job(Settings(environment="local").contracts_path, events, conditions.scratch)
-    write_input(job)
-    jobs, notes = dict.fromkeys((_OURS.name, _FLOOR.name), job), list[str]()
-    for contender, requirements in _PEERS:
-        if conditions.quick:
-            notes.append(f"{contender.name} was left out: --quick makes no environments")
-            continue
+    if quick:
+        return Loaders((), ("other loaders were left out: --quick makes no environments",))
+    contenders, notes = list[Contender[Any]](), list[str]()
+    given = write_input(rows, scratch)
+    for name, requirements, peers in _TOOLS:
         try:
-            python = environment(contender.name.partition(" ")[0], requirements)
+            python = environment(name, requirements)
         except NoEnvironmentError as error:
-            notes.append(f"{contender.name} was left out: {error}")
+            notes.append(f"{name} was left out: {error}")
         else:
-            jobs[contender.name] = Job(job.contracts, job.events, job.scratch, python)
-    contenders = [one for one in (_OURS, _FLOOR, *(peer for peer, _ in _PEERS)) if one.name in jobs]
-    cases = contest(contenders, lambda _: jobs, rounds=conditions.rounds, apart=False)
-    return Result(
-        name="peers_ingest",
-        title="rows of all 13 tables, from the text that comes in to the bytes that would go to BigQuery",
-        item="rows",
-        cases=cases,
-        ratios=ratios(cases),
-        notes=(
-            *notes,
-            "the ingester reads whole Debezium events, and checks them; the peers get only the rows in them",
-            "the peers' output is compressed (gzip, Parquet with snappy), as they send it; the ingester's is not",
+            contenders += [Contender(peer, "peer", about, partial(work, python, given)) for peer, about, work in peers]
+    if not contenders:
+        return Loaders((), tuple(notes))
+    ours = Contender(
+        "ingester, no services", "ours", "events in memory to append requests", partial(ingester, given.rows)
+    )
+    notes.append("other loaders get only the rows, from memory, and send nothing; theirs is compressed, as they do")
+    return Loaders((ours, *contenders), tuple(notes))
+
+
+def compare(cases: Sequence[Case], whole: Case) -> tuple[Ratio, ...]:
+    """Compare the ingester with other loaders.
+
+    Args:
+        cases: of the contenders of `other_loaders`, in their order.
+        whole: the ingester with everything it does.
+
+    Returns:
+        Between the same two ends first, then with everything; empty without other loaders.
+    """
+    if not cases:
+        return ()
+    ours, *others = cases
+    return (
+        *(ratio(ours, other, f"times {other.name}, from text to bytes") for other in others),
+        *(
+            ratio(whole, other, f"times {other.name}, though it pulls, appends and acknowledges too")
+            for other in others
         ),
     )
 
 
-def ratios(cases: Sequence[Case]) -> tuple[Ratio, ...]:
-    """Compare the ingester with each peer, dlt with the cheaper of its two ways.
+def write_input(rows: Iterable[Mapping[str, Any]], scratch: Path) -> Input:
+    """Write rows as Singer messages (https://hub.meltano.com/singer/spec) and as NDJSON.
 
     Args:
-        cases: the ingester first, then the peers that could be measured.
+        rows: at least one; their values have the types of the first one's.
+        scratch: where to.
+
+    Returns:
+        What was written.
     """
-    ours, *peers = cases
-    cheapest: dict[str, Case] = {}
-    for case in peers:
-        tool = case.name.partition(" ")[0]
-        if tool not in cheapest or case.per_cpu_s > cheapest[tool].per_cpu_s:
-            cheapest[tool] = case
-    return tuple(ratio(ours, case, f"times {case.name}: {case.about}") for case in cheapest.values())
+    texts = [json.dumps(row, separators=(",", ":")) for row in rows]
+    properties = {name: {"type": ["null", _singer_type(value)]} for name, value in json.loads(texts[0]).items()}
+    schema = {"type": "SCHEMA", "stream": _STREAM, "schema": {"properties": properties}, "key_properties": []}
+    folder = scratch / "ndjson"
+    folder.mkdir(parents=True, exist_ok=True)
+    given = Input(len(texts), scratch / "singer.jsonl", folder, scratch)
+    (folder / f"{_STREAM}.ndjson").write_text("\n".join(texts) + "\n", encoding="utf-8")
+    given.singer.write_text("\n".join(_singer(schema, texts)) + "\n", encoding="utf-8")
+    return given
 
 
-def keyed(found: Sequence[Ratio]) -> Mapping[str, float]:
-    """Return the ratios by the names of `make bench-ingest`: `ratio_target_bigquery`, `ratio_dlt`.
+def _singer(schema: Mapping[str, Any], texts: Iterable[str]) -> Iterator[str]:
+    yield json.dumps(schema)
+    for text in texts:
+        yield f'{{"type":"RECORD","stream":"{_STREAM}","record":{text}}}'
+
+
+def _singer_type(value: Any) -> str:
+    return {bool: "boolean", int: "integer", float: "number"}.get(type(value), "string")
+
+
+def ingester(rows: int, _: object) -> Run:
+    """Decode events and make the requests that append them, in the ingester's batches.
 
     Args:
-        found: of a result of `run`.
+        rows: how many.
     """
-    tools = {one.over.partition(" ")[0]: one.value for one in found if one.over != _FLOOR.name}
-    return {f"ratio_{tool.replace('-', '_')}": round(value, 2) for tool, value in tools.items()}
-
-
-def write_input(job: Job) -> None:
-    """Write the rows as the peers take them: one file of Singer messages, and one of NDJSON for each table.
-
-    Args:
-        job: what and where to.
-    """
-    contracts = load_contracts(job.contracts)
-    rows: dict[str, list[str]] = defaultdict(list)
-    singer = [json.dumps(_singer_schema(contract)) for contract in contracts.values()]
-    for contract, row in _rows(contracts, job.events):
-        text = json.dumps(row, separators=(",", ":"))
-        rows[contract.name].append(text)
-        singer.append(f'{{"type":"RECORD","stream":"{contract.name}","record":{text}}}')
-    (job.scratch / "rows").mkdir(exist_ok=True)
-    (job.scratch / "singer.jsonl").write_text("\n".join(singer) + "\n", encoding="utf-8")
-    for name, lines in rows.items():
-        (job.scratch / "rows" / f"{name}.ndjson").write_text("\n".join(lines) + "\n", encoding="utf-8")
-
-
-def ingester(job: Job) -> Run:
-    """Decode events and make the requests that append them, as the ingester does, in its batches."""
-    contracts = load_contracts(job.contracts)
-    decoders = {topic: batch_decoder(one, "bench") for topic, one in contracts.by_topic().items()}
-    batches = _batches(job.contracts, job.events)
+    contract = load_contracts(Settings(environment="local").contracts_path)[TABLE]
+    decode, encode = batch_decoder(contract, "bench"), ENCODERS["proto"]
+    events = [small_event(number % DISTINCT) for number in range(rows)]
+    messages = [
+        Message("bench", contract.topic, str(number), data, {}, key, _NOW_US)
+        for number, (key, data) in enumerate(events)
+    ]
+    batch = IngestSettings().batch_rows
     began = start()
     done = 0
-    for topic, messages in batches:
-        rows = [landing.row for landing in decoders[topic](messages).landings]
+    for first in range(0, rows, batch):
+        encoded = encode([landing.row for landing in decode(messages[first : first + batch]).landings], _NOW_US)
         request = _APPEND_ROWS(write_stream="bench")
-        request.proto_rows.writer_schema.proto_descriptor.CopyFrom(RAW_ROW_TYPE.descriptor)
-        request.proto_rows.rows.serialized_rows.extend(encode_rows(rows, _NOW_US))
+        encoded.describe(request)
+        encoded.fill(request)
         request.SerializeToString()
-        done += len(rows)
+        done += len(encoded)
     return began.stop(done)
 
 
-def json_loads(job: Job) -> Run:
-    """Only parse the rows, with the standard library."""
-    texts = [line for file in sorted((job.scratch / "rows").iterdir()) for line in file.read_bytes().splitlines()]
-    began = start()
-    for text in texts:
-        json.loads(text)
-    return began.stop(len(texts))
-
-
-def target_bigquery(job: Job) -> Run:
-    """Load with target-bigquery's load jobs, the cheapest of its methods."""
-    return _measured(job, "load_target_bigquery.py", str(job.scratch / "singer.jsonl"), "batch_job")
-
-
-def dlt_pipeline(job: Job, form: str) -> Run:
-    """Load with dlt into Parquet files on local disk.
+def target_bigquery(python: Path, given: Input, _: object) -> Run:
+    """Load with target-bigquery's load jobs, the cheapest of its methods.
 
     Args:
-        job: the rows.
-        form: `rows` or `arrow`.
+        python: interpreter of its environment.
+        given: the rows.
     """
-    with tempfile.TemporaryDirectory(dir=job.scratch) as work:
-        return _measured(job, "load_dlt.py", str(job.scratch / "rows"), work, form)
+    return _measured(python, given, "load_target_bigquery.py", str(given.singer), "batch_job")
 
 
-def _measured(job: Job, script: str, *arguments: str) -> Run:
-    command = [str(job.python), str(_SCRIPTS / script), *arguments]
+def dlt_arrow(python: Path, given: Input, _: object) -> Run:
+    """Load with dlt, which is fed Arrow tables that `pyarrow.json` has read.
+
+    Args:
+        python: interpreter of its environment.
+        given: the rows.
+    """
+    return _dlt(python, given, "arrow")
+
+
+def dlt_rows(python: Path, given: Input, _: object) -> Run:
+    """Load with dlt, which is fed dictionaries, as its REST and SQL sources are.
+
+    Args:
+        python: interpreter of its environment.
+        given: the rows.
+    """
+    return _dlt(python, given, "rows")
+
+
+def _dlt(python: Path, given: Input, form: str) -> Run:
+    with tempfile.TemporaryDirectory(dir=given.scratch) as work:
+        return _measured(python, given, "load_dlt.py", str(given.folder), work, form)
+
+
+def _measured(python: Path, given: Input, script: str, *arguments: str) -> Run:
+    command = [str(python), str(_SCRIPTS / script), *arguments]
     done = subprocess.run(command, check=True, capture_output=True, text=True, timeout=_TIMEOUT_S)
     told = json.loads(done.stdout.splitlines()[-1])
-    if told["bytes"] < job.events:
-        raise RuntimeError(f"{script} made {told['bytes']} bytes of {job.events} rows: it has not loaded them")
-    return Run(sum(1 for _ in _rows(load_contracts(job.contracts), job.events)), told["cpu_s"], told["wall_s"])
+    if told["rows"] != given.rows:
+        raise RuntimeError(f"{script} has loaded {told['rows']} rows of {given.rows}")
+    return Run(given.rows, told["cpu_s"], told["wall_s"])
 
 
-def _rows(contracts: Contracts, events: int) -> Iterator[tuple[TableContract, Mapping[str, Any]]]:
-    """Yield the row of each event: after the change, or before a delete. Tombstones have none."""
-    topics = contracts.by_topic()
-    for event in generated(contracts, events):
-        if event.data:
-            change = json.loads(event.data)
-            change = change.get("payload", change)
-            yield topics[event.topic], change["after"] or change["before"]
-
-
-@cache
-def _batches(contracts_path: Path, events: int) -> tuple[tuple[str, tuple[Message, ...]], ...]:
-    """Return the same events as messages, in the batches in which a subscription would bring them."""
-    by_topic: dict[str, list[Message]] = defaultdict(list)
-    for number, event in enumerate(generated(load_contracts(contracts_path), events)):
-        if event.data:
-            by_topic[event.topic].append(
-                Message("bench", event.topic, str(number), event.data, event.attributes, event.ordering_key, _NOW_US)
-            )
-    return tuple(
-        (topic, tuple(messages[first : first + _BATCH]))
-        for topic, messages in by_topic.items()
-        for first in range(0, len(messages), _BATCH)
-    )
-
-
-def _singer_schema(contract: TableContract) -> dict[str, Any]:
-    """Return a table's SCHEMA message: https://hub.meltano.com/singer/spec."""
-    properties = {
-        column.name: {"type": ["null", "array"], "items": {"type": ["null", "string"]}}
-        if column.data_type.startswith("array")
-        else {"type": ["null", _JSON_TYPES.get(column.data_type, "string")]}
-        for column in contract.columns
-    }
-    keys = [column.name for column in contract.key]
-    return {"type": "SCHEMA", "stream": contract.name, "schema": {"properties": properties}, "key_properties": keys}
-
-
-_OURS: Final = Contender("ingester", "ours", "events decoded, checked and put into append requests", ingester)
-_FLOOR: Final = Contender("json.loads", "floor", "the rows parsed and thrown away", json_loads)
-_PEERS: Final = (
+_TOOLS: Final = (
     (
-        Contender("target-bigquery", "peer", "0.7.2, Singer messages to load jobs of gzipped NDJSON", target_bigquery),
+        "target-bigquery",
         TARGET_BIGQUERY,
+        (("target bigquery", "0.7.2: Singer messages to load jobs of gzipped NDJSON", target_bigquery),),
     ),
-    (Contender("dlt rows", "peer", "1.31, dictionaries to Parquet", partial(dlt_pipeline, form="rows")), DLT),
-    (Contender("dlt arrow", "peer", "1.31, Arrow tables to Parquet", partial(dlt_pipeline, form="arrow")), DLT),
+    (
+        "dlt",
+        DLT,
+        (
+            ("dlt", "1.31: rows, as its sources yield them, to Parquet", dlt_rows),
+            (
+                "dlt arrow",
+                "1.31: Arrow tables that pyarrow.json has read, to Parquet; rows are not looked at",
+                dlt_arrow,
+            ),
+        ),
+    ),
 )
+"""Each tool's name and requirements, and its contenders: name, what it does, and the work."""
