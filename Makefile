@@ -12,10 +12,13 @@ INSTALLED := $(VENV)/.installed
 LIVE_INSTALLED := $(VENV)/.installed-live
 PACKAGES := core ingest pipeline reconcile devstack
 
+# A process a core, each with stand-ins of its own; the tests of a file stay together.
+PARALLEL ?= -n logical --maxprocesses 4 --dist loadgroup
+
 # Without compiled modules every one of our many short processes would start three seconds later.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: help setup demo test googlesql lint format docs bench bench-ingest live clean lock
+.PHONY: help setup demo test googlesql lint format docs bench bench-ingest bench-reconcile live clean lock
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -27,7 +30,7 @@ demo: $(INSTALLED) ## Run the whole river on local stand-ins
 
 test: $(INSTALLED) ## Run every test, with coverage
 	@mkdir -p build/coverage
-	@$(BIN)/pytest --cov --cov-report=term $(PYTEST_ARGS)
+	@$(BIN)/pytest $(PARALLEL) --cov --cov-report=term $(PYTEST_ARGS)
 
 googlesql: $(INSTALLED) ## Have Google's own analyzer check every statement (part of make test)
 	@$(BIN)/pytest tests/googlesql $(PYTEST_ARGS)
@@ -51,6 +54,9 @@ bench: $(INSTALLED) ## Measure the river against its peers; writes build/bench
 
 bench-ingest: $(INSTALLED) ## Measure the ingester: cost of an event, latency, memory
 	@$(BIN)/python -m bench ingest
+
+bench-reconcile: $(INSTALLED) ## Measure reconciliation against a scan and its peers
+	@$(BIN)/python -m bench reconcile
 
 live: $(LIVE_INSTALLED) ## Capture from a real PostgreSQL with a real Debezium
 	@$(BIN)/devstack live
