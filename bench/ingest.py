@@ -15,8 +15,9 @@ from statistics import median
 from typing import Any, Final
 
 from bench.append import PROMPT_POLLING, append_rows_request, append_rows_stream
+from bench.command import peak_of_command
 from bench.conditions import Conditions
-from bench.measure import Contender, Worker, contest, peak_of, start
+from bench.measure import Contender, Worker, contest, start
 from bench.null_services import NullServices, Script, Sink, Source, null_services, small_rows
 from bench.peers_ingest import compare, other_loaders
 from bench.plain import raw_row
@@ -98,7 +99,7 @@ def run(conditions: Conditions) -> Result:
         p99_ms = median(percentile(found, 99) for found in delays_ms)
         rss_job = job.backlog(conditions.size(1_000_000, 2_000), Sink(_SINK_PER_S))
         # Seventeen seconds each; the peak hardly varies.
-        rss_mib = median(peak_of(proto, rss_job) for _ in range(min(3, conditions.rounds)))
+        rss_mib = median(_peak_mib(rss_job) for _ in range(min(3, conditions.rounds)))
         two = job.backlog(conditions.size(200_000, 2_000))
         two_workers = median(workers_ratio(two) for _ in range(conditions.rounds))
     with_arrow, with_proto, *rest = cases
@@ -167,6 +168,15 @@ async def _land(job: Job) -> Run:
     if summary.landed != summary.acked:
         raise RuntimeError(f"{summary.landed} rows landed, but {summary.acked} messages were acknowledged")
     return began.stop(summary.landed)
+
+
+def _peak_mib(job: Job) -> float:
+    services = NullServices(job.address)
+    services.configure(job.script)
+    peak, summary = peak_of_command(job.settings, "--table", _TABLE, "--until-idle", str(_IDLE_S))
+    _check(summary.landed, services, job)
+    services.close()
+    return peak
 
 
 def stock_clients(job: Job) -> Run:

@@ -14,6 +14,7 @@ from ingest.commands.run import run
 from ingest.commands.setup import setup
 from ingest.commands.tail import tail
 from ingest.commands.watermarks import watermarks
+from ingest.lean import without_pandas
 
 app = typer.Typer(
     pretty_exceptions_enable=False,
@@ -35,6 +36,7 @@ app.command()(doctor)
 
 def main() -> None:
     """Run the command line."""
+    without_pandas()
     run_app(app, "ingest")
 
 

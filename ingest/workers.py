@@ -13,7 +13,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from functools import reduce
-from multiprocessing import get_context
+from multiprocessing import get_context, parent_process
 from multiprocessing.connection import Connection, wait
 from multiprocessing.context import SpawnProcess
 from pathlib import Path
@@ -26,10 +26,15 @@ from core.errors import MillraceError
 from core.logs import configure_logs
 from core.telemetry import open_tracing
 from ingest.failpoints import Failpoint
+from ingest.lean import without_pandas
 from ingest.progress import Summary
 from ingest.settings import IngestSettings
 
 _log = structlog.get_logger(__name__)
+
+if parent_process() is not None:
+    # A worker: what it is ordered to do has yet to be imported.
+    without_pandas()
 
 _SIGNALS: Final = (signal.SIGTERM, signal.SIGINT)
 
