@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import msgspec
 import typer
 
+from core.cli import usage
 from core.clock import utc_now
 from core.errors import ConfigurationError, MillraceError
 from core.logs import configure_logs
@@ -55,10 +56,11 @@ def list_letters(
 ) -> None:
     """Count dead letters by reason and table, with an example of each.
 
-    Examples:
-        ingest dead-letters list
+    **Examples**
 
-        ingest dead-letters list --since 24h --json
+    `ingest dead-letters list`
+
+    `ingest dead-letters list --since 24h --json`
     """
     filters = _filters(limit, since, until, reason=reason, table=table, topic=topic, event_ids=tuple(event_id or ()))
     archive = _archive(_settings())
@@ -81,10 +83,11 @@ def show(
 ) -> None:
     """Show one dead letter; its body, key and attributes only in their shape unless --reveal is given.
 
-    Examples:
-        ingest dead-letters show 12345
+    **Examples**
 
-        ingest dead-letters show 12345 --reveal
+    `ingest dead-letters show 12345`
+
+    `ingest dead-letters show 12345 --reveal`
     """
     settings = _settings()
     archive = _archive(settings)
@@ -121,12 +124,13 @@ def replay_letters(
     What was done is kept in audit.dead_letter_replays, so the same call goes on where it stopped. Mend the cause first:
     what still cannot be landed is dead-lettered again, as a new letter.
 
-    Examples:
-        ingest dead-letters replay --reason missing_key --dry-run
+    **Examples**
 
-        ingest dead-letters replay --reason missing_key --table members
+    `ingest dead-letters replay --reason missing_key --dry-run`
 
-        ingest dead-letters replay --event-id 12345 --json
+    `ingest dead-letters replay --reason missing_key --table members`
+
+    `ingest dead-letters replay --event-id 12345 --json`
     """
     filters = _filters(limit, since, until, reason=reason, table=table, topic=topic, event_ids=tuple(event_id or ()))
     if filters.are_empty and not everything:
@@ -169,10 +173,11 @@ def export_letters(
 
     A broken export to a file goes on where it stopped when the same call is made again.
 
-    Examples:
-        ingest dead-letters export letters.ndjson --since 7d
+    **Examples**
 
-        ingest dead-letters export s3://bucket/letters.ndjson --reason invalid_json
+    `ingest dead-letters export letters.ndjson --since 7d`
+
+    `ingest dead-letters export s3://bucket/letters.ndjson --reason invalid_json`
     """
     filters = _filters(limit, since, until, reason=reason, table=table, topic=topic, event_ids=tuple(event_id or ()))
     settings = _settings()
@@ -194,7 +199,8 @@ def export_letters(
 
 
 def _settings() -> Settings:
-    settings = load_settings()
+    with usage():
+        settings = load_settings()
     configure_logs(settings.log_format, settings.log_level)
     return settings
 

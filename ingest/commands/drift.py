@@ -5,10 +5,12 @@ from typing import TYPE_CHECKING, Annotated
 import msgspec
 import typer
 
+from core.cli import usage
 from core.contracts import Contracts, load_contracts
 from core.errors import ConfigurationError
 from core.logs import configure_logs
 from core.settings import Settings, load_settings
+from core.stand_ins import BIGQUERY, check_stand_ins
 
 if TYPE_CHECKING:
     from google.cloud import bigquery
@@ -46,15 +48,18 @@ def drift(
 
     Without --apply nothing is changed. New columns are only ever added; a missing field or a changed type is shown.
 
-    Examples:
-        ingest drift
+    **Examples**
 
-        ingest drift --table members --json
+    `ingest drift`
 
-        ingest drift --table members --apply
+    `ingest drift --table members --json`
+
+    `ingest drift --table members --apply`
     """
-    settings = load_settings()
+    with usage():
+        settings = load_settings()
     configure_logs(settings.log_format, settings.log_level)
+    check_stand_ins(settings, (BIGQUERY,))
     contracts = load_contracts(settings.contracts_path)
     _check_tables(table or [], contracts)
 

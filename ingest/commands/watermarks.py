@@ -5,6 +5,7 @@ from typing import Annotated
 import msgspec
 import typer
 
+from core.cli import usage
 from core.clock import utc_now
 from core.logs import configure_logs
 from core.settings import load_settings
@@ -13,12 +14,14 @@ from core.settings import load_settings
 def watermarks(json: Annotated[bool, typer.Option("--json", help="Print the result as JSON.")] = False) -> None:
     """Show the watermark of each table: every event before it has landed, over all processes of the ingester.
 
-    Examples:
-        ingest watermarks
+    **Examples**
 
-        ingest watermarks --json
+    `ingest watermarks`
+
+    `ingest watermarks --json`
     """
-    settings = load_settings()
+    with usage():
+        settings = load_settings()
     configure_logs(settings.log_format, settings.log_level)
 
     from ingest.watermarks.merged import merged_watermarks
