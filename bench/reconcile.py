@@ -13,7 +13,9 @@ from google.cloud import bigquery
 
 from bench.conditions import Conditions
 from bench.measure import Contender, contest, peak_of, start
-from bench.result import Figure, Result, Run, ratio
+from bench.reconcile_files import CONTENDERS as FILE_CONTENDERS
+from bench.reconcile_files import on_s3, peers, typed, write_files
+from bench.result import Case, Figure, Result, Run, ratio
 from core.clients import bigquery_client
 from core.contracts import DataType, TableContract, load_contracts
 from core.settings import Settings
@@ -25,6 +27,7 @@ _DATASET: Final = "structure"
 _SNAPSHOT: Final = "2026-01-05T07"
 _CHANGED_EVERY: Final = 1_000
 _ROW_GROUP: Final = 50_000
+_MOST_ROUNDS: Final = 3
 _ARROW_TYPES: Final[dict[DataType, pa.DataType]] = {
     "int64": pa.int64(),
     "numeric": pa.decimal128(38, 9),
@@ -90,18 +93,61 @@ def run(conditions: Conditions) -> Result:
     cases = contest(CONTENDERS, lambda _: jobs, rounds=conditions.rounds, apart=not conditions.quick)
     ours, join, scan = cases
     _load(four_times)
+    files = _files(conditions)
     return Result(
         name="reconcile",
-        title=f"compare {rows:,} rows of {_TABLE} with a snapshot, one row in {_CHANGED_EVERY:,} changed",
+        title=f"compare {rows:,} rows of {_TABLE} with a snapshot, and two sides of {files.rows:,} rows in files",
         item="rows",
-        cases=cases,
+        cases=(*cases, *files.cases),
         ratios=(
             ratio(ours, scan, "of the speed of scanning both sides"),
             ratio(ours, join, "of the speed of a plain join of files, which reads no warehouse and explains nothing"),
         ),
-        figures=(Figure(f"peak memory, {4 * rows:,} rows a side", peak_of(whole_run, four_times), "MiB"),),
-        notes=("the warehouse is read through the Storage Read API, the snapshot from disk",),
+        figures=(
+            Figure(f"peak memory, {4 * rows:,} rows a side", peak_of(whole_run, four_times), "MiB"),
+            *files.figures,
+        ),
+        notes=(
+            "the warehouse is read through the Storage Read API, the snapshot from disk",
+            "two sides in files lie on disk both, or one of them on a local S3",
+            *files.notes,
+        ),
     )
+
+
+@dataclass(frozen=True)
+class _Files:
+    """What comparing two sides in files took."""
+
+    rows: int
+    cases: tuple[Case, ...]
+    figures: tuple[Figure, ...]
+    notes: tuple[str, ...]
+
+
+def _files(conditions: Conditions) -> _Files:
+    """Compare two sides that lie in files: our modes and the floor in turn, the peers once."""
+    rows = conditions.size(5_000_000, 160_000)
+    once = write_files(conditions.scratch / "files", rows)
+    with on_s3(once, conditions.scratch) as remote:
+        names = {contender.name: once for contender in FILE_CONTENDERS} | {"typed, snapshot on S3": remote}
+        rounds = min(conditions.rounds, _MOST_ROUNDS)
+        cases = contest(FILE_CONTENDERS, lambda _: names, rounds=rounds, apart=not conditions.quick)
+    typed_case, checksum_case, s3_case, floor = cases
+    found, notes = peers(once, quick=conditions.quick)
+    figures = [
+        Figure("typed_rows_per_cpu_s", typed_case.per_cpu_s, "rows per CPU s"),
+        Figure("typed_over_scan", ratio(floor, typed_case, "").value, "times"),
+        Figure("checksum_rows_per_cpu_s", checksum_case.per_cpu_s, "rows per CPU s"),
+        Figure("checksum_over_scan", ratio(floor, checksum_case, "").value, "times"),
+        Figure("s3_overhead", ratio(typed_case, s3_case, "").value, "times"),
+        *(Figure(f"ratio_{case.name}", typed_case.per_cpu_s / case.per_cpu_s, "times") for case in found),
+    ]
+    if not conditions.quick:
+        four_times = write_files(conditions.scratch / "four-times", 4 * rows)
+        peaks = [peak_of(typed, job) for job in (once, four_times)]
+        figures += [Figure("rss_mb", peaks[0], "MiB"), Figure("rss_growth_4x", peaks[1] / peaks[0], "times")]
+    return _Files(rows, (*cases, *found), tuple(figures), notes)
 
 
 def whole_run(job: Job) -> Run:

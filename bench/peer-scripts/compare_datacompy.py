@@ -7,14 +7,14 @@ import sys
 import time
 
 import datacompy
-import polars
+import polars as pl
 
 
 def main():
     """Compare, and print what it took as JSON."""
     folder = sys.argv[1]
     wall_s, cpu_s = time.monotonic(), time.process_time()
-    warehouse, snapshot = (polars.read_parquet(f"{folder}/{side}/*.parquet") for side in ("w", "s"))
+    warehouse, snapshot = (pl.read_parquet(f"{folder}/{side}/*.parquet") for side in ("w", "s"))
     found = datacompy.PolarsCompare(warehouse, snapshot, join_columns=["id"])
     result = {
         "extra": len(found.df1_unq_rows),

@@ -21,7 +21,7 @@ def main():
         file = folder / f"{side}.duckdb"
         if not file.exists():
             with duckdb.connect(str(file)) as connection:
-                connection.execute(f"create table {side} as select * from '{folder}/{side}/*.parquet' order by id")
+                connection.execute(f"create table {side} as select * from '{folder}/{side}/*.parquet' order by id")  # noqa: S608
     columns = sys.argv[2].split(",")
     wall_s, cpu_s = time.monotonic(), time.process_time()
     sides = [
