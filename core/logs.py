@@ -37,7 +37,8 @@ def configure_logs(log_format: LogFormat, level: str, stream: TextIO | None = No
     structlog.configure(
         processors=[*shared, *rest],
         wrapper_class=structlog.make_filtering_bound_logger(logging.getLevelNamesMapping()[level]),
-        logger_factory=structlog.PrintLoggerFactory(target),
+        # One write a line: the lines of several processes on one stream must not run into each other.
+        logger_factory=structlog.WriteLoggerFactory(target),
         cache_logger_on_first_use=False,
     )
 
