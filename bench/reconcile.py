@@ -1,7 +1,8 @@
 """Reconciling: a whole run of one table against the least that reading both sides costs."""
 
 import json
-from dataclasses import dataclass
+import os
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import Final
@@ -14,8 +15,8 @@ from google.cloud import bigquery
 from bench.conditions import Conditions
 from bench.measure import Contender, contest, peak_of, start
 from bench.reconcile_files import CONTENDERS as FILE_CONTENDERS
-from bench.reconcile_files import on_s3, peers, typed, write_files
-from bench.result import Case, Figure, Result, Run, ratio
+from bench.reconcile_files import ON_ALL_CORES, ON_S3, on_s3, peers, typed, write_files
+from bench.result import Case, Figure, Ratio, Result, Run, ratio
 from core.clients import bigquery_client
 from core.contracts import DataType, TableContract, load_contracts
 from core.settings import Settings
@@ -90,28 +91,28 @@ def run(conditions: Conditions) -> Result:
     once, four_times = (_prepared(settings, conditions.scratch / str(times), times * rows) for times in (1, 4))
     jobs = {contender.name: once for contender in CONTENDERS}
     _load(once)
-    cases = contest(CONTENDERS, lambda _: jobs, rounds=conditions.rounds, apart=not conditions.quick)
-    ours, join, scan = cases
+    ours, join, floor = contest(CONTENDERS, lambda _: jobs, rounds=conditions.rounds, apart=not conditions.quick)
     _load(four_times)
     files = _files(conditions)
     return Result(
         name="reconcile",
-        title=f"compare {rows:,} rows of {_TABLE} with a snapshot, and two sides of {files.rows:,} rows in files",
+        title=f"compare two sides of {files.rows:,} rows in files, and in a whole run {rows:,} rows a side",
         item="rows",
-        cases=(*cases, *files.cases),
-        ratios=(
-            ratio(ours, scan, "of the speed of scanning both sides"),
-            ratio(ours, join, "of the speed of a plain join of files, which reads no warehouse and explains nothing"),
-        ),
+        cases=files.cases,
+        ratios=files.ratios,
         figures=(
-            Figure(f"peak memory, {4 * rows:,} rows a side", peak_of(whole_run, four_times), "MiB"),
-            *files.figures,
+            Figure("rows a CPU second of a whole run, warehouse through the Storage Read API", ours.per_cpu_s, "rows"),
+            Figure("a whole run over a scan of the same files", ratio(floor, ours, "").value, "times"),
+            Figure("a whole run over a plain join of the same files", ratio(join, ours, "").value, "times"),
+            Figure(f"peak memory of a whole run, {rows:,} rows a side", ours.peak_rss_mib or 0.0, "MiB"),
+            Figure(f"the same, {4 * rows:,} rows a side", peak_of(whole_run, four_times), "MiB"),
         ),
         notes=(
-            "the warehouse is read through the Storage Read API, the snapshot from disk",
             "two sides in files lie on disk both, or one of them on a local S3",
+            "a whole run reads its warehouse through the Storage Read API, its snapshot from disk",
             *files.notes,
         ),
+        measures=files.measures,
     )
 
 
@@ -121,8 +122,9 @@ class _Files:
 
     rows: int
     cases: tuple[Case, ...]
-    figures: tuple[Figure, ...]
+    ratios: tuple[Ratio, ...]
     notes: tuple[str, ...]
+    measures: dict[str, float]
 
 
 def _files(conditions: Conditions) -> _Files:
@@ -130,24 +132,33 @@ def _files(conditions: Conditions) -> _Files:
     rows = conditions.size(5_000_000, 160_000)
     once = write_files(conditions.scratch / "files", rows)
     with on_s3(once, conditions.scratch) as remote:
-        names = {contender.name: once for contender in FILE_CONTENDERS} | {"typed, snapshot on S3": remote}
+        jobs = {contender.name: once for contender in FILE_CONTENDERS} | {
+            ON_S3: remote,
+            ON_ALL_CORES: replace(once, threads=os.cpu_count() or 1),
+        }
         rounds = min(conditions.rounds, _MOST_ROUNDS)
-        cases = contest(FILE_CONTENDERS, lambda _: names, rounds=rounds, apart=not conditions.quick)
-    typed_case, checksum_case, s3_case, floor = cases
+        cases = contest(FILE_CONTENDERS, lambda _: jobs, rounds=rounds, apart=not conditions.quick)
+    by_value, by_checksum, on_all, from_s3, floor = cases
     found, notes = peers(once, quick=conditions.quick)
-    figures = [
-        Figure("typed_rows_per_cpu_s", typed_case.per_cpu_s, "rows per CPU s"),
-        Figure("typed_over_scan", ratio(floor, typed_case, "").value, "times"),
-        Figure("checksum_rows_per_cpu_s", checksum_case.per_cpu_s, "rows per CPU s"),
-        Figure("checksum_over_scan", ratio(floor, checksum_case, "").value, "times"),
-        Figure("s3_overhead", ratio(typed_case, s3_case, "").value, "times"),
-        *(Figure(f"ratio_{case.name}", typed_case.per_cpu_s / case.per_cpu_s, "times") for case in found),
-    ]
+    measures = {
+        "typed_rows_per_cpu_s": by_value.per_cpu_s,
+        "typed_over_scan": ratio(floor, by_value, "").value,
+        "checksum_rows_per_cpu_s": by_checksum.per_cpu_s,
+        "checksum_over_scan": ratio(floor, by_checksum, "").value,
+        "s3_overhead": ratio(by_value, from_s3, "").value,
+        **{f"ratio_{case.name}": by_value.per_cpu_s / case.per_cpu_s for case in found},
+    }
     if not conditions.quick:
         four_times = write_files(conditions.scratch / "four-times", 4 * rows)
         peaks = [peak_of(typed, job) for job in (once, four_times)]
-        figures += [Figure("rss_mb", peaks[0], "MiB"), Figure("rss_growth_4x", peaks[1] / peaks[0], "times")]
-    return _Files(rows, (*cases, *found), tuple(figures), notes)
+        measures |= {"rss_mb": peaks[0], "rss_growth_4x": peaks[1] / peaks[0]}
+    ratios = (
+        ratio(by_value, floor, "of the speed of scanning both sides"),
+        ratio(by_checksum, floor, "of the speed of scanning both sides"),
+        ratio(on_all, by_value, "of the speed of one thread"),
+        ratio(from_s3, by_value, "of the speed with both sides on disk"),
+    )
+    return _Files(rows, (*cases, *found), ratios, notes, measures)
 
 
 def whole_run(job: Job) -> Run:

@@ -79,6 +79,8 @@ def connected(scratch: Path, memory_mb: int, threads: int) -> duckdb.DuckDBPyCon
         "threads": threads,
         "temp_directory": str(scratch / "spill"),
         "preserve_insertion_order": False,
+        # Every page is read once or twice: kept in memory, they would only push out what the join needs.
+        "enable_external_file_cache": False,
         # Nothing is fetched from anywhere: what the engine needs is built in.
         "autoinstall_known_extensions": False,
         "autoload_known_extensions": False,
