@@ -107,7 +107,7 @@ class IngestSettings(BaseSettings):
     watermark_disorder_s: Annotated[float, Field(ge=0)] = 60.0
     watermark_idle_s: _Seconds = 60.0
     watermark_window_s: _Seconds = 60.0
-    drain_s: Annotated[float, Field(gt=0, le=9)] = 8.0
+    drain_s: Annotated[float, Field(gt=0, le=9)] = 6.0
     progress_s: _Seconds = 5.0
 
     def retry_policy(self, attempts: int) -> RetryPolicy:
