@@ -92,6 +92,7 @@ def run(conditions: Conditions) -> Result:
     jobs = {contender.name: once for contender in CONTENDERS}
     _load(once)
     ours, join, floor = contest(CONTENDERS, lambda _: jobs, rounds=conditions.rounds, apart=not conditions.quick)
+    peak = peak_of(whole_run, once)
     _load(four_times)
     files = _files(conditions)
     return Result(
@@ -104,7 +105,7 @@ def run(conditions: Conditions) -> Result:
             Figure("rows a CPU second of a whole run, warehouse through the Storage Read API", ours.per_cpu_s, "rows"),
             Figure("a whole run over a scan of the same files", ratio(floor, ours, "").value, "times"),
             Figure("a whole run over a plain join of the same files", ratio(join, ours, "").value, "times"),
-            Figure(f"peak memory of a whole run, {rows:,} rows a side", ours.peak_rss_mib or 0.0, "MiB"),
+            Figure(f"peak memory of a whole run, {rows:,} rows a side", peak, "MiB"),
             Figure(f"the same, {4 * rows:,} rows a side", peak_of(whole_run, four_times), "MiB"),
         ),
         notes=(

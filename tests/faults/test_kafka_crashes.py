@@ -2,7 +2,7 @@
 
 import os
 import signal
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 
 import pytest
 from crashing import context, ingest, run_in_child
@@ -37,19 +37,20 @@ def in_kafka(bootstrap_servers: str, then: Callable[..., None], settings: Settin
 
 
 def ingest_commit_first(settings: Settings, failpoint: Failpoint) -> None:
-    """The mutant: a message counts as settled, and is committed, before it is delivered."""
-    take, commit = PartitionLedger.take, KafkaTransport._commit_offsets
+    """The mutant: a message counts as settled, and its commit is confirmed, before it is delivered."""
+    take, deliver = PartitionLedger.take, KafkaTransport._deliver_pending
 
     def take_and_settle(self: PartitionLedger, offset: int) -> int:
         delivery = take(self, offset)
         self.settle(offset)
         return delivery
 
-    async def commit_at_once(self: KafkaTransport, due: Sequence[PartitionLedger], *, asynchronous: bool) -> None:
-        await commit(self, due, asynchronous=False)
+    async def commit_and_deliver(self: KafkaTransport) -> None:
+        await self._commit_offsets([ledger for ledger in self._assignment if ledger.due], asynchronous=False)
+        await deliver(self)
 
-    PartitionLedger.take = take_and_settle  # type: ignore[method-assign]
-    KafkaTransport._commit_offsets = commit_at_once  # type: ignore[method-assign]
+    PartitionLedger.take = take_and_settle  # type: ignore[method-assign]  # the mutation itself
+    KafkaTransport._deliver_pending = commit_and_deliver  # type: ignore[method-assign]  # the mutation itself
     ingest(settings, failpoint)
 
 

@@ -107,6 +107,7 @@ def client() -> Iterator[bigquery.Client]:
             client_options={"api_endpoint": address.rest_url},
         ) as client:
             client.create_dataset("raw")
+            client.create_dataset("tiny")
             client.query_and_wait("create table `millrace-local.raw.members` as select 1 as member_id")
             yield client
 
