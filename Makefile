@@ -66,8 +66,8 @@ clean: ## Remove everything a run makes, but not the environment
 	@rm -rf build target logs dist .mypy_cache .pytest_cache .ruff_cache .hypothesis
 
 lock: ## Pin the dependencies anew (needs uv)
-	@for name in "requirements:--extra local --extra test --extra dev" \
-	  "requirements.live:--extra local --extra live --extra test" "requirements.runtime:"; do \
+	@for name in "requirements:--extra local --extra postgresql --extra snowflake --extra delta --extra iceberg --extra test --extra dev" \
+	  "requirements.live:--extra local --extra postgresql --extra snowflake --extra delta --extra iceberg --extra live --extra test" "requirements.runtime:"; do \
 	  touch requirements.lock; \
 	  uv pip compile pyproject.toml --no-strip-extras $${name#*:} -c requirements.lock --python-version 3.11 --generate-hashes \
 	    --no-emit-index-url --no-emit-find-links --no-annotate --no-header -q -o $${name%%:*}.lock; \
