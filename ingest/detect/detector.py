@@ -26,7 +26,7 @@ _MARKED_BYTES: Final = 1_000_000
 """Payloads over this size are not repeated in `before`: the mark is not worth that, or a row too large to land."""
 
 
-_Id = tuple[str, str]
+_Id = tuple[str, str, bytes | None]
 
 
 class _Flight(msgspec.Struct, gc=False):
@@ -217,7 +217,8 @@ class CDCDetector:
 
 
 def _identity(landing: Landing) -> _Id:
-    return landing.message.subscription, landing.row.event_id
+    # One message is two rows when it tells of a move to another key: only their keys tell them apart.
+    return landing.message.subscription, landing.row.event_id, landing.row.key
 
 
 class _Verdict(msgspec.Struct, frozen=True, gc=False):

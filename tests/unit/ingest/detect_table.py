@@ -68,3 +68,41 @@ class Table:
             if row is not None:
                 found[key] = Known(order_of(row), label(row), fingerprint_of(row.payload))
         return found
+
+
+@dataclass
+class Oracle:
+    """Knows every row ever sent and which of them have landed, and looks through all of them each time."""
+
+    landed: list[RawRow] = field(default_factory=list)
+    flying: list[RawRow] = field(default_factory=list)
+    labels: dict[str, str] = field(default_factory=dict)
+
+    def expect(self, batch: list[RawRow]) -> dict[str, str]:
+        expected = {}
+        for row in sorted(batch, key=order_of):
+            expected[row.event_id] = self.labels[row.event_id] = self._expect(row)
+            self.flying.append(row)
+        return expected
+
+    def see(self, batch: list[Landing], *, has_landed: bool) -> None:
+        for one in batch:
+            self.flying.remove(one.row)
+        self.landed += [one.row for one in batch if has_landed]
+
+    def _expect(self, row: RawRow) -> str:
+        if row.payload is None:
+            return "DELETE"
+        former = [one for one in self.landed + self.flying if one.key == row.key]
+        if not former:
+            return "INSERT"
+        newest = max(former, key=order_of)
+        if order_of(row) == order_of(newest):
+            return self.labels[newest.event_id]
+        if order_of(row) < order_of(newest):
+            return "UPDATE"
+        if newest.payload is None:
+            return "INSERT"
+        is_sure = not any(one.key == row.key for one in self.flying)
+        same = json.loads(newest.payload) == json.loads(row.payload or b"{}")
+        return NO_CHANGE if same and is_sure else "UPDATE"
