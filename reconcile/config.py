@@ -15,7 +15,7 @@ from core.identifiers import check_name
 from reconcile.rules import JsonNumbers, Precision, Rule
 
 DEFAULT_CONFIG: Final = Path("reconcile.yml")
-SnapshotFormat = Literal["parquet", "ndjson"]
+FileFormat = Literal["parquet", "ndjson"]
 AskedMode = Literal["auto", "count", "aggregate", "sample", "checksum", "typed"]
 """A mode, or the choice of one by size, order of the key and the last run."""
 Scalar = bool | int | Decimal | datetime | date | str
@@ -107,7 +107,7 @@ class ComparisonConfig(_Strict):
     contract: str | None = None
     warehouse: str | None = None
     snapshot: str | None = None
-    format: SnapshotFormat | None = None
+    format: FileFormat | None = None
     key: tuple[str, ...] = ()
     where: Where | None = None
     snapshot_where: Where = {}
@@ -169,12 +169,12 @@ class SnapshotConfig(_Strict):
     """Where the snapshots lie.
 
     Attributes:
-        uri: `s3://bucket/prefix` or `file:///folder`; `MILLRACE_SNAPSHOT_URI` by default.
+        uri: `s3://bucket/prefix`, `gs://bucket/prefix` or `file:///folder`; `MILLRACE_SNAPSHOT_URI` by default.
         id: which of them; `latest` is the one whose name sorts last, so name them by time (ISO 8601).
         manifest: name of the manifest within a snapshot; null when the snapshots have none.
     """
 
-    uri: Annotated[str, Field(pattern=r"^(s3|file)://")] | None = None
+    uri: Annotated[str, Field(pattern=r"^(s3|gs|file)://")] | None = None
     id: Annotated[str, Field(pattern=r"^[A-Za-z0-9_][A-Za-z0-9_.:+=-]*$")] = "latest"
     manifest: Annotated[str, Field(pattern=r"^[A-Za-z0-9_.-]+$")] | None = "manifest.json"
 

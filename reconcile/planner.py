@@ -4,28 +4,31 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Final
 
-from google.cloud import bigquery
-
 from core.contracts import Contracts, DataType, TableContract
 from core.errors import ConfigurationError, UnreadableError
-from core.pinned import ObjectStore
-from reconcile.config import ColumnConfig, ComparisonConfig, InFlight, ReconcileConfig, SnapshotFormat
+from reconcile.config import ColumnConfig, ComparisonConfig, FileFormat, InFlight, ReconcileConfig
 from reconcile.plans import (
     ComparisonPlan,
+    FileSet,
     InFlightPlan,
     PlannedColumn,
     RunPlan,
     SnapshotPlan,
+    TableSpec,
     Unplanned,
     WarehousePlan,
 )
 from reconcile.read.convert import check_type
-from reconcile.read.filters import Condition, conditions, googlesql_literal, restriction
+from reconcile.read.filters import conditions
 from reconcile.read.manifest import Snapshot, open_snapshot
-from reconcile.read.parquet import read_schema
-from reconcile.read.warehouse import WarehouseTable, table_schema
+from reconcile.read.warehouse import WarehouseTable
 from reconcile.result import SnapshotId
 from reconcile.rules import check_rule
+from reconcile.sources.bigquery import googlesql
+from reconcile.sources.files import FileSource
+from reconcile.sources.model import Predicate, Source
+from reconcile.sources.opening import open_source
+from reconcile.sources.services import Services
 
 _PLAIN: Final = ColumnConfig()
 _UNDECLARED: Final = "undeclared"
@@ -36,11 +39,8 @@ def plan_run(
     config: ReconcileConfig,
     comparisons: tuple[ComparisonConfig, ...],
     *,
-    project: str,
+    services: Services,
     contracts: Contracts,
-    warehouse: bigquery.Client,
-    store: ObjectStore,
-    snapshot_uri: str,
     snapshot_id: str | None,
 ) -> RunPlan:
     """Plan a run. No data is read: only schemas, listings, the manifest and the footer of one file a table.
@@ -48,11 +48,8 @@ def plan_run(
     Args:
         config: the configuration.
         comparisons: those of its comparisons to plan.
-        project: Google Cloud project of the warehouse.
+        services: where to ask for schemas and listings.
         contracts: every contract.
-        warehouse: where to ask for schemas.
-        store: where the snapshots lie.
-        snapshot_uri: the same, for messages.
         snapshot_id: which snapshot instead of the configured one; None for that one.
 
     Returns:
@@ -63,19 +60,20 @@ def plan_run(
     """
     for comparison in comparisons:
         _check_against_contracts(comparison, contracts)
+    project, root = services.settings.project, (config.snapshot.uri or services.settings.snapshot_uri).rstrip("/")
     try:
-        snapshot = open_snapshot(store, snapshot_uri, config.snapshot, snapshot_id)
+        snapshot = open_snapshot(services.store(root), root, config.snapshot, snapshot_id)
     except UnreadableError as error:
         found = tuple(Unplanned(c.name, contracts.get(c.contract or ""), str(error)) for c in comparisons)
-        return RunPlan(project, SnapshotId(snapshot_uri, snapshot_id, None), found)
+        return RunPlan(project, SnapshotId(root, snapshot_id, None), found)
     planned: list[ComparisonPlan | Unplanned] = []
     for comparison in comparisons:
         contract = contracts.get(comparison.contract or "")
         try:
-            planned.append(_plan(_Sources(config, project, warehouse, store, snapshot), comparison, contract))
+            planned.append(_plan(_Context(config, services, snapshot), comparison, contract))
         except UnreadableError as error:
             planned.append(Unplanned(comparison.name, contract, str(error)))
-    return RunPlan(project, SnapshotId(snapshot_uri, snapshot.snapshot_id, _taken_at(snapshot)), tuple(planned))
+    return RunPlan(project, SnapshotId(root, snapshot.snapshot_id, _taken_at(snapshot)), tuple(planned))
 
 
 def _check_against_contracts(comparison: ComparisonConfig, contracts: Contracts) -> None:
@@ -95,30 +93,30 @@ def _check_against_contracts(comparison: ComparisonConfig, contracts: Contracts)
 
 
 @dataclass(frozen=True)
-class _Sources:
+class _Context:
     """What the comparisons of one run are planned from."""
 
     config: ReconcileConfig
-    project: str
-    warehouse: bigquery.Client
-    store: ObjectStore
+    services: Services
     snapshot: Snapshot
 
 
-def _plan(sources: _Sources, comparison: ComparisonConfig, contract: TableContract | None) -> ComparisonPlan:
-    dataset, _, name = (comparison.warehouse or f"{sources.config.defaults.dataset}.{comparison.name}").partition(".")
-    table = WarehouseTable(sources.project, dataset, name)
-    schema = table_schema(sources.warehouse, table)
+def _plan(context: _Context, comparison: ComparisonConfig, contract: TableContract | None) -> ComparisonPlan:
+    dataset, _, name = (comparison.warehouse or f"{context.config.defaults.dataset}.{comparison.name}").partition(".")
+    table = WarehouseTable(context.services.settings.project, dataset, name)
+    snapshot = _snapshot_plan(comparison, context.snapshot)
+    with open_source(table, context.services) as source:
+        schema = source.schema()
     columns = _columns(comparison, contract, table, schema)
-    source = _snapshot_plan(comparison, sources.snapshot)
-    extra = _check_snapshot(sources.store, source, columns)
+    with open_source(snapshot.spec, context.services) as source:
+        extra = _check_snapshot(source, snapshot.spec, columns)
     used = {column.name for column in columns}
     return ComparisonPlan(
         name=comparison.name,
         contract=contract,
         columns=columns,
-        warehouse=_warehouse_plan(sources, comparison, table, schema),
-        snapshot=source,
+        warehouse=_warehouse_plan(context, comparison, table, schema),
+        snapshot=snapshot,
         not_compared=(*(f"warehouse.{name}" for name in schema if name not in used), *extra),
         mode=comparison.mode,
         sample_share=comparison.sample_share,
@@ -128,7 +126,7 @@ def _plan(sources: _Sources, comparison: ComparisonConfig, contract: TableContra
 def _columns(
     comparison: ComparisonConfig,
     contract: TableContract | None,
-    table: WarehouseTable,
+    table: TableSpec,
     schema: dict[str, DataType | None],
 ) -> tuple[PlannedColumn, ...]:
     declared = _from_contract(contract) if contract else _from_schema(comparison, table, schema)
@@ -167,7 +165,7 @@ def _from_contract(contract: TableContract) -> list[PlannedColumn]:
 
 
 def _from_schema(
-    comparison: ComparisonConfig, table: WarehouseTable, schema: dict[str, DataType | None]
+    comparison: ComparisonConfig, table: TableSpec, schema: dict[str, DataType | None]
 ) -> list[PlannedColumn]:
     for name in (*comparison.key, *comparison.columns):
         if name not in schema:
@@ -213,26 +211,19 @@ def _configured(comparison: ComparisonConfig, column: PlannedColumn, settings: C
 
 
 def _warehouse_plan(
-    sources: _Sources, comparison: ComparisonConfig, table: WarehouseTable, schema: dict[str, DataType | None]
+    context: _Context, comparison: ComparisonConfig, table: TableSpec, schema: dict[str, DataType | None]
 ) -> WarehousePlan:
-    defaults = sources.config.defaults
+    defaults = context.config.defaults
     where = conditions(defaults.where if comparison.where is None else comparison.where)
     for condition in where:
         if condition.column not in schema:
             raise UnreadableError(f"{table}: has no column {condition.column!r}, which the filter names")
-    in_flight = _in_flight(comparison.in_flight or defaults.in_flight, table, schema, sources.snapshot)
-    return WarehousePlan(table, where, in_flight, _restriction(where, in_flight))
-
-
-def _restriction(where: tuple[Condition, ...], in_flight: InFlightPlan | None) -> str:
-    if not where or in_flight is None:
-        return restriction(where)
-    # A row that left the filter's scope in flight (a delete) explains why the snapshot still holds it.
-    return f"({restriction(where)}) or {in_flight.column} > {googlesql_literal(in_flight.after)}"
+    in_flight = _in_flight(comparison.in_flight or defaults.in_flight, table, schema, context.snapshot)
+    return WarehousePlan(table, where, in_flight, googlesql(Predicate(where, in_flight)))
 
 
 def _in_flight(
-    config: InFlight | None, table: WarehouseTable, schema: dict[str, DataType | None], snapshot: Snapshot
+    config: InFlight | None, table: TableSpec, schema: dict[str, DataType | None], snapshot: Snapshot
 ) -> InFlightPlan | None:
     if config is None:
         return None
@@ -253,28 +244,30 @@ def _snapshot_plan(comparison: ComparisonConfig, snapshot: Snapshot) -> Snapshot
     objects = snapshot.table(folder)
     stated = snapshot.manifest.tables[folder] if snapshot.manifest else None
     kind = comparison.format or (stated.format if stated else _format_of(objects[0].path))
+    rows = stated.rows if stated else None
     return SnapshotPlan(
         objects=objects,
         format=kind,
-        expected_rows=stated.rows if stated else None,
+        expected_rows=rows,
         where=conditions(comparison.snapshot_where),
+        table=FileSet(snapshot.uri, objects, kind, rows, words=f"{snapshot.uri}/{snapshot.snapshot_id}/{folder}"),
     )
 
 
-def _format_of(path: str) -> SnapshotFormat:
+def _format_of(path: str) -> FileFormat:
     return "parquet" if path.endswith(".parquet") else "ndjson"
 
 
-def _check_snapshot(store: ObjectStore, source: SnapshotPlan, columns: tuple[PlannedColumn, ...]) -> tuple[str, ...]:
+def _check_snapshot(source: Source, table: TableSpec, columns: tuple[PlannedColumn, ...]) -> tuple[str, ...]:
     """Check the types of the first file; the others are checked as they are read."""
-    if source.format != "parquet":
+    schema = source.arrow_schema() if isinstance(source, FileSource) else None
+    if schema is None or not isinstance(table, FileSet):
         return ()
-    first = source.objects[0]
-    schema = read_schema(store, first)
+    where = table.objects[0].uri
     for column in columns:
         if column.snapshot_name not in schema.names:
-            raise UnreadableError(f"{first.uri}: has no column {column.snapshot_name!r}")
+            raise UnreadableError(f"{where}: has no column {column.snapshot_name!r}")
         kind = schema.field(column.snapshot_name).type
-        check_type(kind, column.data_type, cast=column.cast, where=f"{first.uri}: {column.snapshot_name}")
+        check_type(kind, column.data_type, cast=column.cast, where=f"{where}: {column.snapshot_name}")
     used = {column.snapshot_name for column in columns}
     return tuple(f"snapshot.{name}" for name in schema.names if name not in used)

@@ -1,11 +1,13 @@
 """What a run will read and compare: decided, typed and checked before any data moves."""
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
 from datetime import datetime
+from typing import Final, Literal
 
 from core.contracts import DataType, TableContract
 from core.pinned import ObjectRef
-from reconcile.config import AskedMode, SnapshotFormat
+from reconcile.config import AskedMode, FileFormat
 from reconcile.read.filters import Condition
 from reconcile.read.warehouse import WarehouseTable
 from reconcile.result import SnapshotId
@@ -36,6 +38,37 @@ class PlannedColumn:
 
 
 @dataclass(frozen=True)
+class FileSet:
+    """Files that together hold a table, pinned.
+
+    Attributes:
+        root: URI of the store that the files' paths are relative to.
+        objects: the files.
+        format: their format.
+        expected_rows: rows in them, by who wrote them; None when nobody says.
+        words: what they are and of which version, in words; the root by default.
+        constants: values of columns that the files do not hold, as text, by the path of the file: what a table format
+            keeps in the name of a folder.
+    """
+
+    root: str
+    objects: tuple[ObjectRef, ...]
+    format: FileFormat
+    expected_rows: int | None = None
+    words: str = ""
+    constants: Mapping[str, Mapping[str, str | None]] = field(default_factory=dict)
+
+    def __str__(self) -> str:
+        return self.words or self.root
+
+
+TableSpec = WarehouseTable | FileSet
+"""Which table a side is, decided before any of its rows is read; `reconcile.sources` opens it."""
+
+SourceFormat = FileFormat | Literal["bigquery"]
+
+
+@dataclass(frozen=True)
 class InFlightPlan:
     """How rows in flight are told.
 
@@ -56,13 +89,16 @@ class WarehousePlan:
         table: the table.
         where: conditions that rows must meet.
         in_flight: how rows in flight are told; None to report them like any other.
-        restriction: the filter pushed down, in GoogleSQL.
+        restriction: the filter in GoogleSQL, as BigQuery is asked and reports show it.
     """
 
-    table: WarehouseTable
+    table: TableSpec
     where: tuple[Condition, ...]
     in_flight: InFlightPlan | None
     restriction: str
+
+
+_NO_FILES: Final = FileSet("", (), "parquet")
 
 
 @dataclass(frozen=True)
@@ -70,16 +106,25 @@ class SnapshotPlan:
     """What is read of the snapshot.
 
     Attributes:
-        objects: files, pinned.
-        format: their format.
+        objects: files, pinned; none when the table is one of a database.
+        format: their format, or the kind of database.
         expected_rows: rows in them by the manifest; None without one.
         where: conditions that rows must meet.
+        table: the table.
     """
 
     objects: tuple[ObjectRef, ...]
-    format: SnapshotFormat
+    format: SourceFormat
     expected_rows: int | None
     where: tuple[Condition, ...]
+    table: TableSpec = _NO_FILES
+
+    @property
+    def spec(self) -> TableSpec:
+        """The table, with the files and the rows that the plan names: a part of a comparison names some of them."""
+        if isinstance(self.table, FileSet):
+            return replace(self.table, objects=self.objects, expected_rows=self.expected_rows)
+        return self.table
 
 
 @dataclass(frozen=True)

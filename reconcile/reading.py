@@ -6,19 +6,18 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Literal
 
-from google.cloud.bigquery_storage_v1 import BigQueryReadClient
+import pyarrow as pa
 
-from core.pinned import ObjectStore
-from reconcile.compare.statements import Source
-from reconcile.plans import ComparisonPlan
-from reconcile.read.direct import Direct, check_unchanged, read_direct, read_footers
-from reconcile.read.sides import Tally, snapshot_units, stored_schema, warehouse_units
-from reconcile.read.spill import Spill, Unit, spill
-from reconcile.read.warehouse import Session
-
-ReadSide = Literal["warehouse", "snapshot"]
+from reconcile.compare.statements import Source as SideRows
+from reconcile.plans import ComparisonPlan, InFlightPlan
+from reconcile.read.direct import Direct
+from reconcile.read.filters import Condition, all_hold
+from reconcile.read.sides import Flags, Side, settled, side_columns, stored_rows, stored_schema
+from reconcile.read.spill import spill
+from reconcile.sources.files import FileSource
+from reconcile.sources.model import Predicate, Source, Wanted, wanted
+from reconcile.sources.predicates import constant_types, in_flight
 
 
 @dataclass(frozen=True)
@@ -27,22 +26,58 @@ class Reading:
 
     Attributes:
         plan: the comparison.
-        client: where the warehouse is read.
-        session: the read session of the warehouse's table.
-        store: where the snapshot lies.
+        warehouse: the warehouse's table.
+        snapshot: the snapshot's.
         workers: how many streams or files of a side are read at once.
         on_rows: told of rows of a side as they are read; called from several threads.
     """
 
     plan: ComparisonPlan
-    client: BigQueryReadClient
-    session: Session
-    store: ObjectStore
+    warehouse: Source
+    snapshot: Source
     workers: int
-    on_rows: Callable[[ReadSide, int], None]
+    on_rows: Callable[[Side, int], None]
+
+    def source(self, side: Side) -> Source:
+        """Return the source of one side.
+
+        Args:
+            side: which side.
+        """
+        return self.warehouse if side == "warehouse" else self.snapshot
+
+    def predicate(self, side: Side) -> Predicate:
+        """Return which rows of one side are wanted.
+
+        Args:
+            side: which side.
+        """
+        if side == "warehouse":
+            return Predicate(self.plan.warehouse.where, self.plan.warehouse.in_flight)
+        return Predicate(self.plan.snapshot.where)
 
 
-def read_sides(reading: Reading, scratch: Path, *, by_value: bool = False) -> tuple[Source, Source]:
+@dataclass(frozen=True)
+class ReadSides:
+    """Both sides, read.
+
+    Attributes:
+        warehouse: the warehouse's rows.
+        snapshot: the snapshot's rows.
+        receipt: by what name the warehouse knows this reading; None when it has none.
+    """
+
+    warehouse: SideRows
+    snapshot: SideRows
+    receipt: str | None
+
+    @property
+    def rows(self) -> tuple[SideRows, SideRows]:
+        """The warehouse's rows and the snapshot's."""
+        return self.warehouse, self.snapshot
+
+
+def read_sides(reading: Reading, scratch: Path, *, by_value: bool = False) -> ReadSides:
     """Read both sides, as far as they cannot be scanned where they lie.
 
     Args:
@@ -51,23 +86,19 @@ def read_sides(reading: Reading, scratch: Path, *, by_value: bool = False) -> tu
         by_value: whether to read value by value also what the engine could scan as it is.
 
     Returns:
-        The warehouse's rows and the snapshot's.
+        Their rows.
 
     Raises:
         UnreadableError: when a side cannot be read whole.
     """
     stop = threading.Event()
 
-    def read(side: ReadSide) -> Source:
+    def read(side: Side) -> tuple[SideRows, str | None]:
         folder = scratch / side
         folder.mkdir()
         finished = False
         try:
-            found = (
-                _read_warehouse(reading, folder, stop)
-                if side == "warehouse"
-                else _read_snapshot(reading, folder, stop, by_value=by_value)
-            )
+            found = _read(reading, side, folder, stop, by_value=by_value)
             finished = True
             return found
         finally:
@@ -77,14 +108,14 @@ def read_sides(reading: Reading, scratch: Path, *, by_value: bool = False) -> tu
 
     with ThreadPoolExecutor(2, thread_name_prefix="reconcile-side") as pool:
         try:
-            warehouse, snapshot = pool.map(read, ("warehouse", "snapshot"))
+            (warehouse, receipt), (snapshot, _) = pool.map(read, ("warehouse", "snapshot"))
         finally:
             # And so does an interrupt.
             stop.set()
-    return warehouse, snapshot
+    return ReadSides(warehouse, snapshot, receipt)
 
 
-def check_still_there(reading: Reading, sides: tuple[Source, Source]) -> None:
+def check_still_there(reading: Reading, sides: ReadSides) -> None:
     """Refuse what was compared when a file that was scanned where it lies is no longer the one that was listed.
 
     Args:
@@ -94,47 +125,45 @@ def check_still_there(reading: Reading, sides: tuple[Source, Source]) -> None:
     Raises:
         UnreadableError: naming the file.
     """
-    snapshot = sides[1]
-    if isinstance(snapshot, Direct):
-        for file in snapshot.contents:
-            check_unchanged(reading.store, file.ref)
+    for source, rows in ((reading.warehouse, sides.warehouse), (reading.snapshot, sides.snapshot)):
+        if isinstance(source, FileSource) and isinstance(rows, Direct):
+            source.check_unchanged()
 
 
-def _read_warehouse(reading: Reading, folder: Path, stop: threading.Event) -> Source:
-    units = warehouse_units(reading.plan, reading.client, reading.session)
-    return _spilled(reading, "warehouse", units, folder, stop)
-
-
-def _read_snapshot(reading: Reading, folder: Path, stop: threading.Event, *, by_value: bool) -> Source:
-    tally = Tally()
-    found = None if by_value else _direct(reading, folder, stop, tally)
-    if found is None:
-        units = snapshot_units(reading.plan, reading.store, tally)
-        found = _spilled(reading, "snapshot", units, folder, stop)
-    if not stop.is_set():
-        tally.check(reading.plan.snapshot, reading.plan.name)
-    return found
-
-
-def _direct(reading: Reading, folder: Path, stop: threading.Event, tally: Tally) -> Source | None:
-    plan, source = reading.plan, reading.plan.snapshot
-    if source.format != "parquet":
-        return None
-    names = tuple(column.snapshot_name for column in plan.columns)
-    footers = read_footers(plan.columns, names, source.where, reading.store, source.objects, workers=reading.workers)
-    if footers is None:
-        return None
-
-    def verified(rows: int) -> None:
-        tally.add(rows)
-        reading.on_rows("snapshot", rows)
-
-    return read_direct(
-        footers, source.where, reading.store, folder, workers=reading.workers, stop=stop, on_rows=verified
-    )
-
-
-def _spilled(reading: Reading, side: ReadSide, units: list[Unit], folder: Path, stop: threading.Event) -> Spill:
-    schema = stored_schema(reading.plan.columns)
+def _read(
+    reading: Reading, side: Side, folder: Path, stop: threading.Event, *, by_value: bool
+) -> tuple[SideRows, str | None]:
+    source, predicate = reading.source(side), reading.predicate(side)
+    columns = side_columns(reading.plan, side)
     told = partial(reading.on_rows, side)
-    return spill(units, schema, folder, workers=reading.workers, stop=stop, on_rows=told)
+    if isinstance(source, FileSource) and not by_value:
+        names = tuple(column.name for column in columns)
+        found = source.scanned(columns, names, predicate, folder, workers=reading.workers, stop=stop, on_rows=told)
+        if found is not None:
+            return found, None
+    rows = source.rows(_needed(wanted(columns), predicate), predicate)
+    flags = _flags(predicate)
+    units = [partial(stored_rows, columns, part.read, flags, part.name) for part in rows.parts]
+    spilled = spill(units, stored_schema(columns), folder, workers=reading.workers, stop=stop, on_rows=told)
+    if not stop.is_set():
+        rows.check()
+    return spilled, rows.receipt
+
+
+def _needed(columns: tuple[Wanted, ...], predicate: Predicate) -> tuple[Wanted, ...]:
+    """Add to the compared columns those that tell rows in flight."""
+    if predicate.in_flight is None:
+        return columns
+    named = {column.name for column in columns}
+    types = constant_types(predicate)
+    return (*columns, *(Wanted(name, types[name]) for name in predicate.columns if name not in named))
+
+
+def _flags(predicate: Predicate) -> Callable[[pa.RecordBatch], Flags]:
+    if predicate.in_flight is None:
+        return settled
+    return partial(_in_flight_flags, predicate.where, predicate.in_flight)
+
+
+def _in_flight_flags(where: tuple[Condition, ...], plan: InFlightPlan, batch: pa.RecordBatch) -> Flags:
+    return all_hold(where, batch), in_flight(batch, plan)

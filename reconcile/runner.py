@@ -5,10 +5,9 @@ import platform
 import tempfile
 import time
 import uuid
-from collections.abc import Callable, Sequence
-from contextlib import ExitStack
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
-from datetime import datetime
 from functools import partial
 from importlib import metadata
 from pathlib import Path
@@ -16,14 +15,10 @@ from typing import Literal
 
 import duckdb
 import pyarrow as pa
-from google.cloud import bigquery
-from google.cloud.bigquery_storage_v1 import BigQueryReadClient
 
-from core.clients import bigquery_client, bigquery_read_client
 from core.clock import Clock, utc_now
 from core.contracts import load_contracts
 from core.errors import UnreadableError
-from core.pinned import ObjectStore, open_store
 from core.settings import Settings
 from reconcile.audit import append_run
 from reconcile.compare.engine import DirectReadError, EngineLimits, How, compare
@@ -33,9 +28,7 @@ from reconcile.modes import Chosen, LastRun, choose, keep_run, last_run, recall_
 from reconcile.planner import plan_run
 from reconcile.plans import ComparisonPlan, RunPlan, Unplanned
 from reconcile.read.direct import Direct
-from reconcile.read.sides import warehouse_columns
-from reconcile.read.warehouse import Session, open_session
-from reconcile.reading import Reading, check_still_there, read_sides
+from reconcile.reading import Reading, ReadSides, check_still_there, read_sides
 from reconcile.report.files import DIFFERENCES, prepare_output, write_reports
 from reconcile.result import (
     SCHEMA_VERSION,
@@ -47,6 +40,9 @@ from reconcile.result import (
     Versions,
     worst,
 )
+from reconcile.sources.model import Pin
+from reconcile.sources.opening import open_source
+from reconcile.sources.services import Services
 
 Phase = Literal["warehouse", "snapshot", "compare", "done"]
 
@@ -74,10 +70,8 @@ OnProgress = Callable[[Progress], None]
 class _Work:
     """What the steps of one run share."""
 
-    reader: BigQueryReadClient
-    store: ObjectStore
+    services: Services
     limits: Limits
-    snapshot_time: datetime | None
     output: Path | None
     values: bool
     mode: AskedMode | None
@@ -102,10 +96,8 @@ def plan(
     Raises:
         ConfigurationError: when a name is unknown, or the configuration contradicts the contracts.
     """
-    with bigquery_client(settings) as client:
-        return _planned(
-            config, settings, client, _store(config, settings), tables=tuple(tables), snapshot_id=snapshot_id
-        )
+    with Services(settings, utc_now()) as services:
+        return _planned(config, services, tables=tuple(tables), snapshot_id=snapshot_id)
 
 
 def run(
@@ -149,18 +141,11 @@ def run(
     started_at, began = clock(), time.monotonic()
     if output is not None:
         prepare_output(output)
-    with ExitStack() as stack:
-        client = stack.enter_context(bigquery_client(settings))
-        store = _store(config, settings)
-        planned = _planned(config, settings, client, store, tables=tuple(tables), snapshot_id=snapshot_id)
-        reader = bigquery_read_client(settings)
-        stack.callback(reader.transport.close)
+    with Services(settings, started_at) as services:
+        planned = _planned(config, services, tables=tuple(tables), snapshot_id=snapshot_id)
         work = _Work(
-            reader=reader,
-            store=store,
+            services=services,
             limits=config.limits,
-            # A stand-in knows one time only, its present.
-            snapshot_time=started_at if settings.bigquery_storage_emulator_host is None else None,
             output=output,
             values=values,
             mode=mode,
@@ -183,33 +168,15 @@ def run(
         if output is not None:
             write_reports(result, output)
         if audit:
-            append_run(client, settings, result)
+            append_run(services.bigquery(), settings, result)
     return result
 
 
-def _store(config: ReconcileConfig, settings: Settings) -> ObjectStore:
-    return open_store(config.snapshot.uri or settings.snapshot_uri, settings)
-
-
 def _planned(
-    config: ReconcileConfig,
-    settings: Settings,
-    client: bigquery.Client,
-    store: ObjectStore,
-    *,
-    tables: tuple[str, ...],
-    snapshot_id: str | None,
+    config: ReconcileConfig, services: Services, *, tables: tuple[str, ...], snapshot_id: str | None
 ) -> RunPlan:
-    return plan_run(
-        config,
-        config.select(tables),
-        project=settings.project,
-        contracts=load_contracts(settings.contracts_path),
-        warehouse=client,
-        store=store,
-        snapshot_uri=(config.snapshot.uri or settings.snapshot_uri).rstrip("/"),
-        snapshot_id=snapshot_id,
-    )
+    contracts = load_contracts(services.settings.contracts_path)
+    return plan_run(config, config.select(tables), services=services, contracts=contracts, snapshot_id=snapshot_id)
 
 
 def _comparisons(
@@ -229,36 +196,25 @@ def _comparison(work: _Work, comparison: ComparisonPlan | Unplanned) -> Comparis
         return _unreadable(comparison, comparison.reason, None, 0.0)
     began = time.monotonic()
     try:
-        session = _session(work, comparison)
-        reading = _reading(work, comparison, session)
-        try:
-            return _read_and_compared(work, reading, by_value=False)
-        except DirectReadError:
-            return _read_and_compared(work, reading, by_value=True)
+        with _opened(work, comparison) as reading:
+            try:
+                return _read_and_compared(work, reading, by_value=False)
+            except DirectReadError:
+                return _read_and_compared(work, reading, by_value=True)
     except UnreadableError as error:
-        return _unreadable(comparison, str(error), _inputs(comparison, None), time.monotonic() - began)
+        return _unreadable(comparison, str(error), _inputs(comparison), time.monotonic() - began)
 
 
-def _session(work: _Work, comparison: ComparisonPlan) -> Session:
-    return open_session(
-        work.reader,
-        comparison.warehouse.table,
-        warehouse_columns(comparison),
-        comparison.warehouse.restriction,
-        snapshot_time=work.snapshot_time,
-        streams=work.limits.readers,
-    )
-
-
-def _reading(work: _Work, comparison: ComparisonPlan, session: Session) -> Reading:
-    return Reading(
-        plan=comparison,
-        client=work.reader,
-        session=session,
-        store=work.store,
-        workers=work.limits.readers,
-        on_rows=partial(_tell, work.on_progress, comparison.name),
-    )
+@contextmanager
+def _opened(work: _Work, comparison: ComparisonPlan) -> Iterator[Reading]:
+    """Pin both sides, before a row of either is read."""
+    workers = work.limits.readers
+    with (
+        open_source(comparison.warehouse.table, work.services, workers=workers) as warehouse,
+        open_source(comparison.snapshot.spec, work.services, workers=workers) as snapshot,
+    ):
+        told = partial(_tell, work.on_progress, comparison.name)
+        yield Reading(comparison, warehouse, snapshot, workers, told)
 
 
 def _tell(on_progress: OnProgress, name: str, side: Phase, rows: int) -> None:
@@ -270,29 +226,29 @@ def _read_and_compared(work: _Work, reading: Reading, *, by_value: bool) -> Comp
     with tempfile.TemporaryDirectory(prefix="millrace-reconcile-") as scratch:
         sides = read_sides(reading, Path(scratch), by_value=by_value)
         read_s = time.monotonic() - began
-        found = _compared(work, reading.plan, reading.session, sides=sides, scratch=Path(scratch), read_s=read_s)
+        found = _compared(work, reading, sides=sides, scratch=Path(scratch), read_s=read_s)
         check_still_there(reading, sides)
         return found
 
 
 def _compared(
     work: _Work,
-    comparison: ComparisonPlan,
-    session: Session,
+    reading: Reading,
     *,
-    sides: tuple[Source, Source],
+    sides: ReadSides,
     scratch: Path,
     read_s: float,
 ) -> ComparisonResult:
+    comparison = reading.plan
     work.on_progress(Progress(comparison.name, "compare"))
     began = time.monotonic()
     file = f"{DIFFERENCES}/{comparison.name}.parquet"
-    chosen = _chosen(work, comparison, sides)
+    chosen = _chosen(work, comparison, sides.rows)
     kept = work.state / f"{comparison.name}.tree.json" if work.state is not None else None
     limits = EngineLimits(work.limits.memory_mb, work.limits.threads or os.cpu_count() or 1, work.limits.sample)
     found = compare(
         comparison,
-        *sides,
+        *sides.rows,
         scratch=scratch,
         limits=limits,
         export=work.output / file if work.output is not None else None,
@@ -314,7 +270,7 @@ def _compared(
         not_compared=comparison.not_compared,
         sample=found.sample,
         differences_file=file if found.exported else None,
-        inputs=_inputs(comparison, session),
+        inputs=_inputs(comparison, reading, sides.receipt),
         timing=Timing(round(read_s, 3), round(time.monotonic() - began, 3)),
         mode=chosen.mode,
         why=chosen.why,
@@ -347,13 +303,15 @@ def _unreadable(
     )
 
 
-def _inputs(comparison: ComparisonPlan, session: Session | None) -> Inputs:
+def _inputs(comparison: ComparisonPlan, reading: Reading | None = None, receipt: str | None = None) -> Inputs:
+    listed = (Pin(), Pin(objects=comparison.snapshot.objects))
+    pins = (reading.warehouse.pin, reading.snapshot.pin) if reading else listed
     return Inputs(
         warehouse_table=str(comparison.warehouse.table),
         row_restriction=comparison.warehouse.restriction,
-        snapshot_time=session.snapshot_time if session else None,
-        read_session=session.name if session else None,
-        objects=tuple(PinnedObject(ref.uri, ref.etag, ref.size) for ref in comparison.snapshot.objects),
+        snapshot_time=pins[0].at,
+        read_session=receipt or pins[0].words or None,
+        objects=tuple(PinnedObject(ref.uri, ref.etag, ref.size) for pin in pins for ref in pin.objects),
         snapshot_format=comparison.snapshot.format,
     )
 

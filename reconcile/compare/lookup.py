@@ -9,6 +9,7 @@ from core.contracts import DataType
 from core.identifiers import qualified
 from reconcile.plans import ComparisonPlan
 from reconcile.read.filters import googlesql_literal
+from reconcile.read.warehouse import WarehouseTable
 from reconcile.rules import EXACT
 
 
@@ -20,11 +21,14 @@ def row_sql(plan: ComparisonPlan, key: tuple[Any, ...]) -> str | None:
         key: the key's values.
 
     Returns:
-        GoogleSQL; None when the key is personal, or was normalised and so cannot be looked up as it stands.
+        GoogleSQL; None when the warehouse is not BigQuery, the key is personal, or was normalised and so cannot be
+        looked up as it stands.
     """
+    table = plan.warehouse.table
+    if not isinstance(table, WarehouseTable):
+        return None
     if any(column.masked is not None or column.rule != EXACT for column in plan.key):
         return None
-    table = plan.warehouse.table
     tests = [
         f"{column.name} is null" if value is None else f"{column.name} = {_literal(value, column.data_type)}"
         for column, value in zip(plan.key, key, strict=True)
@@ -43,7 +47,8 @@ def history_sql(plan: ComparisonPlan, key: tuple[Any, ...]) -> str | None:
     Returns:
         GoogleSQL over the raw table; None without a contract, or when the key cannot be told (see `row_sql`).
     """
-    if plan.contract is None or None in key or row_sql(plan, key) is None:
+    table = plan.warehouse.table
+    if plan.contract is None or None in key or row_sql(plan, key) is None or not isinstance(table, WarehouseTable):
         return None
     names = [column.name for column in plan.key]
     if names != [column.name for column in plan.contract.key]:
@@ -51,7 +56,7 @@ def history_sql(plan: ComparisonPlan, key: tuple[Any, ...]) -> str | None:
     scalars = {column.name: _scalar(value, column.data_type) for column, value in zip(plan.key, key, strict=True)}
     # The canonical key of the raw row: compact JSON, keys in the contract's order.
     canonical = json.dumps(scalars, separators=(",", ":"), ensure_ascii=False)
-    raw = qualified(plan.warehouse.table.project, plan.contract.dataset, plan.contract.name)
+    raw = qualified(table.project, plan.contract.dataset, plan.contract.name)
     return "\n".join(
         (
             "select _op, _source_ts, _source_position, _ingestion_ts, payload",

@@ -8,7 +8,7 @@ import msgspec
 
 from core.errors import UnreadableError
 from core.pinned import ObjectRef, ObjectStore
-from reconcile.config import SnapshotConfig, SnapshotFormat
+from reconcile.config import FileFormat, SnapshotConfig
 
 LATEST: Final = "latest"
 _SHOWN: Final = 3
@@ -24,7 +24,7 @@ class ManifestTable:
         files: the files, by their path below the snapshot, below the table's folder, or in full.
     """
 
-    format: SnapshotFormat
+    format: FileFormat
     rows: int
     files: tuple[str, ...]
 

@@ -130,7 +130,20 @@ def _batch(ref: ObjectRef, first: int, rows: list[Any], columns: dict[str, DataT
         except (pa.ArrowInvalid, pa.ArrowTypeError, OverflowError, ValueError) as error:
             lines = f"lines {first} to {first + len(rows) - 1}"
             raise UnreadableError(f"{ref.uri}: {lines}: {name} is not {kind}: {error}") from error
-    return pa.record_batch(arrays, names=list(columns))
+    return batch_of(arrays, tuple(columns), len(rows))
+
+
+def batch_of(arrays: list[pa.Array], names: tuple[str, ...], rows: int) -> pa.RecordBatch:
+    """Return a batch that knows its rows even when it has no column.
+
+    Args:
+        arrays: the columns.
+        names: their names.
+        rows: its rows.
+    """
+    if arrays:
+        return pa.record_batch(arrays, names=list(names))
+    return pa.RecordBatch.from_struct_array(pa.array([{}] * rows, pa.struct([])))
 
 
 def _array(values: list[Any], kind: DataType) -> pa.Array:

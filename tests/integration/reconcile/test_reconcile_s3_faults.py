@@ -126,7 +126,7 @@ def test_an_object_replaced_in_mid_read_is_unreadable(settings: Settings, monkey
         assert isinstance(store, S3Store)
         return _Replacing(store.client, store.bucket, store.prefix)
 
-    monkeypatch.setattr("reconcile.runner.open_store", replacing)
+    monkeypatch.setattr("reconcile.sources.services.open_store", replacing)
     assert "was replaced while it was read" in _reason(_run(settings, format="parquet"))
 
 

@@ -1,0 +1,86 @@
+"""A BigQuery table: rows through the Storage Read API, counts as a query, both as of one instant."""
+
+from dataclasses import dataclass
+from functools import partial
+
+from google.api_core.exceptions import GoogleAPICallError
+from google.cloud import bigquery
+
+from core.contracts import DataType
+from core.errors import UnreadableError
+from core.identifiers import qualified
+from reconcile.read.filters import googlesql_literal, restriction
+from reconcile.read.warehouse import WarehouseTable, open_session, read_stream, table_schema
+from reconcile.sources.model import EVERY_ROW, Part, Pin, Predicate, Rows, Wanted
+from reconcile.sources.services import Services
+
+
+@dataclass(frozen=True)
+class BigQuerySource:
+    """A table of BigQuery.
+
+    Attributes:
+        services: where it is.
+        table: the table.
+        streams: most streams that are read at once.
+    """
+
+    services: Services
+    table: WarehouseTable
+    streams: int
+
+    @property
+    def pin(self) -> Pin:
+        """See `Source.pin`."""
+        return Pin(at=self.services.snapshot_time)
+
+    def schema(self) -> dict[str, DataType | None]:
+        """See `Source.schema`."""
+        return table_schema(self.services.bigquery(), self.table)
+
+    def count(self, predicate: Predicate = EVERY_ROW) -> int:
+        """See `Source.count`."""
+        name = qualified(self.table.project, self.table.dataset, self.table.table)
+        at = self.services.snapshot_time
+        as_of = f"for system_time as of {googlesql_literal(at)}" if at is not None else ""
+        where = googlesql(predicate)
+        statement = "\n".join(("select count(*) as found", f"from {name} {as_of}", f"where {where}" if where else ""))
+        return _counted(self.services.bigquery(), statement, self.table)
+
+    def rows(self, columns: tuple[Wanted, ...], predicate: Predicate = EVERY_ROW) -> Rows:
+        """See `Source.rows`."""
+        names = tuple(dict.fromkeys([column.name for column in columns]))
+        reader = self.services.bigquery_read()
+        session = open_session(
+            reader,
+            self.table,
+            names,
+            googlesql(predicate),
+            snapshot_time=self.services.snapshot_time,
+            streams=self.streams,
+        )
+        name = str(self.table)
+        parts = tuple(
+            Part(name, partial(read_stream, reader, self.table, session, stream)) for stream in session.streams
+        )
+        return Rows(tuple(parts), receipt=session.name)
+
+
+def googlesql(predicate: Predicate) -> str:
+    """Return a predicate as GoogleSQL, fit for a row restriction of the Storage Read API; empty for every row.
+
+    Args:
+        predicate: which rows.
+    """
+    where = restriction(predicate.where)
+    if not where or predicate.in_flight is None:
+        return where
+    return f"({where}) or {predicate.in_flight.column} > {googlesql_literal(predicate.in_flight.after)}"
+
+
+def _counted(client: bigquery.Client, statement: str, table: WarehouseTable) -> int:
+    try:
+        [[rows]] = client.query(statement).result()
+    except GoogleAPICallError as error:
+        raise UnreadableError(f"{table}: its rows cannot be counted: {error}") from error
+    return int(rows)

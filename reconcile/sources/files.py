@@ -1,0 +1,163 @@
+"""Files on S3, on Cloud Storage or on disk, in any of the formats, each read only while it is the version listed."""
+
+import threading
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Final
+
+import pyarrow as pa
+
+from core.contracts import DataType
+from core.errors import UnreadableError
+from core.pinned import ObjectRef, ObjectStore
+from reconcile.plans import FileSet, PlannedColumn
+from reconcile.read.direct import Direct, check_unchanged, read_direct, read_footers
+from reconcile.read.ndjson import read_ndjson
+from reconcile.read.parquet import open_parquet, read_parquet, read_schema, told
+from reconcile.sources.arrow_types import data_type_of
+from reconcile.sources.model import EVERY_ROW, Part, Pin, Predicate, Rows, Wanted
+from reconcile.sources.predicates import constant_types, kept
+
+_Reader = Callable[[ObjectStore, ObjectRef, dict[str, DataType]], Iterator[pa.RecordBatch]]
+
+
+def _parquet(store: ObjectStore, ref: ObjectRef, columns: dict[str, DataType]) -> Iterator[pa.RecordBatch]:
+    return read_parquet(store, ref, tuple(columns))
+
+
+_READERS: Final[dict[str, _Reader]] = {"parquet": _parquet, "ndjson": read_ndjson}
+
+
+@dataclass(frozen=True)
+class FileSource:
+    """Files that together hold a table.
+
+    Attributes:
+        store: where they lie.
+        files: which they are, pinned.
+    """
+
+    store: ObjectStore
+    files: FileSet
+
+    @property
+    def pin(self) -> Pin:
+        """See `Source.pin`."""
+        return Pin(words=self.files.words, objects=self.files.objects)
+
+    def schema(self) -> dict[str, DataType | None]:
+        """See `Source.schema`; of the first file, the others are held against it as they are read."""
+        found = self.arrow_schema()
+        if found is None:
+            raise UnreadableError(
+                f"{self.files}: {self.files.format} says nothing of types; name a contract for the comparison"
+            )
+        return {field.name: data_type_of(field.type) for field in found}
+
+    def arrow_schema(self) -> pa.Schema | None:
+        """Return the Arrow schema of the first file; None when the format has none.
+
+        Raises:
+            UnreadableError: when the file is truncated, replaced or gone.
+        """
+        return read_schema(self.store, self.files.objects[0]) if self.files.format == "parquet" else None
+
+    def count(self, predicate: Predicate = EVERY_ROW) -> int:
+        """See `Source.count`; from the footers alone where they tell."""
+        if self.files.format == "parquet" and predicate == EVERY_ROW:
+            return sum(map(self._footer_rows, self.files.objects))
+        rows = self.rows((), predicate)
+        found = int(sum(batch.num_rows for part in rows.parts for batch in part.read()))
+        rows.check()
+        return found
+
+    def rows(self, columns: tuple[Wanted, ...], predicate: Predicate = EVERY_ROW) -> Rows:
+        """See `Source.rows`; a part is a file."""
+        tally = _Tally(self.files)
+        parts = tuple(Part(ref.uri, partial(self._read, ref, columns, predicate, tally)) for ref in self.files.objects)
+        return Rows(parts, check=tally.check)
+
+    def scanned(
+        self,
+        columns: tuple[PlannedColumn, ...],
+        names: tuple[str, ...],
+        predicate: Predicate,
+        folder: Path,
+        *,
+        workers: int,
+        stop: threading.Event,
+        on_rows: Callable[[int], None],
+    ) -> Direct | None:
+        """Make Parquet files ready for the engine to scan where they lie, if it reads them as we would.
+
+        Args:
+            columns: the compared columns.
+            names: their names in the files.
+            predicate: which rows.
+            folder: scratch space; it must exist.
+            workers: how many files are read at once.
+            stop: set to give up early; what is returned after that is incomplete.
+            on_rows: told of rows as their pages are verified.
+
+        Returns:
+            The files, verified; None when they must be read by `rows`.
+
+        Raises:
+            UnreadableError: when a file is truncated, damaged, replaced or gone, or the rows are not as many as stated.
+        """
+        if self.files.format != "parquet" or self.files.constants or predicate.in_flight is not None:
+            return None
+        footers = read_footers(columns, names, predicate.where, self.store, self.files.objects, workers=workers)
+        if footers is None:
+            return None
+        tally = _Tally(self.files)
+
+        def verified(rows: int) -> None:
+            tally.add(rows)
+            on_rows(rows)
+
+        found = read_direct(footers, predicate.where, self.store, folder, workers=workers, stop=stop, on_rows=verified)
+        if not stop.is_set():
+            tally.check()
+        return found
+
+    def check_unchanged(self) -> None:
+        """Refuse what was read where it lies when a file is no longer the one that was listed.
+
+        Raises:
+            UnreadableError: naming the file.
+        """
+        for ref in self.files.objects:
+            check_unchanged(self.store, ref)
+
+    def _footer_rows(self, ref: ObjectRef) -> int:
+        with told(ref), open_parquet(self.store, ref) as file:
+            return int(file.metadata.num_rows)
+
+    def _read(
+        self, ref: ObjectRef, columns: tuple[Wanted, ...], predicate: Predicate, tally: "_Tally"
+    ) -> Iterator[pa.RecordBatch]:
+        types = constant_types(predicate) | {column.name: column.data_type for column in columns}
+        for batch in _READERS[self.files.format](self.store, ref, types):
+            tally.add(batch.num_rows)
+            yield kept(batch, predicate)
+
+
+class _Tally:
+    """Counts the rows the files hold, before any filter, over several threads."""
+
+    def __init__(self, files: FileSet) -> None:
+        self._files = files
+        self._lock = threading.Lock()
+        self._rows = 0
+
+    def add(self, rows: int) -> None:
+        with self._lock:
+            self._rows += rows
+
+    def check(self) -> None:
+        expected = self._files.expected_rows
+        if expected is not None and expected != self._rows:
+            raise UnreadableError(f"{self._files}: the manifest says {expected} rows and the files hold {self._rows}")

@@ -1,0 +1,32 @@
+"""From the table that a plan names to the source that is read."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from reconcile.plans import FileSet, TableSpec
+from reconcile.sources.bigquery import BigQuerySource
+from reconcile.sources.files import FileSource
+from reconcile.sources.model import Source
+from reconcile.sources.services import Services
+
+
+@contextmanager
+def open_source(table: TableSpec, services: Services, *, workers: int = 1) -> Iterator[Source]:
+    """Open a source, pinned for as long as it is open.
+
+    Args:
+        table: the table.
+        services: where it is.
+        workers: how many units of it will be read at once.
+
+    Yields:
+        The source.
+
+    Raises:
+        UnreadableError: when it cannot be opened.
+        ConfigurationError: when what it needs is not installed or not configured; the message says what.
+    """
+    if isinstance(table, FileSet):
+        yield FileSource(services.store(table.root), table)
+    else:
+        yield BigQuerySource(services, table, workers)

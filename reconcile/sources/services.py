@@ -1,0 +1,74 @@
+"""The services that sources are read from, each connected when it is first needed and closed at the end."""
+
+import threading
+from collections.abc import Callable
+from contextlib import ExitStack
+from datetime import datetime
+from typing import Any, Self, TypeVar
+
+from google.cloud import bigquery
+from google.cloud.bigquery_storage_v1 import BigQueryReadClient
+
+from core.clients import bigquery_client, bigquery_read_client
+from core.pinned import ObjectStore, open_store
+from core.settings import Settings
+
+_Made = TypeVar("_Made")
+
+
+class Services:
+    """Connections, shared by the comparisons of a run: a comparison of files alone needs no Google Cloud.
+
+    Args:
+        settings: where the services are.
+        now: the instant that sources are read as of (UTC), where one can be named.
+    """
+
+    def __init__(self, settings: Settings, now: datetime) -> None:
+        self.settings = settings
+        self._now = now
+        self._made: dict[str, Any] = {}
+        self._lock = threading.RLock()
+        self._stack = ExitStack()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._stack.close()
+
+    @property
+    def snapshot_time(self) -> datetime | None:
+        """The instant BigQuery is read as of (UTC); None where it cannot: a stand-in knows its present only."""
+        return self._now if self.settings.bigquery_storage_emulator_host is None else None
+
+    def bigquery(self) -> bigquery.Client:
+        """Return the client of BigQuery."""
+        return self._once("bigquery", lambda: self._stack.enter_context(bigquery_client(self.settings)))
+
+    def bigquery_read(self) -> BigQueryReadClient:
+        """Return the client of the Storage Read API."""
+        return self._once("bigquery_read", self._read_client)
+
+    def store(self, uri: str) -> ObjectStore:
+        """Return the store of a URI.
+
+        Args:
+            uri: `s3://bucket/prefix`, `gs://bucket/prefix` or `file:///folder`.
+
+        Raises:
+            ConfigurationError: when the scheme is another one.
+        """
+        return self._once(f"store {uri}", lambda: open_store(uri, self.settings))
+
+    def _read_client(self) -> BigQueryReadClient:
+        client = bigquery_read_client(self.settings)
+        self._stack.callback(client.transport.close)
+        return client
+
+    def _once(self, name: str, make: Callable[[], _Made]) -> _Made:
+        with self._lock:
+            if name not in self._made:
+                self._made[name] = make()
+            made: _Made = self._made[name]
+            return made
