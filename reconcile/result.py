@@ -8,7 +8,9 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Final, Literal
 
-SCHEMA_VERSION: Final = 1
+from reconcile.conclusions import Cause, Decision, Outcome, PartitionResult
+
+SCHEMA_VERSION: Final = 2
 
 Verdict = Literal["equal", "different", "unreadable"]
 Mode = Literal["count", "aggregate", "sample", "checksum", "typed"]
@@ -59,6 +61,16 @@ class Counts:
         """Keys that make the verdict `different`."""
         return self.missing + self.extra + self.changed + self.duplicated_keys
 
+    @property
+    def keys(self) -> int:
+        """Keys of either side; what shares are shares of."""
+        return self.matched + self.differences + self.in_flight
+
+    @property
+    def paired(self) -> int:
+        """Keys that both sides hold once, and whose columns were compared."""
+        return self.matched + self.changed
+
 
 @dataclass(frozen=True)
 class ColumnResult:
@@ -71,6 +83,7 @@ class ColumnResult:
         is_key: whether it belongs to the key.
         rule: the rule, in words.
         changed: changed rows that differ in this column; exact, never capped.
+        rate: their share of the keys that both sides hold once, from 0 to 1.
     """
 
     name: str
@@ -79,6 +92,7 @@ class ColumnResult:
     is_key: bool
     rule: str
     changed: int
+    rate: float = 0.0
 
 
 @dataclass(frozen=True)
@@ -246,6 +260,10 @@ class ComparisonResult:
         mode: how it was compared; None when it was not.
         why: why in that mode.
         evidence: what a mode that does not join every row found by.
+        causes: what the differences probably come from.
+        partitions: counts by partition, those that differ first; empty unless `partition` is configured.
+        decisions: the thresholds that were applied; empty when there are none, or nothing differs.
+        outcome: whether it passes: equal, or different within all thresholds.
     """
 
     name: str
@@ -263,6 +281,10 @@ class ComparisonResult:
     mode: Mode | None = None
     why: str = ""
     evidence: Evidence | None = None
+    causes: tuple[Cause, ...] = ()
+    partitions: tuple[PartitionResult, ...] = ()
+    decisions: tuple[Decision, ...] = ()
+    outcome: Outcome = "failed"
 
 
 @dataclass(frozen=True)
@@ -312,6 +334,7 @@ class RunResult:
         comparisons: one result each, in the order of the configuration.
         not_run: comparisons left out because an earlier one failed (`--fail-fast`).
         versions: what it was made with.
+        outcome: whether every comparison passes: what the exit code says.
     """
 
     schema_version: int
@@ -324,6 +347,7 @@ class RunResult:
     comparisons: tuple[ComparisonResult, ...]
     not_run: tuple[str, ...]
     versions: Versions
+    outcome: Outcome = "failed"
 
 
 def worst(verdicts: tuple[Verdict, ...]) -> Verdict:
