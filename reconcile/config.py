@@ -12,6 +12,7 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationEr
 from core.contracts import DataType
 from core.errors import ConfigurationError
 from core.identifiers import check_name
+from reconcile.policy import Alert, Partition, Thresholds
 from reconcile.rules import JsonNumbers, Precision, Rule
 
 DEFAULT_CONFIG: Final = Path("reconcile.yml")
@@ -101,6 +102,8 @@ class ComparisonConfig(_Strict):
         in_flight: see `InFlight`; off by default.
         mode: how to compare; `auto` by default.
         sample_share: share of the keys that the mode `sample` takes.
+        thresholds: how much may differ for the comparison to pass; nothing by default.
+        partition: by what counts are broken down.
     """
 
     name: str
@@ -115,6 +118,8 @@ class ComparisonConfig(_Strict):
     in_flight: InFlight | None = None
     mode: AskedMode = "auto"
     sample_share: Annotated[float, Field(gt=0, le=1)] = 0.01
+    thresholds: Thresholds | None = None
+    partition: Partition | None = None
 
     @model_validator(mode="before")
     @classmethod
@@ -186,11 +191,13 @@ class Defaults(_Strict):
         dataset: dataset of the warehouse tables.
         where: filter of the warehouse.
         in_flight: see `InFlight`.
+        thresholds: how much may differ for a comparison to pass.
     """
 
     dataset: str = "structure"
     where: Where = {}
     in_flight: InFlight | None = None
+    thresholds: Thresholds | None = None
 
     @field_validator("dataset")
     @classmethod
@@ -239,6 +246,7 @@ class ReconcileConfig(_Strict):
         snapshot: where the snapshots lie.
         defaults: what holds for every comparison.
         limits: what a run may use.
+        alert: who is told, beside the log; nobody by default.
         comparisons: what is compared.
     """
 
@@ -246,6 +254,7 @@ class ReconcileConfig(_Strict):
     snapshot: SnapshotConfig = SnapshotConfig()
     defaults: Defaults = Defaults()
     limits: Limits = Limits()
+    alert: Alert | None = None
     comparisons: Annotated[tuple[ComparisonConfig, ...], Field(min_length=1)]
 
     @model_validator(mode="after")
