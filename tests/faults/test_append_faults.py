@@ -1,6 +1,7 @@
 """Faults of the Storage Write API: each passes, or ends the run with nothing acknowledged that was not landed."""
 
 from collections import Counter
+from contextlib import suppress
 
 import grpc
 import pytest
@@ -8,6 +9,10 @@ from faulty_write import Answer, FaultyWrite, OpenRiver
 from ingest_river import River, topic_of
 
 from core.errors import ConfigurationError, UnavailableError
+from ingest import stages
+from ingest.append import DefaultStream
+from ingest.append.answers import RefusedError
+from ingest.encode.batch import EncodedRows
 
 Code = grpc.StatusCode
 
@@ -57,6 +62,44 @@ async def test_many_requests_in_flight_survive_a_lost_stream(faulty_river: OpenR
         await river.run(batch_rows=20, append_concurrency=8)
         assert set(faulty.landed_ids(river.settings.project)) == set(sent)
     assert faulty.streams == 2
+
+
+class Hopeful(DefaultStream):
+    """The mutant: takes whatever it has sent for landed."""
+
+    async def append(self, rows: EncodedRows) -> None:
+        with suppress(UnavailableError, RefusedError):
+            await super().append(rows)
+
+
+@pytest.mark.parametrize("script", PASSING.values(), ids=PASSING.keys())
+async def test_the_control_that_takes_a_fault_for_an_answer_loses_rows(
+    faulty_river: OpenRiver, monkeypatch: pytest.MonkeyPatch, script: list[Answer]
+) -> None:
+    """Were this mutant to pass the tests above, they would prove nothing."""
+    monkeypatch.setattr(stages, "DefaultStream", Hopeful)
+    faulty = FaultyWrite(script=list(script))
+    async with faulty_river(faulty) as river:
+        sent = numbers(river)
+        summary = await river.run(append_timeout_s=0.3)
+        lost = set(sent) - set(faulty.landed_ids(river.settings.project))
+    assert lost
+    assert summary.acked == 100
+
+
+@pytest.mark.parametrize("names_rows", [True, False], ids=["named", "not_named"])
+async def test_the_control_that_takes_a_refused_batch_for_landed_loses_its_good_rows_too(
+    faulty_river: OpenRiver, monkeypatch: pytest.MonkeyPatch, names_rows: bool
+) -> None:
+    """BigQuery takes nothing of a request in which it refuses a row."""
+    monkeypatch.setattr(stages, "DefaultStream", Hopeful)
+    faulty = FaultyWrite(refuses=lambda row: row.get("_key") == '{"member_id":3}', names_rows=names_rows)
+    async with faulty_river(faulty) as river:
+        sent = numbers(river)
+        await river.run(batch_rows=20, batch_rows_max=20)
+        lost = set(sent) - set(faulty.landed_ids(river.settings.project) + faulty.dead_ids(river.settings.project))
+    assert sent[3] in lost
+    assert len(lost) > 1
 
 
 @pytest.mark.parametrize("names_rows", [True, False], ids=["named", "not_named"])

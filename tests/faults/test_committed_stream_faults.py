@@ -1,13 +1,15 @@
 """A committed stream takes every row once, whatever is lost, refused or out of place on the way."""
 
 from collections import Counter
+from typing import Any
 
 import grpc
 import pytest
 from faulty_write import GOOD, Answer, FaultyWrite, OpenRiver
 from ingest_river import River, topic_of
 
-from core.errors import ConfigurationError, UnavailableError
+from core.errors import ConfigurationError, MillraceError, UnavailableError
+from ingest.append import answers, committed
 
 Code = grpc.StatusCode
 MESSAGES = 400
@@ -72,6 +74,41 @@ async def test_a_lost_stream_is_replaced(faulty_river: OpenRiver) -> None:
         sent, landed = await land(river)
         assert Counter(faulty.landed_ids(river.settings.project)) == Counter(sent)
     assert (landed, faulty.made) == (MESSAGES, 2)
+
+
+def take_for_granted(monkeypatch: pytest.MonkeyPatch, kind: type[MillraceError]) -> None:
+    """Make the mutant: of one kind of answer it believes that the rows are there."""
+
+    def believed(response: Any, stream: str, *, own: bool = False) -> MillraceError | None:
+        error = answers.answer_error(response, stream, own=own)
+        return None if isinstance(error, kind) else error
+
+    monkeypatch.setattr(committed, "answer_error", believed)
+
+
+async def test_the_control_that_believes_an_offset_with_a_gap_loses_what_was_behind_it(
+    faulty_river: OpenRiver, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Were this mutant to pass the tests above, they would prove nothing."""
+    take_for_granted(monkeypatch, answers.OffsetError)
+    bad = {f'{{"member_id":{number}}}' for number in range(3, MESSAGES, 20)}
+    faulty = FaultyWrite(refuses=lambda row: row.get("_key") in bad)
+    async with faulty_river(faulty) as river:
+        sent, _ = await land(river)
+        project = river.settings.project
+        assert set(sent) - set(faulty.landed_ids(project) + faulty.dead_ids(project))
+
+
+async def test_the_control_that_goes_on_with_a_lost_stream_loses_rows(
+    faulty_river: OpenRiver, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Were this mutant to pass the tests above, they would prove nothing."""
+    take_for_granted(monkeypatch, answers.StreamLostError)
+    faulty = FaultyWrite(script=[GOOD, Answer(status=Code.UNAVAILABLE, loses_stream=True)])
+    async with faulty_river(faulty) as river:
+        sent, _ = await land(river)
+        assert set(sent) - set(faulty.landed_ids(river.settings.project))
+    assert faulty.made == 1
 
 
 async def test_an_outage_beyond_patience_ends_the_run_and_keeps_everything(faulty_river: OpenRiver) -> None:

@@ -4,7 +4,8 @@ import asyncio
 import hashlib
 import json
 import resource
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -15,14 +16,15 @@ from ingest_river import River, event, topic_of
 
 from core.clients import s3_client
 from core.contracts import load_contracts
-from core.errors import ConfigurationError
-from core.objects import open_objects
+from core.errors import ConfigurationError, UnreadableError
+from core.objects import FileObjects, open_objects, read_content
 from core.settings import Settings
 from devstack.s3 import running_s3
 from devstack.s3.server import DUMMY_CREDENTIALS
 from ingest import oversize
 from ingest.append import MAX_ROW_BYTES
 from ingest.oversize import POINTER
+from ingest.progress import Progress
 from ingest.row import RAW_ROW_TYPE
 
 TOPIC = topic_of("members")
@@ -199,12 +201,30 @@ async def test_large_poison_is_kept_whole(faulty_river: OpenRiver, s3: str) -> N
         assert whole(faulty, river)
 
 
-def ingest_on_a_small_disk(settings: Settings, folder: str) -> None:
-    """Run the ingester, in a process that may write files of 4 MB at most, until it has given back two messages."""
+def on_a_small_disk(settings: Settings, folder: str, reached: Callable[[Progress], bool]) -> None:
+    """Run the ingester, in a process that may write files of 4 MB at most."""
     resource.setrlimit(resource.RLIMIT_FSIZE, (4_000_000, 4_000_000))
     river = River(settings, load_contracts(settings.contracts_path))
-    tunables = {"append_attempts": 2, "oversize_uri": folder}
-    asyncio.run(river.run_until(lambda progress: progress.nacked >= 2, **tunables))
+    asyncio.run(river.run_until(reached, append_attempts=2, oversize_uri=folder))
+
+
+def ingest_on_a_small_disk(settings: Settings, folder: str) -> None:
+    """Run the ingester until it has given back two messages."""
+    on_a_small_disk(settings, folder, lambda progress: progress.nacked >= 2)
+
+
+def ingest_carelessly_on_a_small_disk(settings: Settings, folder: str) -> None:
+    """Run the mutant: it writes in place, and does not ask whether the disk took it all."""
+
+    def put(self: FileObjects, name: str, data: bytes) -> str:
+        path = self.root / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with suppress(OSError), path.open("wb", buffering=0) as file:
+            file.write(data)
+        return path.as_uri()
+
+    FileObjects.put = put  # type: ignore[method-assign]  # the mutation itself
+    on_a_small_disk(settings, folder, lambda progress: progress.tables.total() == 1)
 
 
 async def test_a_full_disk_gives_large_rows_back_until_there_is_room(faulty_river: OpenRiver, tmp_path: Path) -> None:
@@ -223,3 +243,16 @@ async def test_a_full_disk_gives_large_rows_back_until_there_is_room(faulty_rive
         [stored] = [path for path in folder.rglob("*") if path.is_file()]
         assert stored.name == hashlib.sha256(stored.read_bytes()).hexdigest()
         assert whole(faulty, river)
+
+
+async def test_the_control_that_trusts_the_disk_points_to_half_a_row(faulty_river: OpenRiver, tmp_path: Path) -> None:
+    """Were this mutant to pass the test above, the test would prove nothing."""
+    folder = tmp_path / "large"
+    faulty = FaultyWrite()
+    async with faulty_river(faulty) as river:
+        river.publish(TOPIC, [member(8_100_000)])
+        code = await run_in_child(context(), ingest_carelessly_on_a_small_disk, river.settings, folder.as_uri())
+        assert code == 0
+        [row] = rows(faulty, river)
+        with pytest.raises(UnreadableError, match="does not hold what its name says"):
+            read_content(json.loads(row["payload"])[POINTER]["uri"], river.settings)
