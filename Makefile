@@ -13,7 +13,7 @@ LIVE_INSTALLED := $(VENV)/.installed-live
 PACKAGES := core ingest pipeline reconcile devstack
 
 # A process a core, each with stand-ins of its own; the tests of a file stay together.
-PARALLEL ?= -n logical --maxprocesses 4 --dist loadgroup
+PARALLEL ?= -n logical --maxprocesses 4 --dist loadscope --no-loadscope-reorder
 
 # Without compiled modules every one of our many short processes would start three seconds later.
 unexport PYTHONDONTWRITEBYTECODE

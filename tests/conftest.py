@@ -5,6 +5,8 @@ from pathlib import Path
 
 import pytest
 from hypothesis import settings
+from xdist.remote import Producer
+from xdist.scheduler import LoadScopeScheduling
 
 from devstack.stack import Stack, running_stack
 
@@ -14,16 +16,22 @@ ROOT = Path(__file__).parents[1]
 settings.register_profile("millrace", settings.default, deadline=None)
 settings.load_profile("millrace")
 
-# Tests below these folders share something costly to make: with several processes, one of them runs them all.
-_TOGETHER = ("googlesql", "integration/dbt", "integration/dbt_zones")
+# Tests in these folders share something costly to make: with several processes, one of them runs them all.
+_TOGETHER = ("tests/googlesql", "tests/integration/dbt", "tests/integration/dbt_zones")
 
 
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Keep the tests of a file in one process, so that its fixtures are made once."""
-    for item in items:
-        path = item.path.relative_to(ROOT / "tests")
-        folder = path.parent.as_posix()
-        item.add_marker(pytest.mark.xdist_group(folder if folder in _TOGETHER else path.as_posix()))
+class ByFile(LoadScopeScheduling):
+    """Keeps the tests of a file, and those of some folders, in one process, so that their fixtures are made once."""
+
+    def _split_scope(self, nodeid: str) -> str:
+        path = nodeid.partition("::")[0]
+        folder = path.rpartition("/")[0]
+        return folder if folder in _TOGETHER else path
+
+
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Producer) -> ByFile:
+    """Say which tests stay together."""
+    return ByFile(config, log)
 
 
 @pytest.fixture(scope="session")
