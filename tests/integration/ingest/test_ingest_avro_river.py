@@ -14,7 +14,10 @@ from ingest_river import River, new_river
 from schema_registry_server import Registry, serving
 
 from core.contracts import load_contracts
+from core.errors import DecodeError, UnavailableError
 from core.settings import Settings
+from ingest.decode.avro.registry import SchemaRegistry
+from ingest.decode.avro.schemas import AvroSchema
 
 EMAILS = Path("dbt_project/models/raw/member/member_emails.yml")
 SCHEMA = {"type": "record", "name": "Value", "fields": [
@@ -67,3 +70,24 @@ async def test_messages_wait_for_the_registry_and_only_an_unknown_schema_is_give
     landed = {row["_source_position"]: row["payload"] for row in river.rows("member_emails")}
     assert landed == {f"{row['__lsn']:020d}": json.dumps(row, separators=(",", ":")) for row in rows}
     river.assert_nothing_lost()
+
+
+async def test_the_control_that_takes_silence_for_an_answer_gives_good_messages_up(
+    river: River, registry: Registry, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Were this mutant to pass the test above, the test would prove nothing."""
+    schema_of = SchemaRegistry.schema
+
+    def impatient(self: SchemaRegistry, number: int) -> AvroSchema:
+        try:
+            return schema_of(self, number)
+        except UnavailableError as error:
+            raise DecodeError("unknown_schema", str(error)) from error
+
+    monkeypatch.setattr(SchemaRegistry, "schema", impatient)
+    monkeypatch.setenv("MILLRACE_INGEST_SCHEMA_REGISTRY_URL", registry.url)
+    registry.add("/schemas/ids/8", b"", 503)
+    row = {"email_id": 1, "email": "1@example.org", "__op": "c", "__lsn": 1}
+    river.publish("loyalty.member.member_emails", [{"data": written(8, row), "ordering_key": "1"}])
+    summary = await river.run()
+    assert (summary.landed, summary.reasons) == (0, {"unknown_schema": 1})

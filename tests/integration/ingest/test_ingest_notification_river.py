@@ -16,6 +16,7 @@ from devstack.member_api.app import ApiOptions, create_app
 from devstack.member_api.faults import FaultPlan
 from devstack.member_api.server import running_member_api
 from devstack.member_api.store import StoredRow, StoreReader, write_store
+from ingest.leases import Leases
 from ingest.progress import Progress
 
 TOKEN = "local-token"
@@ -151,6 +152,23 @@ async def test_an_outage_gives_notifications_back_and_takes_them_up_later(river:
     with member_api(river, tmp_path, rows) as connected:
         summary = await connected.run()
     assert Counter(row["_event_id"] for row in river.rows("member_emails")) == Counter(sent)
+
+
+async def test_the_control_that_acknowledges_what_the_api_did_not_answer_loses_it(
+    river: River, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Were this mutant to pass the test above, the test would prove nothing."""
+    monkeypatch.setattr(Leases, "release", Leases.settle)
+    rows = [stored(number, 10) for number in range(20)]
+    sent = river.publish(NOTIFICATIONS, [notify(number, 10) for number in range(20)])
+    (tmp_path / "down").mkdir()
+    with member_api(river, tmp_path / "down", rows, FaultPlan(error_share=1)) as connected:
+        summary = await connected.run(fetch_attempts=2, fetch_breaker_open_s=0.05)
+    assert summary.acked == 20
+    with member_api(river, tmp_path, rows) as connected:
+        summary = await connected.run()
+    assert summary.received == 0
+    assert not set(sent) & set(river.landed_ids())
 
 
 async def test_poison_notifications_are_dead_lettered(river: River, tmp_path: Path) -> None:
