@@ -16,7 +16,8 @@ from reconcile.policy import Alert, Partition, Thresholds
 from reconcile.rules import JsonNumbers, Precision, Rule
 
 DEFAULT_CONFIG: Final = Path("reconcile.yml")
-FileFormat = Literal["parquet", "ndjson"]
+FileFormat = Literal["parquet", "ndjson", "json", "csv"]
+"""Format of files; `json` is one array of objects a file."""
 AskedMode = Literal["auto", "count", "aggregate", "sample", "checksum", "typed"]
 """A mode, or the choice of one by size, order of the key and the last run."""
 Scalar = bool | int | Decimal | datetime | date | str
@@ -71,6 +72,18 @@ class ColumnConfig(_Strict):
         return Rule(**{name: getattr(self, name) for name in Rule.__dataclass_fields__})
 
 
+class CsvForm(_Strict):
+    """How CSV files are written, beyond RFC 4180.
+
+    Attributes:
+        delimiter: what stands between fields.
+        null: what stands, without quotes, for null; nothing at all by default.
+    """
+
+    delimiter: Annotated[str, Field(pattern=r'^[^"\r\n]$')] = ","
+    null: Annotated[str, Field(pattern=r'^[^"\r\n]*$')] = ""
+
+
 class InFlight(_Strict):
     """Set aside, rather than report, what the warehouse took in after the snapshot was taken.
 
@@ -95,6 +108,7 @@ class ComparisonConfig(_Strict):
         warehouse: `dataset.table`; by default the table of that name in the default dataset.
         snapshot: folder of the table within the snapshot; the name by default.
         format: format of its files; the manifest's by default.
+        csv: how its files are written, if they are CSV.
         key: key columns; needed without a contract.
         where: constants that warehouse columns must equal (a list: one of them; null: be null).
         snapshot_where: the same for columns of the snapshot.
@@ -111,6 +125,7 @@ class ComparisonConfig(_Strict):
     warehouse: str | None = None
     snapshot: str | None = None
     format: FileFormat | None = None
+    csv: CsvForm = CsvForm()
     key: tuple[str, ...] = ()
     where: Where | None = None
     snapshot_where: Where = {}

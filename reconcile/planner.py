@@ -18,6 +18,7 @@ from reconcile.plans import (
     Unplanned,
     WarehousePlan,
 )
+from reconcile.read.compression import SUFFIXES
 from reconcile.read.convert import check_type
 from reconcile.read.filters import conditions
 from reconcile.read.manifest import Snapshot, open_snapshot
@@ -31,6 +32,7 @@ from reconcile.sources.opening import open_source
 from reconcile.sources.services import Services
 
 _PLAIN: Final = ColumnConfig()
+_FORMATS: Final[dict[str, FileFormat]] = {"parquet": "parquet", "csv": "csv", "json": "json"}
 _UNDECLARED: Final = "undeclared"
 """What values are masked for when no contract says whether they are personal."""
 
@@ -244,18 +246,21 @@ def _snapshot_plan(comparison: ComparisonConfig, snapshot: Snapshot) -> Snapshot
     objects = snapshot.table(folder)
     stated = snapshot.manifest.tables[folder] if snapshot.manifest else None
     kind = comparison.format or (stated.format if stated else _format_of(objects[0].path))
-    rows = stated.rows if stated else None
+    rows, prefix = stated.rows if stated else None, f"{snapshot.snapshot_id}/{folder}"
     return SnapshotPlan(
         objects=objects,
         format=kind,
         expected_rows=rows,
         where=conditions(comparison.snapshot_where),
-        table=FileSet(snapshot.uri, objects, kind, rows, words=f"{snapshot.uri}/{snapshot.snapshot_id}/{folder}"),
+        table=FileSet(snapshot.uri, objects, kind, rows, words=f"{snapshot.uri}/{prefix}", csv=comparison.csv),
     )
 
 
 def _format_of(path: str) -> FileFormat:
-    return "parquet" if path.endswith(".parquet") else "ndjson"
+    for suffix in SUFFIXES:
+        path = path.removesuffix(suffix)
+    ending = path.rpartition(".")[2]
+    return _FORMATS.get(ending, "ndjson")
 
 
 def _check_snapshot(source: Source, table: TableSpec, columns: tuple[PlannedColumn, ...]) -> tuple[str, ...]:

@@ -7,7 +7,7 @@ from typing import Final, Literal
 
 from core.contracts import DataType, TableContract
 from core.pinned import ObjectRef
-from reconcile.config import AskedMode, FileFormat
+from reconcile.config import AskedMode, CsvForm, FileFormat
 from reconcile.read.filters import Condition
 from reconcile.read.warehouse import WarehouseTable
 from reconcile.result import SnapshotId
@@ -49,6 +49,7 @@ class FileSet:
         words: what they are and of which version, in words; the root by default.
         constants: values of columns that the files do not hold, as text, by the path of the file: what a table format
             keeps in the name of a folder.
+        csv: how CSV files are written.
     """
 
     root: str
@@ -57,6 +58,7 @@ class FileSet:
     expected_rows: int | None = None
     words: str = ""
     constants: Mapping[str, Mapping[str, str | None]] = field(default_factory=dict)
+    csv: CsvForm = field(default_factory=CsvForm)
 
     def __str__(self) -> str:
         return self.words or self.root

@@ -12,22 +12,26 @@ import pyarrow as pa
 from core.contracts import DataType
 from core.errors import UnreadableError
 from core.pinned import ObjectRef, ObjectStore
+from reconcile.config import FileFormat
 from reconcile.plans import FileSet, PlannedColumn
+from reconcile.read.csv_files import read_csv
 from reconcile.read.direct import Direct, check_unchanged, read_direct, read_footers
+from reconcile.read.json_array import read_json_array
 from reconcile.read.ndjson import read_ndjson
 from reconcile.read.parquet import open_parquet, read_parquet, read_schema, told
 from reconcile.sources.arrow_types import data_type_of
 from reconcile.sources.model import EVERY_ROW, Part, Pin, Predicate, Rows, Wanted
 from reconcile.sources.predicates import constant_types, kept
 
-_Reader = Callable[[ObjectStore, ObjectRef, dict[str, DataType]], Iterator[pa.RecordBatch]]
+_Reader = Callable[[ObjectStore, ObjectRef, dict[str, DataType], FileSet], Iterator[pa.RecordBatch]]
 
 
-def _parquet(store: ObjectStore, ref: ObjectRef, columns: dict[str, DataType]) -> Iterator[pa.RecordBatch]:
-    return read_parquet(store, ref, tuple(columns))
-
-
-_READERS: Final[dict[str, _Reader]] = {"parquet": _parquet, "ndjson": read_ndjson}
+_READERS: Final[dict[FileFormat, _Reader]] = {
+    "parquet": lambda store, ref, columns, _: read_parquet(store, ref, tuple(columns)),
+    "ndjson": lambda store, ref, columns, _: read_ndjson(store, ref, columns),
+    "json": lambda store, ref, columns, _: read_json_array(store, ref, columns),
+    "csv": lambda store, ref, columns, files: read_csv(store, ref, columns, files.csv),
+}
 
 
 @dataclass(frozen=True)
@@ -140,7 +144,7 @@ class FileSource:
         self, ref: ObjectRef, columns: tuple[Wanted, ...], predicate: Predicate, tally: "_Tally"
     ) -> Iterator[pa.RecordBatch]:
         types = constant_types(predicate) | {column.name: column.data_type for column in columns}
-        for batch in _READERS[self.files.format](self.store, ref, types):
+        for batch in _READERS[self.files.format](self.store, ref, types, self.files):
             tally.add(batch.num_rows)
             yield kept(batch, predicate)
 

@@ -1,0 +1,98 @@
+"""CSV of a snapshot, plain or compressed, with the types of the contract: RFC 4180, strictly, with a header.
+
+A quoted field is never null, so `""` is the empty text and nothing at all is null, or whatever unquoted text the
+configuration names.
+"""
+
+import csv
+import io
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any, Final
+
+import pyarrow as pa
+import pyarrow.csv as pa_csv
+
+from core.contracts import DataType
+from core.errors import UnreadableError
+from core.pinned import ObjectRef, ObjectStore
+from reconcile.config import CsvForm
+from reconcile.read.compression import open_plain
+from reconcile.read.csv_guard import Guard
+from reconcile.read.text import batch_of, from_text
+
+_BLOCK_BYTES: Final = 8 * 1024 * 1024
+"""Longest row, and how much is parsed at once."""
+
+
+def read_csv(
+    store: ObjectStore, ref: ObjectRef, columns: dict[str, DataType], form: CsvForm
+) -> Iterator[pa.RecordBatch]:
+    """Yield the rows of a file.
+
+    Args:
+        store: where the file lies.
+        ref: the file; decompressed when it begins as gzip or Zstandard does.
+        columns: the columns wanted, with their types; the file may have others.
+        form: what stands between fields and for null.
+
+    Yields:
+        Batches with exactly those columns, in that order.
+
+    Raises:
+        UnreadableError: when the file is truncated, replaced or gone, is not CSV, or a value does not fit its column.
+    """
+    with open_plain(store, ref) as plain, _told(ref):
+        header = _header(ref, plain, form, tuple(columns))
+        # With no column wanted, one must be parsed all the same to count the rows.
+        parsed = list(columns) or header[:1]
+        reader = pa_csv.open_csv(
+            pa.PythonFile(Guard(ref, plain, form.delimiter, len(header)), mode="r"),
+            read_options=pa_csv.ReadOptions(block_size=_BLOCK_BYTES, use_threads=False),
+            parse_options=pa_csv.ParseOptions(
+                delimiter=form.delimiter, newlines_in_values=True, ignore_empty_lines=False
+            ),
+            convert_options=pa_csv.ConvertOptions(
+                column_types=dict.fromkeys(parsed, pa.string()),
+                include_columns=parsed,
+                null_values=[form.null],
+                strings_can_be_null=True,
+                quoted_strings_can_be_null=False,
+            ),
+        )
+        first = 1
+        for batch in reader:
+            yield _typed(ref, batch, columns, first)
+            first += batch.num_rows
+
+
+@contextmanager
+def _told(ref: ObjectRef) -> Iterator[None]:
+    try:
+        yield
+    except (pa.ArrowException, csv.Error, UnicodeDecodeError) as error:
+        raise UnreadableError(f"{ref.uri}: is not a whole CSV file: {error}") from error
+
+
+def _header(ref: ObjectRef, plain: "io.BufferedReader[Any]", form: CsvForm, wanted: tuple[str, ...]) -> list[str]:
+    # What is peeked may end within a character; the header does not.
+    text = plain.peek(1).decode("utf-8-sig", errors="replace")
+    names = next(csv.reader(io.StringIO(text, newline=""), delimiter=form.delimiter, strict=True), None)
+    if not names:
+        raise UnreadableError(f"{ref.uri}: is empty; a CSV file of no rows still has its header")
+    for name in wanted:
+        if names.count(name) != 1:
+            what = "has no column" if name not in names else f"has {names.count(name)} columns called"
+            raise UnreadableError(f"{ref.uri}: {what} {name!r}; it has {', '.join(names)}")
+    return names
+
+
+def _typed(ref: ObjectRef, batch: pa.RecordBatch, columns: dict[str, DataType], first: int) -> pa.RecordBatch:
+    arrays = []
+    for name, kind in columns.items():
+        try:
+            arrays.append(from_text(batch.column(name), kind))
+        except (ValueError, OverflowError) as error:
+            rows = f"rows {first} to {first + batch.num_rows - 1}"
+            raise UnreadableError(f"{ref.uri}: {rows}: {name} is not {kind}: {error}") from error
+    return batch_of(arrays, tuple(columns), batch.num_rows)

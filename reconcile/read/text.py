@@ -1,0 +1,119 @@
+"""Texts, as CSV and JSON spell values, in the type of their column: strictly, digit for digit, or not at all."""
+
+import base64
+import binascii
+from collections.abc import Callable
+from typing import Any, Final
+
+import msgspec
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from core.contracts import DataType
+
+ARROW: Final[dict[DataType, pa.DataType]] = {
+    "int64": pa.int64(),
+    "numeric": pa.decimal128(38, 9),
+    "bignumeric": pa.decimal256(76, 38),
+    "float64": pa.float64(),
+    "bool": pa.bool_(),
+    "string": pa.string(),
+    "bytes": pa.binary(),
+    "date": pa.date32(),
+    "datetime": pa.timestamp("us"),
+    "time": pa.time64("us"),
+    "timestamp": pa.timestamp("us", "UTC"),
+    "json": pa.string(),
+    "array<string>": pa.list_(pa.string()),
+    "array<int64>": pa.list_(pa.int64()),
+}
+"""The Arrow type that texts of each type become."""
+
+_ANY_DAY: Final = "1970-01-01T"
+_NUMBER: Final = r"[+-]?(\d+(\.\d*)?|\.\d+)([eE][+-]?\d+)?"
+_NOT_FINITE: Final = r"(?i:nan|[+-]?inf(inity)?)"
+_SPELLINGS: Final[dict[DataType, str]] = {
+    # Arrow takes hexadecimal numbers, 1 for true, and what is too great for infinity.
+    "int64": r"^-?\d+$",
+    "numeric": f"^{_NUMBER}$",
+    "bignumeric": f"^{_NUMBER}$",
+    "float64": f"^({_NUMBER}|{_NOT_FINITE})$",
+    "bool": r"^(?i:true|false)$",
+}
+_LISTS: Final[dict[DataType, Any]] = {"array<string>": list[str | None], "array<int64>": list[int | None]}
+
+
+def batch_of(arrays: list[pa.Array], names: tuple[str, ...], rows: int) -> pa.RecordBatch:
+    """Return a batch that knows its rows even when it has no column.
+
+    Args:
+        arrays: the columns.
+        names: their names.
+        rows: its rows.
+    """
+    if arrays:
+        return pa.record_batch(arrays, names=list(names))
+    return pa.RecordBatch.from_struct_array(pa.array([{}] * rows, pa.struct([])))
+
+
+def from_text(texts: pa.Array, kind: DataType) -> pa.Array:
+    """Return texts in the type of their column.
+
+    Args:
+        texts: strings and nulls: numbers in decimal, dates and times as ISO 8601 (a timestamp with its zone), bytes as
+            base64, arrays as JSON.
+        kind: the type.
+
+    Returns:
+        An array of `ARROW[kind]`.
+
+    Raises:
+        ValueError: when a text does not spell a value of the type, or one that it cannot hold (Arrow's errors are
+            value errors, too).
+    """
+    if kind in _SPELLINGS:
+        _check_spelling(texts, kind)
+    if kind in _PARSED:
+        parse = _PARSED[kind]
+        return pa.array([None if text is None else parse(text) for text in texts.to_pylist()], ARROW[kind])
+    if kind == "time":
+        # Arrow parses points in time, but not times of day; on any day they are the same.
+        return pc.binary_join_element_wise(_ANY_DAY, texts, "").cast(pa.timestamp("us")).cast(pa.time64("us"))
+    found = texts.cast(ARROW[kind])
+    if kind == "float64":
+        _check_finite(texts, found)
+    return found
+
+
+def _check_spelling(texts: pa.Array, kind: DataType) -> None:
+    spelled = pc.match_substring_regex(texts, _SPELLINGS[kind])
+    _refuse(texts, pc.invert(spelled), kind)
+
+
+def _check_finite(texts: pa.Array, values: pa.Array) -> None:
+    overflown = pc.and_(pc.is_inf(values), pc.match_substring_regex(texts, r"\d"))
+    _refuse(texts, overflown, "float64")
+
+
+def _refuse(texts: pa.Array, wrong: pa.Array, kind: DataType) -> None:
+    if pc.any(wrong).as_py():
+        example = texts.filter(wrong)[0].as_py()
+        raise ValueError(f"{example!r} does not spell a value of {kind}")
+
+
+def _bytes(text: str) -> bytes:
+    try:
+        return base64.b64decode(text, validate=True)
+    except binascii.Error as error:
+        raise ValueError(f"not base64: {error}") from error
+
+
+def _list(kind: DataType) -> Callable[[str], Any]:
+    return msgspec.json.Decoder(_LISTS[kind]).decode
+
+
+_PARSED: Final[dict[DataType, Callable[[str], Any]]] = {
+    "bytes": _bytes,
+    "array<string>": _list("array<string>"),
+    "array<int64>": _list("array<int64>"),
+}
