@@ -66,7 +66,7 @@ class Trusting(Watermarks):
         state.watermark = max(state.watermark, *(row.source_ts or 0 for row in rows))
 
 
-async def test_a_watermark_that_believes_its_source_would_be_noticed(
+async def test_the_control_that_believes_its_source_is_noticed(
     faulty_river: OpenRiver, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The control."""

@@ -135,7 +135,7 @@ async def test_while_the_store_is_down_large_rows_are_given_back_and_others_land
         assert whole(faulty, river)
 
 
-async def test_a_row_that_points_to_what_was_never_stored_would_be_noticed(
+async def test_the_control_that_points_to_what_was_never_stored_is_noticed(
     faulty_river: OpenRiver, s3: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The control: a mutant that lands the pointer whether or not the object was written."""

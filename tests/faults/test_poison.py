@@ -94,7 +94,7 @@ async def dropped(self: DeadLetters, letters: list[Any]) -> None:
     self._leases.settle(letter.message for letter in letters)
 
 
-async def test_an_ingester_that_drops_its_poison_would_be_noticed(
+async def test_the_control_that_drops_its_poison_is_noticed(
     faulty_river: OpenRiver, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The control."""
@@ -143,7 +143,7 @@ async def acknowledged_first(self: DeadLetters, letters: list[Any]) -> None:
 write = DeadLetters._write
 
 
-async def test_poison_acknowledged_before_it_is_written_would_be_noticed(
+async def test_the_control_that_acknowledges_poison_before_it_is_written_is_noticed(
     faulty_river: OpenRiver, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The control."""
