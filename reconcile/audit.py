@@ -1,7 +1,8 @@
-"""The audit row: each comparison of each run, appended to BigQuery, where it can be queried for years."""
+"""The audit trail: runs, columns and differences, appended to BigQuery, where they can be queried for years."""
 
 import io
-from dataclasses import asdict
+from collections.abc import Callable, Iterator
+from dataclasses import asdict, dataclass
 from typing import Any, Final
 
 import msgspec
@@ -11,19 +12,26 @@ from google.cloud import bigquery
 
 from core.errors import UnavailableError
 from core.settings import Settings
-from reconcile.result import ComparisonResult, Counts, RunResult
+from reconcile.result import ComparisonResult, Counts, Difference, RunResult
 
 TABLE: Final = "reconciliation_runs"
 PARTITION_COLUMN: Final = "started_at"
 
-SCHEMA: Final = (
+_KEY: Final = (
     bigquery.SchemaField("run_id", "STRING", "REQUIRED", description="Run that made the comparison."),
     bigquery.SchemaField("comparison", "STRING", "REQUIRED", description="Name of the comparison."),
+)
+_STARTED: Final = bigquery.SchemaField("started_at", "TIMESTAMP", "REQUIRED", description="When the run began (UTC).")
+
+SCHEMA: Final = (
+    *_KEY,
     bigquery.SchemaField("contract", "STRING", description="Contract it follows; null without one."),
     bigquery.SchemaField("verdict", "STRING", "REQUIRED", description="equal, different or unreadable."),
+    bigquery.SchemaField("outcome", "STRING", description="passed or failed: the verdict, by the thresholds."),
     bigquery.SchemaField("reason", "STRING", description="Why it was unreadable."),
-    bigquery.SchemaField("started_at", "TIMESTAMP", "REQUIRED", description="When the run began (UTC)."),
+    _STARTED,
     bigquery.SchemaField("seconds", "FLOAT64", description="Seconds spent reading and comparing."),
+    bigquery.SchemaField("mode", "STRING", description="How it was compared; null when it was not."),
     bigquery.SchemaField("snapshot_uri", "STRING", description="Where the snapshots lie."),
     bigquery.SchemaField("snapshot_id", "STRING", description="Snapshot compared with."),
     bigquery.SchemaField("snapshot_taken_at", "TIMESTAMP", description="When it was taken (UTC)."),
@@ -36,13 +44,38 @@ SCHEMA: Final = (
     bigquery.SchemaField("duplicated_keys", "INT64", description="Keys that stand more than once on a side."),
     bigquery.SchemaField("in_flight", "INT64", description="Keys set aside as taken in after the snapshot."),
     bigquery.SchemaField("changed_columns", "JSON", description="Changed rows by column, as an object."),
+    bigquery.SchemaField("decisions", "JSON", description="Thresholds applied, each with what was measured."),
+    bigquery.SchemaField("causes", "JSON", description="Likely causes, without any value of a row."),
     bigquery.SchemaField("inputs", "JSON", description="What was read: table, filter, instant, objects, ETags."),
     bigquery.SchemaField("versions", "JSON", description="Versions of what made the comparison."),
 )
 
+COLUMNS_SCHEMA: Final = (
+    *_KEY,
+    _STARTED,
+    bigquery.SchemaField("column_name", "STRING", "REQUIRED", description="Column of the warehouse."),
+    bigquery.SchemaField("snapshot_name", "STRING", description="Its name in the snapshot."),
+    bigquery.SchemaField("data_type", "STRING", description="Type both sides were compared in."),
+    bigquery.SchemaField("is_key", "BOOL", description="Whether it belongs to the key."),
+    bigquery.SchemaField("rule", "STRING", description="The rule, in words."),
+    bigquery.SchemaField("changed", "INT64", description="Changed rows that differ in it; never capped."),
+    bigquery.SchemaField("rate", "FLOAT64", description="Their share of the keys both sides hold once, from 0 to 1."),
+    bigquery.SchemaField("cause", "STRING", description="What they probably come from; null when nothing is plain."),
+)
+
+DIFFERENCES_SCHEMA: Final = (
+    *_KEY,
+    _STARTED,
+    bigquery.SchemaField("kind", "STRING", "REQUIRED", description="changed, missing, extra, duplicated or in_flight."),
+    bigquery.SchemaField("key", "JSON", description="The key's columns; personal ones only as what they are."),
+    bigquery.SchemaField("changes", "JSON", description="Columns that differ, both values; personal ones masked."),
+    bigquery.SchemaField("warehouse_rows", "INT64", description="Rows the warehouse holds under the key."),
+    bigquery.SchemaField("snapshot_rows", "INT64", description="Rows the snapshot holds under the key."),
+)
+
 
 def audit_rows(result: RunResult) -> list[dict[str, Any]]:
-    """Return a run as rows of the audit table, as JSON values.
+    """Return a run as rows of `reconciliation_runs`, as JSON values.
 
     Args:
         result: the run.
@@ -53,10 +86,69 @@ def audit_rows(result: RunResult) -> list[dict[str, Any]]:
     return [_row(result, comparison) for comparison in result.comparisons]
 
 
-def append_run(client: bigquery.Client, settings: Settings, result: RunResult) -> None:
-    """Append a run to the audit table, by one load job named after the run: it happens once or not at all.
+def column_rows(result: RunResult) -> list[dict[str, Any]]:
+    """Return a run as rows of `reconciliation_columns`, as JSON values.
 
-    In the environments `local` and `dev` a missing dataset or table is created; elsewhere they are Terraform's.
+    Args:
+        result: the run.
+
+    Returns:
+        One row for each compared column of each comparison.
+    """
+    return [row for comparison in result.comparisons for row in _columns(result, comparison)]
+
+
+def difference_rows(result: RunResult) -> list[dict[str, Any]]:
+    """Return a run as rows of `reconciliation_differences`, as JSON values.
+
+    Args:
+        result: the run.
+
+    Returns:
+        One row for each of the first differences of each kind, masked as in the report.
+    """
+    return [_difference(result, comparison, found) for comparison in result.comparisons for found in comparison.sample]
+
+
+@dataclass(frozen=True)
+class AuditTable:
+    """A table of the audit trail.
+
+    Attributes:
+        name: its name in the audit dataset.
+        description: what a row is.
+        schema: its columns.
+        rows: a run as its rows.
+    """
+
+    name: str
+    description: str
+    schema: tuple[bigquery.SchemaField, ...]
+    rows: Callable[[RunResult], list[dict[str, Any]]]
+
+
+TABLES: Final = (
+    AuditTable(
+        "reconciliation_columns",
+        "One row for each compared column of each comparison; append-only.",
+        COLUMNS_SCHEMA,
+        column_rows,
+    ),
+    AuditTable(
+        "reconciliation_differences",
+        "The first differences of each kind of each comparison, personal values masked; append-only.",
+        DIFFERENCES_SCHEMA,
+        difference_rows,
+    ),
+    AuditTable(TABLE, "One row for each comparison of the warehouse with a snapshot; append-only.", SCHEMA, audit_rows),
+)
+"""The trail's tables; that of the runs last, so that a run that stands there is there with all its details."""
+
+
+def append_run(client: bigquery.Client, settings: Settings, result: RunResult) -> None:
+    """Append a run to the audit trail: a load job a table, named after the run, that happens once or not at all.
+
+    In the environments `local` and `dev` a missing dataset, table or column is made; elsewhere they are Terraform's.
 
     Args:
         client: where to write.
@@ -66,42 +158,52 @@ def append_run(client: bigquery.Client, settings: Settings, result: RunResult) -
     Raises:
         UnavailableError: when BigQuery refuses, with what to do about it.
     """
-    table = f"{settings.project}.{settings.audit_dataset}.{TABLE}"
-    try:
-        if settings.environment in ("local", "dev"):
-            _create(client, settings, table)
-        _load(client, table, result)
-    except NotFound as error:
-        raise UnavailableError(f"{table}: is not there; apply the Terraform of the audit dataset") from error
-    except (GoogleAPICallError, RetryError, GoogleAuthError, ConnectionError) as error:
-        raise UnavailableError(
-            f"{table}: the audit row was not written; `--no-audit` leaves it out: {error}"
-        ) from error
+    for table in TABLES:
+        name = f"{settings.project}.{settings.audit_dataset}.{table.name}"
+        try:
+            if settings.environment in ("local", "dev"):
+                _create(client, settings, name, table)
+            _load(client, name, table, result)
+        except NotFound as error:
+            raise UnavailableError(f"{name}: is not there; apply the Terraform of the audit dataset") from error
+        except (GoogleAPICallError, RetryError, GoogleAuthError, ConnectionError) as error:
+            raise UnavailableError(
+                f"{name}: the audit rows were not written; `--no-audit` leaves them out: {error}"
+            ) from error
 
 
-def _create(client: bigquery.Client, settings: Settings, table: str) -> None:
+def _create(client: bigquery.Client, settings: Settings, name: str, table: AuditTable) -> None:
     dataset = bigquery.Dataset(f"{settings.project}.{settings.audit_dataset}")
     dataset.location = settings.location
     client.create_dataset(dataset, exists_ok=True)
-    wanted = bigquery.Table(table, schema=list(SCHEMA))
+    wanted = bigquery.Table(name, schema=list(table.schema))
     wanted.time_partitioning = bigquery.TimePartitioning(field=PARTITION_COLUMN)
-    wanted.description = "One row for each comparison of the warehouse with a snapshot; append-only."
-    client.create_table(wanted, exists_ok=True)
+    wanted.description = table.description
+    there = client.create_table(wanted, exists_ok=True)
+    held = {field.name for field in there.schema}
+    added = [field for field in table.schema if field.name not in held]
+    if added:
+        # Made by an earlier version: columns that came since are nullable, and are added at the end.
+        there.schema = [*there.schema, *added]
+        client.update_table(there, ["schema"])
 
 
-def _load(client: bigquery.Client, table: str, result: RunResult) -> None:
-    lines = b"\n".join(msgspec.json.encode(row) for row in audit_rows(result))
+def _load(client: bigquery.Client, name: str, table: AuditTable, result: RunResult) -> None:
+    rows = table.rows(result)
+    if not rows:
+        return
     config = bigquery.LoadJobConfig(
-        schema=list(SCHEMA),
+        schema=list(table.schema),
         source_format=bigquery.SourceFormat.NEWLINE_DELIMITED_JSON,
         write_disposition=bigquery.WriteDisposition.WRITE_APPEND,
         create_disposition=bigquery.CreateDisposition.CREATE_NEVER,
     )
-    job_id = f"reconcile-{result.run_id}"
+    job_id = f"reconcile-{result.run_id}" + ("" if table.name == TABLE else f"-{table.name}")
+    lines = b"\n".join(msgspec.json.encode(row) for row in rows)
     try:
-        job = client.load_table_from_file(io.BytesIO(lines), table, job_id=job_id, job_config=config)
+        job = client.load_table_from_file(io.BytesIO(lines), name, job_id=job_id, job_config=config)
     except Conflict:
-        # The first answer was lost on its way: the job of this name is ours.
+        # The first answer was lost on its way, or another task ends the same run: the job of this name is ours.
         job = client.get_job(job_id)
     job.result()
 
@@ -109,21 +211,54 @@ def _load(client: bigquery.Client, table: str, result: RunResult) -> None:
 def _row(result: RunResult, comparison: ComparisonResult) -> dict[str, Any]:
     counts = comparison.counts
     return {
-        "run_id": result.run_id,
-        "comparison": comparison.name,
+        **_identity(result, comparison),
         "contract": comparison.contract,
         "verdict": comparison.verdict,
+        "outcome": comparison.outcome,
         "reason": comparison.reason,
-        "started_at": result.started_at,
         "seconds": round(comparison.timing.read_s + comparison.timing.compare_s, 3),
+        "mode": comparison.mode,
         "snapshot_uri": result.snapshot.uri,
         "snapshot_id": result.snapshot.snapshot_id,
         "snapshot_taken_at": result.snapshot.taken_at,
         **{name: getattr(counts, name) if counts else None for name in _COUNTED},
         "changed_columns": {column.name: column.changed for column in comparison.columns if column.changed},
+        "decisions": [asdict(decision) for decision in comparison.decisions],
+        "causes": [asdict(cause) for cause in comparison.causes],
         "inputs": comparison.inputs,
         "versions": asdict(result.versions),
     }
+
+
+def _columns(result: RunResult, comparison: ComparisonResult) -> Iterator[dict[str, Any]]:
+    causes = {cause.column: cause.name for cause in comparison.causes}
+    for column in comparison.columns:
+        yield {
+            **_identity(result, comparison),
+            "column_name": column.name,
+            "snapshot_name": column.snapshot_name,
+            "data_type": column.data_type,
+            "is_key": column.is_key,
+            "rule": column.rule,
+            "changed": column.changed,
+            "rate": column.rate,
+            "cause": causes.get(column.name),
+        }
+
+
+def _difference(result: RunResult, comparison: ComparisonResult, found: Difference) -> dict[str, Any]:
+    return {
+        **_identity(result, comparison),
+        "kind": found.kind,
+        "key": {part.column: part.value for part in found.key},
+        "changes": [asdict(change) for change in found.changes],
+        "warehouse_rows": found.warehouse_rows,
+        "snapshot_rows": found.snapshot_rows,
+    }
+
+
+def _identity(result: RunResult, comparison: ComparisonResult) -> dict[str, Any]:
+    return {"run_id": result.run_id, "comparison": comparison.name, "started_at": result.started_at}
 
 
 _COUNTED: Final = tuple(field.name for field in SCHEMA if field.name in Counts.__dataclass_fields__)

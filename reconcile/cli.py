@@ -82,6 +82,7 @@ def run(
     if explain:
         plan(config=config, table=table, every=every, snapshot=snapshot, mode=mode, state=state, as_json=as_json)
     # Imported here: Google's clients take seconds to load, and `--help` needs none of them.
+    from core.logs import configure_logs
     from core.settings import load_settings
     from core.stand_ins import BIGQUERY, BIGQUERY_STORAGE, S3, check_stand_ins
     from reconcile.config import load_config
@@ -93,6 +94,7 @@ def run(
     with _usage():
         names = _names(table, every=every)
         loaded, settings = load_config(config), load_settings()
+        configure_logs(settings.log_format, settings.log_level)
         count = len(loaded.select(names))
         check_stand_ins(settings, (BIGQUERY, BIGQUERY_STORAGE, S3))
         with showing_progress(count) as on_progress:
@@ -115,7 +117,7 @@ def run(
         console = _console()
         print_result(console, result)
         console.print(f"report: {output / HTML_NAME}", markup=False)
-    raise typer.Exit(0 if result.verdict == "equal" else 1)
+    raise typer.Exit(0 if result.outcome == "passed" else 1)
 
 
 @app.command()
@@ -171,7 +173,7 @@ def show(
 
     result = read_json(report)
     print_result(_console(), result)
-    raise typer.Exit(0 if result.verdict == "equal" else 1)
+    raise typer.Exit(0 if result.outcome == "passed" else 1)
 
 
 def main() -> None:

@@ -11,7 +11,8 @@ from core.settings import Settings
 from ingest.audit_tables import AuditTable
 from ingest.setup import AUDIT_TABLES
 from reconcile.audit import PARTITION_COLUMN as RECONCILIATION_PARTITION
-from reconcile.audit import SCHEMA
+from reconcile.audit import TABLES as RECONCILIATION_TABLES
+from reconcile.audit import AuditTable as ReconciliationTable
 
 TERRAFORM = Path(__file__).parents[2] / "terraform"
 WAREHOUSE = TERRAFORM / "modules" / "warehouse"
@@ -44,10 +45,11 @@ def test_audit_tables_have_the_columns_the_ingester_appends(table: AuditTable) -
     assert columns(f"{table.name}.json") == expected, HOW_TO_FIX
 
 
-def test_reconciliation_runs_have_the_columns_that_reconciliation_appends() -> None:
-    types = {"INT64": "INTEGER", "FLOAT64": "FLOAT"}
-    expected = [(f.name, types.get(f.field_type, f.field_type), f.mode, f.description) for f in SCHEMA]
-    assert columns("reconciliation_runs.json") == expected, HOW_TO_FIX
+@pytest.mark.parametrize("table", RECONCILIATION_TABLES, ids=lambda table: table.name)
+def test_reconciliation_tables_have_the_columns_that_reconciliation_appends(table: ReconciliationTable) -> None:
+    types = {"INT64": "INTEGER", "FLOAT64": "FLOAT", "BOOL": "BOOLEAN"}
+    expected = [(f.name, types.get(f.field_type, f.field_type), f.mode, f.description) for f in table.schema]
+    assert columns(f"{table.name}.json") == expected, HOW_TO_FIX
 
 
 def test_the_script_writes_the_files_as_they_are() -> None:

@@ -26,6 +26,16 @@ locals {
       partition_by = "loaded_at"
       clustering   = ["uri"]
     }
+    reconciliation_columns = {
+      description  = "One row for each compared column of each comparison; append-only."
+      partition_by = "started_at"
+      clustering   = null
+    }
+    reconciliation_differences = {
+      description  = "The first differences of each kind of each comparison, personal values masked; append-only."
+      partition_by = "started_at"
+      clustering   = null
+    }
     reconciliation_runs = {
       description  = "One row for each comparison of the warehouse with a snapshot; append-only."
       partition_by = "started_at"

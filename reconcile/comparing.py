@@ -1,0 +1,214 @@
+"""One comparison: both sides opened, read, compared, and told as a result."""
+
+import os
+import tempfile
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import datetime
+from functools import partial
+from pathlib import Path
+from typing import Literal
+
+from core.errors import UnreadableError
+from reconcile.compare.engine import DirectReadError, EngineLimits, How, compare
+from reconcile.compare.statements import Source
+from reconcile.config import AskedMode, Limits
+from reconcile.modes import Chosen, LastRun, choose, keep_run, last_run, recall_run
+from reconcile.plans import ComparisonPlan, Unplanned
+from reconcile.policy import Partition
+from reconcile.read.direct import Direct
+from reconcile.reading import Reading, ReadSides, check_still_there, read_sides
+from reconcile.report.files import DIFFERENCES
+from reconcile.result import (
+    ComparisonResult,
+    Inputs,
+    PinnedObject,
+    Timing,
+)
+from reconcile.sources.model import Pin
+from reconcile.sources.opening import open_source
+from reconcile.sources.services import Services
+
+Phase = Literal["planned", "warehouse", "snapshot", "compare", "done"]
+
+
+@dataclass(frozen=True)
+class Progress:
+    """What a run is doing.
+
+    Attributes:
+        comparison: the comparison at work.
+        phase: side being read, or `compare`, or `done`; `planned` comes first, once.
+        rows: rows read since the last call; rows that will be read, about, when the run is `planned`.
+    """
+
+    comparison: str
+    phase: Phase
+    rows: int = 0
+
+
+OnProgress = Callable[[Progress], None]
+"""Told of progress; called from several threads."""
+
+
+@dataclass(frozen=True)
+class Work:
+    """What the comparisons of one run share.
+
+    Attributes:
+        services: where sources are read from.
+        limits: what may be used.
+        output: folder of the reports; None to write nothing.
+        values: whether the Parquet of differences holds both sides' values.
+        mode: how to compare, instead of the configured modes.
+        state: folder for what the next run may use; None to keep nothing.
+        partitions: by what counts are broken down, by the name of the comparison.
+        taken_at: when the snapshot was taken (UTC); None when nobody says.
+        on_progress: told of progress, from several threads.
+    """
+
+    services: Services
+    limits: Limits
+    output: Path | None
+    values: bool
+    mode: AskedMode | None
+    state: Path | None
+    partitions: Mapping[str, Partition]
+    taken_at: datetime | None
+    on_progress: OnProgress
+
+
+def make_comparison(work: Work, comparison: ComparisonPlan | Unplanned) -> ComparisonResult:
+    """Read both sides of one comparison and compare them.
+
+    Args:
+        work: what the comparisons of a run share.
+        comparison: the comparison, planned.
+
+    Returns:
+        What was found. A difference, or a side that cannot be read, is a result and no exception.
+    """
+    if isinstance(comparison, Unplanned):
+        return _unreadable(comparison, comparison.reason, None, 0.0)
+    began = time.monotonic()
+    try:
+        with _opened(work, comparison) as reading:
+            try:
+                return _read_and_compared(work, reading, by_value=False)
+            except DirectReadError:
+                return _read_and_compared(work, reading, by_value=True)
+    except UnreadableError as error:
+        return _unreadable(comparison, str(error), _inputs(comparison), time.monotonic() - began)
+
+
+@contextmanager
+def _opened(work: Work, comparison: ComparisonPlan) -> Iterator[Reading]:
+    """Pin both sides, before a row of either is read."""
+    workers = work.limits.readers
+    with (
+        open_source(comparison.warehouse.table, work.services, workers=workers) as warehouse,
+        open_source(comparison.snapshot.spec, work.services, workers=workers) as snapshot,
+    ):
+        told = partial(_tell, work.on_progress, comparison.name)
+        yield Reading(comparison, warehouse, snapshot, workers, told)
+
+
+def _tell(on_progress: OnProgress, name: str, side: Phase, rows: int) -> None:
+    on_progress(Progress(name, side, rows))
+
+
+def _read_and_compared(work: Work, reading: Reading, *, by_value: bool) -> ComparisonResult:
+    began = time.monotonic()
+    with tempfile.TemporaryDirectory(prefix="millrace-reconcile-") as scratch:
+        sides = read_sides(reading, Path(scratch), by_value=by_value)
+        read_s = time.monotonic() - began
+        found = _compared(work, reading, sides=sides, scratch=Path(scratch), read_s=read_s)
+        check_still_there(reading, sides)
+        return found
+
+
+def _compared(
+    work: Work,
+    reading: Reading,
+    *,
+    sides: ReadSides,
+    scratch: Path,
+    read_s: float,
+) -> ComparisonResult:
+    comparison = reading.plan
+    work.on_progress(Progress(comparison.name, "compare"))
+    began = time.monotonic()
+    file = f"{DIFFERENCES}/{comparison.name}.parquet"
+    chosen = _chosen(work, comparison, sides.rows)
+    kept = work.state / f"{comparison.name}.tree.json" if work.state is not None else None
+    limits = EngineLimits(work.limits.memory_mb, work.limits.threads or os.cpu_count() or 1, work.limits.sample)
+    found = compare(
+        comparison,
+        *sides.rows,
+        scratch=scratch,
+        limits=limits,
+        export=work.output / file if work.output is not None else None,
+        values=work.values,
+        how=How(chosen.mode, comparison.sample_share, kept),
+    )
+    agree = all(measure.agrees for measure in (found.evidence.measures if found.evidence else ()))
+    if work.state is not None and chosen.mode in ("typed", "checksum"):
+        rows = found.counts.warehouse_rows + found.counts.snapshot_rows
+        keep_run(last_run(work.state, comparison.name), LastRun(rows, found.counts.differences))
+    return ComparisonResult(
+        name=comparison.name,
+        contract=comparison.contract.name if comparison.contract else None,
+        owner=comparison.contract.owner if comparison.contract else None,
+        verdict="equal" if agree and not found.counts.differences else "different",
+        reason=None,
+        counts=found.counts,
+        columns=found.columns,
+        not_compared=comparison.not_compared,
+        sample=found.sample,
+        differences_file=file if found.exported else None,
+        inputs=_inputs(comparison, reading, sides.receipt),
+        timing=Timing(round(read_s, 3), round(time.monotonic() - began, 3)),
+        mode=chosen.mode,
+        why=chosen.why,
+        evidence=found.evidence,
+    )
+
+
+def _chosen(work: Work, comparison: ComparisonPlan, sides: tuple[Source, Source]) -> Chosen:
+    is_ordered = all(isinstance(side, Direct) for side in sides)
+    last = recall_run(last_run(work.state, comparison.name)) if work.state is not None else None
+    return choose(comparison, work.mode, last, is_ordered=is_ordered)
+
+
+def _unreadable(
+    comparison: ComparisonPlan | Unplanned, reason: str, inputs: Inputs | None, read_s: float
+) -> ComparisonResult:
+    return ComparisonResult(
+        name=comparison.name,
+        contract=comparison.contract.name if comparison.contract else None,
+        owner=comparison.contract.owner if comparison.contract else None,
+        verdict="unreadable",
+        reason=reason,
+        counts=None,
+        columns=(),
+        not_compared=(),
+        sample=(),
+        differences_file=None,
+        inputs=inputs,
+        timing=Timing(round(read_s, 3), 0.0),
+    )
+
+
+def _inputs(comparison: ComparisonPlan, reading: Reading | None = None, receipt: str | None = None) -> Inputs:
+    listed = (Pin(), Pin(objects=comparison.snapshot.objects))
+    pins = (reading.warehouse.pin, reading.snapshot.pin) if reading else listed
+    return Inputs(
+        warehouse_table=str(comparison.warehouse.table),
+        row_restriction=comparison.warehouse.restriction,
+        snapshot_time=pins[0].at,
+        read_session=receipt or pins[0].words or None,
+        objects=tuple(PinnedObject(ref.uri, ref.etag, ref.size) for pin in pins for ref in pin.objects),
+        snapshot_format=comparison.snapshot.format,
+    )
