@@ -16,7 +16,7 @@ from reconcile.policy import Alert, Partition, Thresholds
 from reconcile.rules import JsonNumbers, Precision, Rule
 
 DEFAULT_CONFIG: Final = Path("reconcile.yml")
-FileFormat = Literal["parquet", "ndjson", "json", "csv"]
+FileFormat = Literal["parquet", "ndjson", "json", "csv", "avro"]
 """Format of files; `json` is one array of objects a file."""
 AskedMode = Literal["auto", "count", "aggregate", "sample", "checksum", "typed"]
 """A mode, or the choice of one by size, order of the key and the last run."""

@@ -32,7 +32,7 @@ from reconcile.sources.opening import open_source
 from reconcile.sources.services import Services
 
 _PLAIN: Final = ColumnConfig()
-_FORMATS: Final[dict[str, FileFormat]] = {"parquet": "parquet", "csv": "csv", "json": "json"}
+_FORMATS: Final[dict[str, FileFormat]] = {"parquet": "parquet", "csv": "csv", "json": "json", "avro": "avro"}
 _UNDECLARED: Final = "undeclared"
 """What values are masked for when no contract says whether they are personal."""
 

@@ -14,6 +14,7 @@ from core.errors import UnreadableError
 from core.pinned import ObjectRef, ObjectStore
 from reconcile.config import FileFormat
 from reconcile.plans import FileSet, PlannedColumn
+from reconcile.read.avro import read_avro, read_avro_schema
 from reconcile.read.csv_files import read_csv
 from reconcile.read.direct import Direct, check_unchanged, read_direct, read_footers
 from reconcile.read.json_array import read_json_array
@@ -30,6 +31,7 @@ _READERS: Final[dict[FileFormat, _Reader]] = {
     "parquet": lambda store, ref, columns, _: read_parquet(store, ref, tuple(columns)),
     "ndjson": lambda store, ref, columns, _: read_ndjson(store, ref, columns),
     "json": lambda store, ref, columns, _: read_json_array(store, ref, columns),
+    "avro": lambda store, ref, columns, _: read_avro(store, ref, columns),
     "csv": lambda store, ref, columns, files: read_csv(store, ref, columns, files.csv),
 }
 
@@ -66,7 +68,10 @@ class FileSource:
         Raises:
             UnreadableError: when the file is truncated, replaced or gone.
         """
-        return read_schema(self.store, self.files.objects[0]) if self.files.format == "parquet" else None
+        first = self.files.objects[0]
+        if self.files.format == "parquet":
+            return read_schema(self.store, first)
+        return read_avro_schema(self.store, first) if self.files.format == "avro" else None
 
     def count(self, predicate: Predicate = EVERY_ROW) -> int:
         """See `Source.count`; from the footers alone where they tell."""
