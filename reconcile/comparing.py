@@ -151,7 +151,9 @@ def _compared(
         limits=limits,
         export=work.output / file if work.output is not None else None,
         values=work.values,
-        how=How(chosen.mode, comparison.sample_share, kept),
+        how=How(
+            chosen.mode, comparison.sample_share, kept, work.taken_at, partition=work.partitions.get(comparison.name)
+        ),
     )
     agree = all(measure.agrees for measure in (found.evidence.measures if found.evidence else ()))
     if work.state is not None and chosen.mode in ("typed", "checksum"):
@@ -173,6 +175,8 @@ def _compared(
         mode=chosen.mode,
         why=chosen.why,
         evidence=found.evidence,
+        causes=found.causes,
+        partitions=found.partitions,
     )
 
 

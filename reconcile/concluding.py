@@ -12,8 +12,10 @@ import pyarrow as pa
 
 from reconcile.alerts import tell
 from reconcile.audit import append_run
+from reconcile.compare.partitions import check_partition
 from reconcile.config import ReconcileConfig
 from reconcile.gates import decided
+from reconcile.plans import ComparisonPlan, RunPlan
 from reconcile.policy import Partition, Thresholds
 from reconcile.report.files import write_reports
 from reconcile.result import RunResult, Versions
@@ -64,6 +66,22 @@ def partitions_of(config: ReconcileConfig) -> Mapping[str, Partition]:
         config: the configuration.
     """
     return {found.name: found.partition for found in config.comparisons if found.partition is not None}
+
+
+def check_partitions(config: ReconcileConfig, planned: RunPlan) -> None:
+    """Check that counts can be broken down as configured.
+
+    Args:
+        config: the configuration.
+        planned: the run.
+
+    Raises:
+        ConfigurationError: naming the comparison and the column.
+    """
+    wanted = partitions_of(config)
+    for comparison in planned.comparisons:
+        if isinstance(comparison, ComparisonPlan) and comparison.name in wanted:
+            check_partition(comparison, wanted[comparison.name])
 
 
 def new_run_id(started_at: datetime) -> str:

@@ -8,7 +8,7 @@ from core.clock import Clock, utc_now
 from core.contracts import load_contracts
 from core.settings import Settings
 from reconcile.comparing import OnProgress, Progress, Work, make_comparison
-from reconcile.concluding import conclude, made_with, new_run_id, partitions_of
+from reconcile.concluding import check_partitions, conclude, made_with, new_run_id, partitions_of
 from reconcile.config import AskedMode, ReconcileConfig
 from reconcile.planner import plan_run
 from reconcile.plans import ComparisonPlan, RunPlan
@@ -81,6 +81,7 @@ def run(
         prepare_output(output)
     with Services(settings, started_at) as services:
         planned = plan_with(services, config, tables=tables, snapshot_id=snapshot_id)
+        check_partitions(config, planned)
         on_progress(Progress("", "planned", expected_rows(planned)))
         work = Work(
             services=services,

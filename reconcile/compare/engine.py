@@ -2,6 +2,7 @@
 
 import tempfile
 from dataclasses import dataclass, replace
+from datetime import datetime
 from pathlib import Path
 from typing import Final
 
@@ -11,16 +12,22 @@ from core.errors import UnreadableError
 from reconcile.compare.aggregates import aggregates
 from reconcile.compare.joins import join
 from reconcile.compare.narrowing import checksummed, interval, sampled
-from reconcile.compare.sample import sample
+from reconcile.compare.partitions import partitions
+from reconcile.compare.sample import Asked, Sample, sample
 from reconcile.compare.statements import Source, Statements
 from reconcile.compare.workspace import Workspace, connected
+from reconcile.conclusions import Cause, PartitionResult
 from reconcile.plans import ComparisonPlan
+from reconcile.policy import Partition
 from reconcile.read.direct import Direct
 from reconcile.result import ColumnResult, Counts, Difference, Evidence, Measure, Mode
 from reconcile.rules import describe
 
 _MEMORY_OF_A_THREAD_MB: Final = 128
 """What a join needs for each thread, by DuckDB's guide to its performance ("Tuning Workloads")."""
+
+_FOR_CAUSES: Final = 1_000
+"""Changed rows that are looked at for likely causes, where that costs no more than a few."""
 
 _SPACE: Final = (duckdb.OutOfMemoryException, duckdb.IOException)
 
@@ -48,11 +55,15 @@ class How:
         mode: the mode.
         share: share of the keys that a sample takes, from 0 to 1.
         kept: file of the checksums that are kept from run to run; None to keep none.
+        taken_at: when the snapshot was taken (UTC), to tell late rows; None when nobody says.
+        partition: by what counts are broken down; None for the whole alone.
     """
 
     mode: Mode
     share: float = 0.01
     kept: Path | None = None
+    taken_at: datetime | None = None
+    partition: Partition | None = None
 
 
 TYPED: Final = How("typed")
@@ -68,6 +79,8 @@ class Compared:
         sample: the first differences of each kind, in key order.
         exported: whether the file of all differences was written.
         evidence: what a mode that does not join every row found by; None for one that does.
+        causes: what the differences probably come from.
+        partitions: counts by partition; none unless that was asked for and something differs.
     """
 
     counts: Counts
@@ -75,6 +88,8 @@ class Compared:
     sample: tuple[Difference, ...]
     exported: bool
     evidence: Evidence | None = None
+    causes: tuple[Cause, ...] = ()
+    partitions: tuple[PartitionResult, ...] = ()
 
 
 class DirectReadError(UnreadableError):
@@ -191,11 +206,18 @@ def _joined(space: Workspace, work: _Work, memory_mb: int, whole: Workspace) -> 
     space.show()
     if found and work.export is not None:
         connection.execute(statements.export(work.export, values=work.values))
+    is_direct = isinstance(space.warehouse, Direct) and isinstance(space.snapshot, Direct)
+    # Rows in scratch space are all gone through whatever is looked up; of files, only the row groups that hold it.
+    asked = Asked(work.sample, 0 if is_direct else _FOR_CAUSES, work.how.taken_at)
+    looked_up = sample(connection, statements, asked, space.show) if found else Sample()
+    by = work.how.partition
     return Compared(
         counts=counts,
-        columns=_columns(space),
-        sample=sample(connection, statements, work.sample, space.show) if found else (),
+        columns=_columns(space, counts.paired),
+        sample=looked_up.differences,
         exported=found and work.export is not None,
+        causes=looked_up.causes,
+        partitions=partitions(whole, by) if by is not None and found else (),
     )
 
 
@@ -222,9 +244,10 @@ def _counts(
     )
 
 
-def _columns(space: Workspace) -> tuple[ColumnResult, ...]:
+def _columns(space: Workspace, paired: int) -> tuple[ColumnResult, ...]:
     changed = space.one(space.statements.column_counts())
     keys = len(space.plan.key)
+    found = [0 if column.is_key else int(changed[1 + n - keys]) for n, column in enumerate(space.plan.columns)]
     return tuple(
         ColumnResult(
             name=column.name,
@@ -232,7 +255,8 @@ def _columns(space: Workspace) -> tuple[ColumnResult, ...]:
             data_type=column.data_type,
             is_key=column.is_key,
             rule=describe(column.rule),
-            changed=0 if column.is_key else int(changed[1 + number - keys]),
+            changed=count,
+            rate=count / max(1, paired),
         )
-        for number, column in enumerate(space.plan.columns)
+        for column, count in zip(space.plan.columns, found, strict=True)
     )

@@ -1,7 +1,8 @@
 """The first differences of each kind, with their values as people can read them."""
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from datetime import date, datetime, time
 from decimal import Decimal
 from typing import Any, Final
@@ -9,10 +10,12 @@ from typing import Any, Final
 import duckdb
 
 from core.contracts import DataType
+from reconcile.causes import column_cause, missing_cause
 from reconcile.compare.explain import decimal_text, hint
 from reconcile.compare.lookup import history_sql, row_sql
 from reconcile.compare.ranges import EVERYTHING, KeyRange, range_of
 from reconcile.compare.statements import Side, Statements
+from reconcile.conclusions import Cause
 from reconcile.plans import ComparisonPlan, PlannedColumn
 from reconcile.read.canonical_json import canonicaliser
 from reconcile.result import KINDS, Change, Difference, KeyValue, Kind
@@ -28,40 +31,101 @@ Show = Callable[[KeyRange], None]
 """Has the views of both sides show a range of keys."""
 
 
-def sample(
-    connection: duckdb.DuckDBPyConnection, statements: Statements, count: int, show: Show
-) -> tuple[Difference, ...]:
+@dataclass(frozen=True)
+class Asked:
+    """How much to look up.
+
+    Attributes:
+        count: most differences of each kind to tell.
+        for_causes: most changed rows to look for likely causes in.
+        taken_at: when the snapshot was taken (UTC), to tell late rows; None when nobody says.
+    """
+
+    count: int
+    for_causes: int = 0
+    taken_at: datetime | None = None
+
+
+@dataclass(frozen=True)
+class Sample:
+    """What was looked up.
+
+    Attributes:
+        differences: the first ones, kind by kind, in key order.
+        causes: what they probably come from.
+    """
+
+    differences: tuple[Difference, ...] = ()
+    causes: tuple[Cause, ...] = ()
+
+
+def sample(connection: duckdb.DuckDBPyConnection, statements: Statements, asked: Asked, show: Show) -> Sample:
     """Look up the first differences of each kind.
 
     Args:
         connection: where the comparison's tables stand.
         statements: the comparison.
-        count: most differences of each kind.
+        asked: how much.
         show: called before values are looked up; the views are left as it made them last.
 
     Returns:
-        The differences, kind by kind, in key order.
+        The differences, and their likely causes.
     """
-    return tuple(found for kind in KINDS for found in _of_kind(connection, statements, kind, count, show))
+    found = [_of_kind(connection, statements, kind, asked, show) for kind in KINDS]
+    return Sample(
+        tuple(difference for part in found for difference in part.differences),
+        tuple(cause for part in found for cause in part.causes),
+    )
 
 
 def _of_kind(
-    connection: duckdb.DuckDBPyConnection, statements: Statements, kind: Kind, count: int, show: Show
-) -> list[Difference]:
-    connection.execute(statements.pick(kind, count))
+    connection: duckdb.DuckDBPyConnection, statements: Statements, kind: Kind, asked: Asked, show: Show
+) -> Sample:
+    plan = statements.plan
+    connection.execute(statements.pick(kind, max(asked.count, asked.for_causes if kind == "changed" else 0)))
     picked = connection.execute(statements.picked()).fetchall()
     left: dict[int, Row] = {}
     right: dict[int, Row] = {}
-    if picked and kind in _PAIRED:
+    is_dated = kind == "missing" and asked.taken_at is not None and bool(_timestamps(plan))
+    if picked and (kind in _PAIRED or is_dated):
         low, high, is_told = connection.execute(statements.picked_range()).fetchone() or (None, None, False)
         # The first differences often lie close together, and then in a few row groups.
-        show(range_of(statements.plan, low, high) if is_told else EVERYTHING)
-        left = _values(connection, statements, "warehouse")
+        show(range_of(plan, low, high) if is_told else EVERYTHING)
+        left = _values(connection, statements, "warehouse") if kind in _PAIRED else {}
         right = _values(connection, statements, "snapshot")
-    return [
-        _difference(statements.plan, kind, row, left.get(number), right.get(number))
-        for number, row in enumerate(picked, start=1)
-    ]
+    differences = tuple(
+        _difference(plan, kind, row, left.get(number), right.get(number))
+        for number, row in enumerate(picked[: asked.count], start=1)
+    )
+    if kind == "changed":
+        return Sample(differences, tuple(_column_causes(plan, picked, left, right)))
+    if is_dated and asked.taken_at is not None and picked:
+        late = missing_cause([_newest(plan, right.get(number)) for number in range(1, len(picked) + 1)], asked.taken_at)
+        return Sample(differences, (late,) if late is not None else ())
+    return Sample(differences)
+
+
+def _column_causes(
+    plan: ComparisonPlan, picked: list[Row], left: dict[int, Row], right: dict[int, Row]
+) -> Iterator[Cause]:
+    flags = len(plan.key) + 2
+    for place, column in enumerate(plan.values):
+        pairs = [
+            (left[number][place], right[number][place])
+            for number, row in enumerate(picked, start=1)
+            if row[flags + place] and number in left and number in right
+        ]
+        cause = column_cause(column.name, column.data_type, pairs)
+        if cause is not None:
+            yield cause
+
+
+def _timestamps(plan: ComparisonPlan) -> list[int]:
+    return [place for place, column in enumerate(plan.values) if column.data_type == "timestamp"]
+
+
+def _newest(plan: ComparisonPlan, row: Row | None) -> datetime | None:
+    return None if row is None else max((row[n] for n in _timestamps(plan) if row[n] is not None), default=None)
 
 
 def _values(connection: duckdb.DuckDBPyConnection, statements: Statements, side: Side) -> dict[int, Row]:

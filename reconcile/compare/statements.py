@@ -136,6 +136,10 @@ class Statements:
         """Return the query of one side's values of what was picked, numbered."""
         return self._render("picked_values", side=side)
 
+    def partitions(self, label: str, kinds: tuple[str, ...], most: int) -> str:
+        """Return the query of rows and differing keys by partition; `label` is SQL over the views' columns."""
+        return self._render("partitions", label=label, kinds=kinds, most=most)
+
     def export(self, path: Path, *, values: bool) -> str:
         """Return the statement that writes every difference as Parquet, with both sides' values or without."""
         keys = len(self.plan.key)
