@@ -29,6 +29,7 @@ ROLES = {
     "roles/pubsub.viewer",
     "roles/run.invoker",
     "roles/secretmanager.secretAccessor",
+    "roles/storage.objectUser",
 }
 
 Change = dict[str, Any]
@@ -85,7 +86,7 @@ def grants(plan: list[Change]) -> list[tuple[str, str, str]]:
         if "_iam_" not in change["type"]:
             continue
         target = next(
-            (after[k] for k in ("dataset_id", "subscription", "topic", "secret_id", "name") if k in after), None
+            (after[k] for k in ("dataset_id", "subscription", "topic", "secret_id", "bucket", "name") if k in after), None
         )
         found.append((change["module_address"].removeprefix("module.millrace."), target or "project", after["role"]))
     return found
@@ -139,6 +140,18 @@ def test_what_runs_runs_under_an_account_of_its_own_from_a_pinned_image(plan: li
         assert all(env["value_source"] and env.get("value") is None for env in secret)
     accounts = [account["account_id"] for account in planned(plan, "google_service_account")]
     assert sorted(accounts) == ["millrace-ingest", "millrace-pipeline", "millrace-reconcile", "millrace-scheduler"]
+
+
+def test_what_fits_no_row_has_a_private_bucket_that_the_ingester_knows(plan: list[Change], environment: str) -> None:
+    [bucket] = planned(plan, "google_storage_bucket")
+    assert (bucket["uniform_bucket_level_access"], bucket["public_access_prevention"]) == (True, "enforced")
+    assert bucket["force_destroy"] == (environment == "dev")
+    deleted = [rule["condition"][0] for rule in bucket["lifecycle_rule"] if rule["action"][0]["type"] == "Delete"]
+    days = {"dev": 31, "staging": 93, "production": None}[environment]
+    assert [(one["age"], one["matches_prefix"]) for one in deleted] == ([(days, ["rows/"])] if days else [])
+    [pool] = planned(plan, "google_cloud_run_v2_worker_pool")
+    variables = {env["name"]: env.get("value") for env in pool["template"][0]["containers"][0]["env"]}
+    assert variables["MILLRACE_INGEST_OVERSIZE_URI"] == f"gs://{bucket['name']}"
 
 
 def test_no_secret_value_reaches_the_state(plan: list[Change]) -> None:

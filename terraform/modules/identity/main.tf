@@ -50,6 +50,14 @@ resource "google_pubsub_topic_iam_member" "publisher" {
   member  = google_service_account.this.member
 }
 
+resource "google_storage_bucket_iam_member" "this" {
+  for_each = var.bucket_roles
+
+  bucket = each.key
+  role   = each.value
+  member = google_service_account.this.member
+}
+
 resource "google_secret_manager_secret_iam_member" "accessor" {
   for_each = var.secrets
 

@@ -8,6 +8,7 @@ output "email" {
     google_pubsub_subscription_iam_member.subscriber,
     google_pubsub_subscription_iam_member.viewer,
     google_pubsub_topic_iam_member.publisher,
+    google_storage_bucket_iam_member.this,
     google_secret_manager_secret_iam_member.accessor,
   ]
 }
@@ -20,6 +21,7 @@ output "grants" {
     [for subscription in values(var.subscriptions) : "subscription ${subscription} roles/pubsub.subscriber"],
     [for subscription in values(var.subscriptions) : "subscription ${subscription} roles/pubsub.viewer"],
     [for topic in values(var.publish_topics) : "topic ${topic} roles/pubsub.publisher"],
+    [for bucket, role in var.bucket_roles : "bucket ${bucket} ${role}"],
     [for secret in values(var.secrets) : "secret ${secret} roles/secretmanager.secretAccessor"],
   ))
 }

@@ -52,6 +52,17 @@ variable "publish_topics" {
   default     = {}
 }
 
+variable "bucket_roles" {
+  description = "Role on each bucket the account may touch, by bucket."
+  type        = map(string)
+  default     = {}
+
+  validation {
+    condition     = alltrue([for role in values(var.bucket_roles) : contains(["roles/storage.objectViewer", "roles/storage.objectUser"], role)])
+    error_message = "Objects are read (roles/storage.objectViewer) or written (roles/storage.objectUser); the bucket is not administered."
+  }
+}
+
 variable "secrets" {
   description = "Secrets the account reads, under keys of your choice."
   type        = map(string)

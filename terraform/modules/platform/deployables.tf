@@ -9,6 +9,13 @@ locals {
     MILLRACE_LOCATION    = var.location
     MILLRACE_LOG_FORMAT  = "json"
   }
+
+  # The same whether messages are pulled or pushed.
+  ingest_env = merge(local.env, {
+    MILLRACE_API_BASE_URL        = var.api_base_url
+    MILLRACE_DEAD_LETTER_TOPIC   = module.stream.dead_letter_topic
+    MILLRACE_INGEST_OVERSIZE_URI = module.oversize.uri
+  })
 }
 
 module "ingester" {
@@ -24,11 +31,7 @@ module "ingester" {
   secret_env            = local.ingest_secrets
   deletion_protection   = var.deletion_protection
   labels                = local.labels
-
-  env = merge(local.env, {
-    MILLRACE_API_BASE_URL      = var.api_base_url
-    MILLRACE_DEAD_LETTER_TOPIC = module.stream.dead_letter_topic
-  })
+  env                   = local.ingest_env
 }
 
 module "push" {
@@ -47,11 +50,7 @@ module "push" {
   secret_env            = local.ingest_secrets
   deletion_protection   = var.deletion_protection
   labels                = local.labels
-
-  env = merge(local.env, {
-    MILLRACE_API_BASE_URL      = var.api_base_url
-    MILLRACE_DEAD_LETTER_TOPIC = module.stream.dead_letter_topic
-  })
+  env                   = local.ingest_env
 }
 
 module "pipeline" {

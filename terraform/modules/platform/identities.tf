@@ -10,6 +10,9 @@ module "ingest_identity" {
   publish_topics = { dead_letters = module.stream.dead_letter_topic }
   secrets        = { for name in keys(local.ingest_secrets) : name => google_secret_manager_secret.this[name].secret_id }
 
+  # The same row may come twice, and its object is then written over: a creator alone may not do that.
+  bucket_roles = { (module.oversize.bucket) = "roles/storage.objectUser" }
+
   dataset_roles = {
     (module.warehouse.datasets["raw"])   = "roles/bigquery.dataEditor"
     (module.warehouse.datasets["audit"]) = "roles/bigquery.dataEditor"

@@ -17,6 +17,7 @@ locals {
     "pubsub.googleapis.com",
     "run.googleapis.com",
     "secretmanager.googleapis.com",
+    "storage.googleapis.com",
   ])
 }
 
@@ -68,6 +69,20 @@ module "warehouse" {
   require_partition_filter      = var.require_partition_filter
   deletion_protection           = var.deletion_protection
   labels                        = local.labels
+
+  depends_on = [google_project_service.this]
+}
+
+# A project's id is unique in all of Google Cloud, so a bucket named after it is its own.
+module "oversize" {
+  source = "../oversize"
+
+  project             = var.project
+  name                = "${var.project}-millrace-oversize"
+  location            = var.location
+  row_expiration_days = var.raw_partition_expiration_days
+  deletion_protection = var.deletion_protection
+  labels              = local.labels
 
   depends_on = [google_project_service.this]
 }

@@ -28,6 +28,11 @@ output "raw_tables" {
   value       = module.warehouse.raw_tables
 }
 
+output "oversize_uri" {
+  description = "Where the ingester keeps what fits no row: what `ingest dead-letters` needs as MILLRACE_INGEST_OVERSIZE_URI."
+  value       = module.oversize.uri
+}
+
 output "secrets" {
   description = "Secrets that wait for a value, by the environment variable they become."
   value       = { for name, secret in google_secret_manager_secret.this : name => secret.secret_id }

@@ -11,9 +11,10 @@ run "primitive_and_administrative_roles_are_refused" {
     account_id    = "Millrace"
     project_roles = ["roles/editor"]
     dataset_roles = { raw = "roles/bigquery.dataOwner" }
+    bucket_roles  = { oversize = "roles/storage.admin" }
   }
 
-  expect_failures = [var.account_id, var.project_roles, var.dataset_roles]
+  expect_failures = [var.account_id, var.project_roles, var.dataset_roles, var.bucket_roles]
 }
 
 run "every_grant_is_told" {
@@ -24,11 +25,13 @@ run "every_grant_is_told" {
     dataset_roles  = { audit = "roles/bigquery.dataEditor" }
     subscriptions  = { members = "members-ingest" }
     publish_topics = { dead_letters = "dead-letters" }
+    bucket_roles   = { oversize = "roles/storage.objectUser" }
     secrets        = { TOKEN = "token" }
   }
 
   assert {
     condition = output.grants == tolist([
+      "bucket oversize roles/storage.objectUser",
       "dataset audit roles/bigquery.dataEditor",
       "project roles/bigquery.jobUser",
       "secret token roles/secretmanager.secretAccessor",

@@ -49,6 +49,16 @@ run "contracts_become_resources_and_each_deployable_may_do_no_more_than_its_work
   }
 
   assert {
+    condition     = [for grant in flatten(values(output.grants)) : grant if startswith(grant, "bucket ")] == ["bucket acme-millrace-millrace-oversize roles/storage.objectUser"] && length([for grant in output.grants.ingest : grant if startswith(grant, "bucket ")]) == 1
+    error_message = "The ingester writes what fits no row, and nobody else has a role on that bucket."
+  }
+
+  assert {
+    condition     = output.oversize_uri == "gs://acme-millrace-millrace-oversize"
+    error_message = "Operators need the bucket's address."
+  }
+
+  assert {
     condition     = contains(output.grants.pipeline, "dataset raw roles/bigquery.dataViewer")
     error_message = "The pipeline must not be able to write raw."
   }
