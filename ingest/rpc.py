@@ -17,6 +17,7 @@ from google.pubsub_v1 import types as pubsub_types
 from core.clients import google_credentials
 from core.errors import ConfigurationError, MillraceError, UnavailableError
 from core.settings import Settings
+from ingest.streaming_pull import StreamingPullResponse
 
 PUBSUB_HOST: Final = "pubsub.googleapis.com:443"
 BIGQUERY_STORAGE_HOST: Final = "bigquerystorage.googleapis.com:443"
@@ -96,7 +97,7 @@ class PubSub:
         self.streaming_pull: Any = channel.stream_stream(
             f"{subscriber}StreamingPull",
             StreamingPullRequest.SerializeToString,
-            pubsub_types.StreamingPullResponse.pb().FromString,
+            StreamingPullResponse.FromString,
         )
         empty = pubsub_types.AcknowledgeRequest.pb().FromString  # google.protobuf.Empty: no field is read
         self.acknowledge: Any = channel.unary_unary(

@@ -1,11 +1,13 @@
 """The life of a run: begin, supervise, drain, end."""
 
 import asyncio
+import gc
 import signal
 import socket
 import time
 import uuid
-from collections.abc import Coroutine, Iterable
+from collections.abc import Coroutine, Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
@@ -122,7 +124,8 @@ class Run:
             async with serving_status(status, run, self._context, stages.sink):
                 await asyncio.gather(*(transport.check() for transport in stages.transports))
                 _log.info("ingesting", load_id=self.progress.load_id, transports=len(stages.transports))
-                await self._pull(stages, until_idle_s)
+                with _settled_memory():
+                    await self._pull(stages, until_idle_s)
         summary = self.progress.summary()
         _log.info("stopped", **msgspec.to_builtins(summary))
         if self._failure is not None:
@@ -227,6 +230,17 @@ async def run_until_signal(
     finally:
         # What is left of the last second; the exporter runs in a thread of its own.
         await asyncio.to_thread(options.tracing.close)
+
+
+@contextmanager
+def _settled_memory() -> Iterator[None]:
+    """Spare the collector what start-up made, which lives as long as the run; looking at it again costs 3 % of it."""
+    gc.collect()
+    gc.freeze()
+    try:
+        yield
+    finally:
+        gc.unfreeze()
 
 
 async def _cancel(tasks: Iterable[asyncio.Task[None]]) -> None:

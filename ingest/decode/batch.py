@@ -8,11 +8,11 @@ import msgspec
 from core.contracts import TableContract
 from core.errors import DecodeError, UnavailableError
 from ingest.decode import DIALECTS, Decoder
-from ingest.decode.debezium_batch import UNUSUAL, quick_decoder
+from ingest.decode.debezium_batch import QuickDecoder, quick_decoder
 from ingest.decode.drift_check import checked
 from ingest.drift.watch import DriftWatch, Report, ignore
 from ingest.message import Message
-from ingest.row import Landing, RawRow
+from ingest.row import Landing
 
 _RETRY_AFTER_S: Final = 1.0
 """For a service that did not say how long to leave it alone."""
@@ -82,11 +82,11 @@ def one_by_one(decode: Decoder) -> BatchDecoder:
     return decode_batch
 
 
-def quick_first(quick: Callable[[Message], RawRow], decode: Decoder) -> BatchDecoder:
+def quick_first(quick: QuickDecoder, decode: Decoder) -> BatchDecoder:
     """Return what decodes usual messages quickly and the others as their dialect says.
 
     Args:
-        quick: gives the row of a usual message, and raises one of `UNUSUAL` for any other.
+        quick: decodes the usual messages.
         decode: decodes any message; for a usual one it gives the same row.
 
     Returns:
@@ -95,14 +95,7 @@ def quick_first(quick: Callable[[Message], RawRow], decode: Decoder) -> BatchDec
 
     def decode_batch(messages: Sequence[Message]) -> Decoded:
         decoded = Decoded([], [], [])
-        land = decoded.landings.append
-        for message in messages:
-            try:
-                row = quick(message)
-            except UNUSUAL:
-                _decode(message, decode, decoded)
-            else:
-                land(Landing(message, row))
+        quick(messages, decoded.landings.append, lambda message: _decode(message, decode, decoded))
         return decoded
 
     return decode_batch

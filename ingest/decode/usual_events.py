@@ -4,7 +4,7 @@ The names of the connector, its database and its schema are the same in every ev
 them compares instead of making new text, and refuses what has another name; it is made anew for every name it meets.
 """
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Annotated, Any, Final, Literal
 
 import msgspec
@@ -21,10 +21,6 @@ from ingest.decode.shapes import UNREADABLE
 
 MAX_NAMES: Final = 64
 """Names of one kind a parser is made for; of shards by the thousand only so many are parsed the quick way."""
-
-_LETTER: Final = 2
-_OF_SCHEMA: Final = ord("s")
-"""The first letter of a wrapped event's first field, `{"schema":`; no field of an event itself comes first with it."""
 
 _NAMES: Final = ("name", "connector", "db", "schema")
 _ORDER: Final = {
@@ -57,7 +53,12 @@ class UsualEvent(msgspec.Struct, gc=False, kw_only=True, rename={"update_descrip
 
 
 class UsualEvents:
-    """Parses the usual events of a table."""
+    """Parses the usual events of a table.
+
+    Attributes:
+        known: parses an event whose names are known by now, the quickest way; it raises one of `UNREADABLE` for any
+            other, which is for `read` then.
+    """
 
     def __init__(self, contract: TableContract, images: RowImages) -> None:
         """Prepare to parse.
@@ -72,10 +73,11 @@ class UsualEvents:
         self._names: dict[str, set[str]] = {kind: set() for kind in _NAMES}
         self._table = ""
         self._any_plain, self._any_wrapped = _parsers(UsualEvent)
-        self._plain = self._wrapped = _nothing
+        self.known: Callable[[bytes], UsualEvent] = _nothing
+        self._known_wrapped = _nothing
 
     def read(self, data: bytes) -> UsualEvent:
-        """Parse an event.
+        """Parse an event that `known` could not.
 
         Args:
             data: the message's body.
@@ -85,23 +87,34 @@ class UsualEvents:
             another class than it says, with the same attributes.
 
         Raises:
-            DecodeError: when it is of another table, its instant is out of range, or its schema cannot be read.
-            LookupError: when its values need their schema to be understood, its names are too many, or it is empty.
+            DecodeError: when it is of another table, or its instant is out of range.
+            LookupError: when its names are too many.
             msgspec.MsgspecError, UnicodeDecodeError, RecursionError: when it is not the usual event.
         """
-        if data[_LETTER] != _OF_SCHEMA:
-            try:
-                return self._plain(data)  # type: ignore[no-any-return]
-            except UNREADABLE:
-                return self._learn(self._any_plain(data))
+        return self._learn(self._any_plain(data))
+
+    def read_wrapped(self, data: bytes) -> UsualEvent:
+        """Parse an event within its schema wrapper.
+
+        Args:
+            data: the message's body.
+
+        Returns:
+            The event, as `read`.
+
+        Raises:
+            DecodeError: as `read`, or when its schema cannot be read.
+            LookupError: as `read`, or when its values need their schema to be understood.
+            msgspec.MsgspecError, UnicodeDecodeError, RecursionError: when it is not the usual event.
+        """
         try:
-            wrapped = self._wrapped(data)
+            wrapped = self._known_wrapped(data)
         except UNREADABLE:
             wrapped = self._any_wrapped(data)
             self._learn(wrapped.payload)
         if wrapped.schema != self._plain_schema:
             self._learn_schema(wrapped.schema)
-        return wrapped.payload  # type: ignore[no-any-return]
+        return wrapped.payload  # type: ignore[no-any-return]  # msgspec makes the class at run time
 
     def _learn_schema(self, schema: Raw) -> None:
         if not self._images.schema_is_plain(bytes(schema)):
@@ -127,7 +140,7 @@ class UsualEvents:
         known_event = [
             ("source", known_source) if field.name == "source" else _declared(field) for field in fields(UsualEvent)
         ]
-        self._plain, self._wrapped = _parsers(
+        self.known, self._known_wrapped = _parsers(
             msgspec.defstruct(
                 "KnownEvent",
                 known_event,
