@@ -13,6 +13,7 @@ import yaml
 
 from core.contracts import load_contracts
 from ingest.setup import AUDIT_TABLES
+from reconcile import audit
 
 REPOSITORY = Path(__file__).parents[2]
 TERRAFORM = REPOSITORY / "terraform"
@@ -107,8 +108,7 @@ def test_every_contract_has_its_topic_subscription_and_raw_table(plan: list[Chan
     tables = {(table["dataset_id"], table["table_id"]) for table in planned(plan, "google_bigquery_table")}
     assert tables == {
         *(("raw", name) for name in contracts),
-        *(("audit", table.name) for table in AUDIT_TABLES),
-        ("audit", "reconciliation_runs"),
+        *(("audit", table.name) for table in (*AUDIT_TABLES, *audit.TABLES)),
     }
 
 
