@@ -1,6 +1,9 @@
 """Checks of everything the ingester needs, each with the fix when it is red."""
 
-from collections.abc import Callable, Iterator
+import asyncio
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import suppress
+from http import HTTPStatus
 from typing import Final
 
 import httpx
@@ -16,19 +19,25 @@ from core.clients import (
     subscriber_client,
 )
 from core.contracts import Contracts
-from core.errors import CredentialsError, MillraceError
+from core.errors import ConfigurationError, CredentialsError, DecodeError, MillraceError
 from core.raw_row import RAW_COLUMNS
 from core.settings import Settings
 from core.stand_ins import BIGQUERY, BIGQUERY_STORAGE, FIX, PUBSUB, check_stand_ins
-from ingest.decode.avro.settings import AvroSettings
+from ingest.decode.avro.registry import SchemaRegistry
+from ingest.decode.avro.settings import load_avro_settings
+from ingest.fetch import api_client
 from ingest.keys import key_encoder
 from ingest.oversize import oversize_store
-from ingest.push.settings import load_push_settings
+from ingest.push.certificates import Certificates, certificates_client
+from ingest.push.settings import PushSettings, load_push_settings
 from ingest.reachable import looks
 from ingest.resources import DEAD_LETTERS_TABLE, subscription_path, table_path, topic_path
 from ingest.settings import IngestSettings
 
 _TIMEOUT_S: Final = 5.0
+_ANY_SCHEMA: Final = 2**31 - 1
+"""The greatest id that a schema registry can give; none has come that far."""
+
 _TERRAFORM: Final = "run `ingest setup` (local, dev) or `terraform apply`"
 _API_FIX: Final = "set MILLRACE_API_BASE_URL and MILLRACE_API_TOKEN"
 _LOGIN: Final = (
@@ -88,7 +97,7 @@ def examine(settings: Settings, contracts: Contracts, tunables: IngestSettings) 
             "make the place that MILLRACE_INGEST_OVERSIZE_URI names, and let the ingester write there",
         )
     if contracts.notification_topics():
-        yield _checked("API", lambda: _api(settings), _API_FIX)
+        yield _checked("API", lambda: _api(settings, tunables), _API_FIX)
 
 
 def _credentials(settings: Settings) -> Check | None:
@@ -207,23 +216,22 @@ def _write_streams(settings: Settings) -> str:
 
 def _push() -> str:
     push = load_push_settings()
-    answer = httpx.get(push.certificates_url, timeout=_TIMEOUT_S, follow_redirects=False, trust_env=False)
-    answer.raise_for_status()
-    return f"{push.service_account} may push to audience {push.audience}; {len(answer.json())} certificates"
+    found = asyncio.run(_certificates(push))
+    return f"{push.service_account} may push to audience {push.audience}; {len(found)} certificates"
+
+
+async def _certificates(push: PushSettings) -> Mapping[str, str]:
+    async with certificates_client() as client:
+        return await Certificates(push.certificates_url, client).for_key(None)
 
 
 def _registry() -> str:
-    avro = AvroSettings()
+    avro = load_avro_settings()
     if avro.schema_registry_url is None:
         return "none: schemas come from files"
-    headers = {}
-    if avro.schema_registry_token is not None:
-        headers["authorization"] = f"Bearer {avro.schema_registry_token.get_secret_value()}"
-    password = avro.schema_registry_password
-    auth = (avro.schema_registry_user, password.get_secret_value()) if avro.schema_registry_user and password else None
-    url = f"{avro.schema_registry_url.rstrip('/')}/subjects"
-    answer = httpx.get(url, timeout=_TIMEOUT_S, auth=auth, headers=headers, follow_redirects=False, trust_env=False)
-    answer.raise_for_status()
+    # It is asked as a run asks it, credentials and all; that it knows no such schema is an answer.
+    with suppress(DecodeError):
+        SchemaRegistry(avro).schema(_ANY_SCHEMA)
     return f"{avro.schema_registry_url} answers"
 
 
@@ -234,12 +242,20 @@ def _oversize(settings: Settings, tunables: IngestSettings) -> str:
     return f"{store.put('doctor/check', b'ok')} can be written"
 
 
-def _api(settings: Settings) -> str:
+def _api(settings: Settings, tunables: IngestSettings) -> str:
     if settings.api_base_url is None:
         raise MillraceError("MILLRACE_API_BASE_URL is not set, so notifications stay in their subscription")
-    # Any answer tells that it is there; which rows it has is none of this check's business.
-    status = httpx.get(settings.api_base_url, timeout=_TIMEOUT_S, follow_redirects=False, trust_env=False).status_code
+    status = asyncio.run(_api_status(settings, tunables))
+    if status == HTTPStatus.UNAUTHORIZED:
+        raise ConfigurationError(f"the API refuses the token ({status})")
+    # Any other answer tells that it is there; which rows it has is none of this check's business.
     return f"answers ({status})"
+
+
+async def _api_status(settings: Settings, tunables: IngestSettings) -> int:
+    """Ask as a run asks, under the same guard of where the token may go; whatever the body is, it is not read."""
+    async with api_client(settings, tunables) as client, client.stream("GET", "/") as response:
+        return response.status_code
 
 
 def line(check: Check) -> str:

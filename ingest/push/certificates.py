@@ -11,11 +11,17 @@ import msgspec
 
 from core.errors import UnavailableError
 
+_TIMEOUT_S: Final = 10.0
 _MAX_AGE: Final = re.compile(r"max-age=(\d{1,9})")
 _DEFAULT_AGE_S: Final = 3_600.0
 _LONGEST_AGE_S: Final = 24 * 3_600.0
 _REFETCH_S: Final = 60.0
 """Tokens that name an unknown key cost a fetch at most this often: anybody can send such tokens."""
+
+
+def certificates_client() -> httpx.AsyncClient:
+    """Return the client that fetches certificates: it follows no redirect, and ignores the environment's proxies."""
+    return httpx.AsyncClient(timeout=_TIMEOUT_S, follow_redirects=False, trust_env=False)
 
 
 class Certificates:

@@ -3,18 +3,14 @@
 from collections.abc import Mapping
 from contextlib import AsyncExitStack
 
-import httpx
-
 from ingest.context import RunContext
 from ingest.flow import FlowControl
-from ingest.push.certificates import Certificates
+from ingest.push.certificates import Certificates, certificates_client
 from ingest.push.endpoint import PushEndpoint
 from ingest.push.settings import PushSettings
 from ingest.push.tokens import TokenVerifier
 from ingest.push.transport import PushTransport
 from ingest.transport import Deliver
-
-_TIMEOUT_S = 10.0
 
 
 async def open_push(
@@ -39,9 +35,7 @@ async def open_push(
     transports = [
         PushTransport(name, topic, context, flow=flow, deliver=take) for (name, topic), take in deliver.items()
     ]
-    client = await stack.enter_async_context(
-        httpx.AsyncClient(timeout=_TIMEOUT_S, follow_redirects=False, trust_env=False)
-    )
+    client = await stack.enter_async_context(certificates_client())
     verifier = TokenVerifier(settings, Certificates(settings.certificates_url, client))
     context.routes.append(PushEndpoint(transports, verifier, settings).route())
     return transports
