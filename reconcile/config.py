@@ -7,24 +7,31 @@ from pathlib import Path
 from typing import Annotated, Any, Final, Literal
 
 import yaml
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, field_validator, model_validator
+from pydantic import BeforeValidator, Field, ValidationError, field_validator, model_validator
 
 from core.contracts import DataType
 from core.errors import ConfigurationError
-from core.identifiers import check_name
+from reconcile.locations import located
 from reconcile.policy import Alert, Partition, Thresholds
 from reconcile.rules import JsonNumbers, Precision, Rule
+from reconcile.source_config import (
+    CsvForm,
+    FileFormat,
+    Strict,
+    Table,
+    Uri,
+    check_folder,
+    check_table,
+    checked,
+)
 
 DEFAULT_CONFIG: Final = Path("reconcile.yml")
-FileFormat = Literal["parquet", "ndjson", "json", "csv", "avro"]
-"""Format of files; `json` is one array of objects a file."""
 AskedMode = Literal["auto", "count", "aggregate", "sample", "checksum", "typed"]
 """A mode, or the choice of one by size, order of the key and the last run."""
 Scalar = bool | int | Decimal | datetime | date | str
 
 _MEMORY: Final = re.compile(r"(?P<count>[1-9][0-9]*) ?(?P<unit>MB|GB)")
 _LEAST_MEMORY_MB: Final = 128
-_PATH: Final = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.=/-]*")
 
 
 def _no_floats(value: object) -> object:
@@ -36,11 +43,7 @@ Constant = Annotated[Scalar | None, BeforeValidator(_no_floats)]
 Where = dict[str, Constant | tuple[Constant, ...]]
 
 
-class _Strict(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-
-class ColumnConfig(_Strict):
+class ColumnConfig(Strict):
     """How one column is mapped and compared; see `reconcile.rules.Rule` for the settings that make the rule.
 
     Attributes:
@@ -72,19 +75,7 @@ class ColumnConfig(_Strict):
         return Rule(**{name: getattr(self, name) for name in Rule.__dataclass_fields__})
 
 
-class CsvForm(_Strict):
-    """How CSV files are written, beyond RFC 4180.
-
-    Attributes:
-        delimiter: what stands between fields.
-        null: what stands, without quotes, for null; nothing at all by default.
-    """
-
-    delimiter: Annotated[str, Field(pattern=r'^[^"\r\n]$')] = ","
-    null: Annotated[str, Field(pattern=r'^[^"\r\n]*$')] = ""
-
-
-class InFlight(_Strict):
+class InFlight(Strict):
     """Set aside, rather than report, what the warehouse took in after the snapshot was taken.
 
     Attributes:
@@ -96,17 +87,17 @@ class InFlight(_Strict):
     @field_validator("column")
     @classmethod
     def _column(cls, value: str) -> str:
-        return _checked(value)
+        return checked(value)
 
 
-class ComparisonConfig(_Strict):
+class ComparisonConfig(Strict):
     """One comparison.
 
     Attributes:
         name: its name in commands and reports; the contract's by default.
         contract: contract that says columns, types and key; without one, the warehouse's schema does.
-        warehouse: `dataset.table`; by default the table of that name in the default dataset.
-        snapshot: folder of the table within the snapshot; the name by default.
+        warehouse: `dataset.table`, by default the table of that name in the default dataset; or any source, described.
+        snapshot: folder of the table within the snapshot, the name by default; or any source, described.
         format: format of its files; the manifest's by default.
         csv: how its files are written, if they are CSV.
         key: key columns; needed without a contract.
@@ -122,14 +113,14 @@ class ComparisonConfig(_Strict):
 
     name: str
     contract: str | None = None
-    warehouse: str | None = None
-    snapshot: str | None = None
+    warehouse: Table | None = None
+    snapshot: Table | None = None
     format: FileFormat | None = None
     csv: CsvForm = CsvForm()
     key: tuple[str, ...] = ()
     where: Where | None = None
-    snapshot_where: Where = {}
-    columns: dict[str, ColumnConfig] = {}
+    snapshot_where: Where = Field(default_factory=dict)
+    columns: dict[str, ColumnConfig] = Field(default_factory=dict)
     in_flight: InFlight | None = None
     mode: AskedMode = "auto"
     sample_share: Annotated[float, Field(gt=0, le=1)] = 0.01
@@ -146,31 +137,23 @@ class ComparisonConfig(_Strict):
     @field_validator("name")
     @classmethod
     def _check_name(cls, value: str) -> str:
-        return _checked(value)
+        return checked(value)
 
     @field_validator("warehouse")
     @classmethod
-    def _check_table(cls, value: str | None) -> str | None:
-        if value is not None:
-            dataset, dot, table = value.partition(".")
-            if not dot:
-                raise ValueError(f"{value!r} must be dataset.table")
-            _checked(dataset)
-            _checked(table)
-        return value
+    def _check_warehouse(cls, value: Table | None) -> Table | None:
+        return check_table(value) if isinstance(value, str) else value
 
     @field_validator("snapshot")
     @classmethod
-    def _check_path(cls, value: str | None) -> str | None:
-        if value is not None and (not _PATH.fullmatch(value) or ".." in value):
-            raise ValueError(f"{value!r} must be a folder below the snapshot, such as members")
-        return value
+    def _check_snapshot(cls, value: Table | None) -> Table | None:
+        return check_folder(value) if isinstance(value, str) else value
 
     @field_validator("where", "snapshot_where", "columns")
     @classmethod
     def _check_columns(cls, value: dict[str, Any] | None) -> dict[str, Any] | None:
         for column in value or ():
-            _checked(column)
+            checked(column)
         return value
 
     @model_validator(mode="after")
@@ -185,7 +168,7 @@ class ComparisonConfig(_Strict):
         return self
 
 
-class SnapshotConfig(_Strict):
+class SnapshotConfig(Strict):
     """Where the snapshots lie.
 
     Attributes:
@@ -194,12 +177,12 @@ class SnapshotConfig(_Strict):
         manifest: name of the manifest within a snapshot; null when the snapshots have none.
     """
 
-    uri: Annotated[str, Field(pattern=r"^(s3|gs|file)://")] | None = None
+    uri: Uri | None = None
     id: Annotated[str, Field(pattern=r"^[A-Za-z0-9_][A-Za-z0-9_.:+=-]*$")] = "latest"
     manifest: Annotated[str, Field(pattern=r"^[A-Za-z0-9_.-]+$")] | None = "manifest.json"
 
 
-class Defaults(_Strict):
+class Defaults(Strict):
     """What holds for every comparison that says nothing else.
 
     Attributes:
@@ -210,20 +193,20 @@ class Defaults(_Strict):
     """
 
     dataset: str = "structure"
-    where: Where = {}
+    where: Where = Field(default_factory=dict)
     in_flight: InFlight | None = None
     thresholds: Thresholds | None = None
 
     @field_validator("dataset")
     @classmethod
     def _check_dataset(cls, value: str) -> str:
-        return _checked(value)
+        return checked(value)
 
     @field_validator("where")
     @classmethod
     def _check_columns(cls, value: Where) -> Where:
         for column in value:
-            _checked(column)
+            checked(column)
         return value
 
 
@@ -236,7 +219,7 @@ def _memory_mb(value: object) -> object:
     return int(match["count"]) * (1024 if match["unit"] == "GB" else 1)
 
 
-class Limits(_Strict):
+class Limits(Strict):
     """What a run may use.
 
     Attributes:
@@ -253,7 +236,7 @@ class Limits(_Strict):
     sample: Annotated[int, Field(ge=0, le=1000)] = 25
 
 
-class ReconcileConfig(_Strict):
+class ReconcileConfig(Strict):
     """A whole configuration.
 
     Attributes:
@@ -311,10 +294,11 @@ def load_config(path: Path = DEFAULT_CONFIG) -> ReconcileConfig:
         The configuration, checked.
 
     Raises:
-        ConfigurationError: naming the file and, for every fault, the path to the key.
+        ConfigurationError: naming the file and, for every fault, the line and the path to the key.
     """
     try:
-        document: Any = yaml.safe_load(path.read_text(encoding="utf-8"))
+        text = path.read_text(encoding="utf-8")
+        document: Any = yaml.safe_load(text)
     except OSError as error:
         raise ConfigurationError(f"{path}: cannot be read: {error.strerror}; name another with --config") from error
     except (yaml.YAMLError, UnicodeDecodeError) as error:
@@ -322,34 +306,9 @@ def load_config(path: Path = DEFAULT_CONFIG) -> ReconcileConfig:
     try:
         return ReconcileConfig.model_validate(document or {})
     except ValidationError as error:
-        faults = [f"{_location(fault['loc'], document)}: {_message(fault['msg'])}" for fault in error.errors()]
+        faults = [f"{located(fault['loc'], text)}: {_message(fault['msg'])}" for fault in error.errors()]
         raise ConfigurationError(f"{path} is not valid:\n  " + "\n  ".join(faults)) from error
-
-
-def _checked(name: str) -> str:
-    try:
-        return check_name(name)
-    except ConfigurationError as error:
-        raise ValueError(str(error)) from error
 
 
 def _message(message: str) -> str:
     return message.removeprefix("Value error, ")
-
-
-def _location(location: tuple[int | str, ...], document: Any) -> str:
-    """Name the key as its author knows it: `comparisons[2] (members).columns.email.case`."""
-    text = ""
-    node = document
-    for part in location:
-        if isinstance(node, list) and isinstance(part, int) and part < len(node):
-            node = node[part]
-            name = (node.get("name") or node.get("contract")) if isinstance(node, dict) else None
-            text += f"[{part}]" + (f" ({name})" if name else "")
-        elif isinstance(node, dict) and part in node:
-            node = node[part]
-            text += f".{part}" if text else str(part)
-        elif isinstance(node, dict) and isinstance(part, str) and part.isidentifier():
-            node = None
-            text += f".{part}" if text else part
-    return text or "the file"

@@ -6,33 +6,33 @@ from typing import Final
 
 from core.contracts import Contracts, DataType, TableContract
 from core.errors import ConfigurationError, UnreadableError
-from reconcile.config import ColumnConfig, ComparisonConfig, FileFormat, InFlight, ReconcileConfig
+from reconcile.config import ColumnConfig, ComparisonConfig, InFlight, ReconcileConfig
 from reconcile.plans import (
     ComparisonPlan,
+    DatabaseSpec,
     FileSet,
     InFlightPlan,
     PlannedColumn,
     RunPlan,
     SnapshotPlan,
+    SourceFormat,
     TableSpec,
     Unplanned,
     WarehousePlan,
 )
-from reconcile.read.compression import SUFFIXES
-from reconcile.read.convert import check_type
-from reconcile.read.filters import conditions
+from reconcile.read.filters import Condition, conditions
 from reconcile.read.manifest import Snapshot, open_snapshot
 from reconcile.read.warehouse import WarehouseTable
 from reconcile.result import SnapshotId
 from reconcile.rules import check_rule
 from reconcile.sources.bigquery import googlesql
-from reconcile.sources.files import FileSource
-from reconcile.sources.model import Predicate, Source
+from reconcile.sources.checking import check_columns, held_types
+from reconcile.sources.model import Predicate
 from reconcile.sources.opening import open_source
+from reconcile.sources.resolving import format_of, named_table, resolve
 from reconcile.sources.services import Services
 
 _PLAIN: Final = ColumnConfig()
-_FORMATS: Final[dict[str, FileFormat]] = {"parquet": "parquet", "csv": "csv", "json": "json", "avro": "avro"}
 _UNDECLARED: Final = "undeclared"
 """What values are masked for when no contract says whether they are personal."""
 
@@ -62,20 +62,29 @@ def plan_run(
     """
     for comparison in comparisons:
         _check_against_contracts(comparison, contracts)
-    project, root = services.settings.project, (config.snapshot.uri or services.settings.snapshot_uri).rstrip("/")
-    try:
-        snapshot = open_snapshot(services.store(root), root, config.snapshot, snapshot_id)
-    except UnreadableError as error:
-        found = tuple(Unplanned(c.name, contracts.get(c.contract or ""), str(error)) for c in comparisons)
-        return RunPlan(project, SnapshotId(root, snapshot_id, None), found)
+    root = (config.snapshot.uri or services.settings.snapshot_uri).rstrip("/")
+    context = _context(config, services, root, snapshot_id) if any(map(_is_in_snapshot, comparisons)) else None
     planned: list[ComparisonPlan | Unplanned] = []
     for comparison in comparisons:
         contract = contracts.get(comparison.contract or "")
         try:
-            planned.append(_plan(_Context(config, services, snapshot), comparison, contract))
+            planned.append(_plan(context or _Context(config, services), comparison, contract))
         except UnreadableError as error:
             planned.append(Unplanned(comparison.name, contract, str(error)))
-    return RunPlan(project, SnapshotId(root, snapshot.snapshot_id, _taken_at(snapshot)), tuple(planned))
+    found = context.snapshot if context else None
+    chosen = found.snapshot_id if found else snapshot_id
+    return RunPlan(services.settings.project, SnapshotId(root, chosen, _taken_at(found)), tuple(planned))
+
+
+def _is_in_snapshot(comparison: ComparisonConfig) -> bool:
+    return comparison.snapshot is None or isinstance(comparison.snapshot, str)
+
+
+def _context(config: ReconcileConfig, services: Services, root: str, snapshot_id: str | None) -> "_Context":
+    try:
+        return _Context(config, services, open_snapshot(services.store(root), root, config.snapshot, snapshot_id))
+    except UnreadableError as error:
+        return _Context(config, services, fault=str(error))
 
 
 def _check_against_contracts(comparison: ComparisonConfig, contracts: Contracts) -> None:
@@ -96,57 +105,51 @@ def _check_against_contracts(comparison: ComparisonConfig, contracts: Contracts)
 
 @dataclass(frozen=True)
 class _Context:
-    """What the comparisons of one run are planned from."""
+    """What the comparisons of one run are planned from; `fault` says why there is no snapshot, where one is needed."""
 
     config: ReconcileConfig
     services: Services
-    snapshot: Snapshot
+    snapshot: Snapshot | None = None
+    fault: str = ""
 
 
 def _plan(context: _Context, comparison: ComparisonConfig, contract: TableContract | None) -> ComparisonPlan:
-    dataset, _, name = (comparison.warehouse or f"{context.config.defaults.dataset}.{comparison.name}").partition(".")
-    table = WarehouseTable(context.services.settings.project, dataset, name)
-    snapshot = _snapshot_plan(comparison, context.snapshot)
+    snapshot, taken_at = _snapshot_plan(context, comparison)
+    table = _warehouse_table(context, comparison)
     with open_source(table, context.services) as source:
-        schema = source.schema()
-    columns = _columns(comparison, contract, table, schema)
+        schema = held_types(source)
+        columns = _columns(comparison, contract, table, schema)
+        unused = check_columns(source, table, columns, tuple(column.name for column in columns))
     with open_source(snapshot.spec, context.services) as source:
-        extra = _check_snapshot(source, snapshot.spec, columns)
-    used = {column.name for column in columns}
+        extra = check_columns(source, snapshot.spec, columns, tuple(column.snapshot_name for column in columns))
     return ComparisonPlan(
         name=comparison.name,
         contract=contract,
         columns=columns,
-        warehouse=_warehouse_plan(context, comparison, table, schema),
+        warehouse=_warehouse_plan(context, comparison, table, schema, taken_at),
         snapshot=snapshot,
-        not_compared=(*(f"warehouse.{name}" for name in schema if name not in used), *extra),
+        not_compared=(*(f"warehouse.{name}" for name in unused), *(f"snapshot.{name}" for name in extra)),
         mode=comparison.mode,
         sample_share=comparison.sample_share,
     )
+
+
+def _warehouse_table(context: _Context, comparison: ComparisonConfig) -> TableSpec:
+    if comparison.warehouse is not None and not isinstance(comparison.warehouse, str):
+        return resolve(comparison.warehouse, context.services).table
+    named = comparison.warehouse or f"{context.config.defaults.dataset}.{comparison.name}"
+    return named_table(named, context.services)
 
 
 def _columns(
     comparison: ComparisonConfig,
     contract: TableContract | None,
     table: TableSpec,
-    schema: dict[str, DataType | None],
+    schema: dict[str, DataType | None] | None,
 ) -> tuple[PlannedColumn, ...]:
     declared = _from_contract(contract) if contract else _from_schema(comparison, table, schema)
-    planned = []
-    for column in declared:
-        settings = comparison.columns.get(column.name, _PLAIN)
-        if settings.ignore:
-            continue
-        chosen = _configured(comparison, column, settings)
-        held = schema.get(chosen.name)
-        if chosen.name not in schema:
-            raise UnreadableError(f"{table}: has no column {chosen.name!r}; build it anew, or ignore the column")
-        if held != chosen.data_type and not chosen.cast:
-            raise UnreadableError(
-                f"{table}: {chosen.name} is {held or 'of a type that cannot be compared'}, which is not "
-                f"{chosen.data_type}; to convert it all the same, give the column `cast: {chosen.data_type}`"
-            )
-        planned.append(chosen)
+    settings = {column.name: comparison.columns.get(column.name, _PLAIN) for column in declared}
+    planned = [_configured(comparison, c, settings[c.name]) for c in declared if not settings[c.name].ignore]
     # Keys lead, so that both sides and the engine number them alike.
     return tuple(sorted(planned, key=lambda column: not column.is_key))
 
@@ -167,8 +170,10 @@ def _from_contract(contract: TableContract) -> list[PlannedColumn]:
 
 
 def _from_schema(
-    comparison: ComparisonConfig, table: TableSpec, schema: dict[str, DataType | None]
+    comparison: ComparisonConfig, table: TableSpec, schema: dict[str, DataType | None] | None
 ) -> list[PlannedColumn]:
+    if schema is None:
+        raise UnreadableError(f"{table}: its format says nothing of types; name a contract for the comparison")
     for name in (*comparison.key, *comparison.columns):
         if name not in schema:
             raise UnreadableError(f"{table}: has no column {name!r}, which the configuration names")
@@ -213,66 +218,69 @@ def _configured(comparison: ComparisonConfig, column: PlannedColumn, settings: C
 
 
 def _warehouse_plan(
-    context: _Context, comparison: ComparisonConfig, table: TableSpec, schema: dict[str, DataType | None]
+    context: _Context,
+    comparison: ComparisonConfig,
+    table: TableSpec,
+    schema: dict[str, DataType | None] | None,
+    taken_at: datetime | None,
 ) -> WarehousePlan:
     defaults = context.config.defaults
-    where = conditions(defaults.where if comparison.where is None else comparison.where)
+    # What holds for every table of the zone need not hold for one that is read from elsewhere.
+    inherited = defaults.where if isinstance(table, WarehouseTable) else {}
+    where = conditions(inherited if comparison.where is None else comparison.where)
     for condition in where:
-        if condition.column not in schema:
+        if schema is not None and condition.column not in schema:
             raise UnreadableError(f"{table}: has no column {condition.column!r}, which the filter names")
-    in_flight = _in_flight(comparison.in_flight or defaults.in_flight, table, schema, context.snapshot)
+    in_flight = _in_flight(comparison.in_flight or defaults.in_flight, table, schema, taken_at)
     return WarehousePlan(table, where, in_flight, googlesql(Predicate(where, in_flight)))
 
 
 def _in_flight(
-    config: InFlight | None, table: TableSpec, schema: dict[str, DataType | None], snapshot: Snapshot
+    config: InFlight | None,
+    table: TableSpec,
+    schema: dict[str, DataType | None] | None,
+    taken_at: datetime | None,
 ) -> InFlightPlan | None:
     if config is None:
         return None
-    taken_at = _taken_at(snapshot)
     if taken_at is None:
         raise UnreadableError(f"{table}: in_flight needs a manifest that says when the snapshot was taken")
-    if schema.get(config.column) != "timestamp":
+    if schema is not None and schema.get(config.column) != "timestamp":
         raise UnreadableError(f"{table}: in_flight needs a timestamp column {config.column!r}")
     return InFlightPlan(config.column, taken_at)
 
 
-def _taken_at(snapshot: Snapshot) -> datetime | None:
-    return snapshot.manifest.taken_at if snapshot.manifest else None
+def _taken_at(snapshot: Snapshot | None) -> datetime | None:
+    return snapshot.manifest.taken_at if snapshot and snapshot.manifest else None
 
 
-def _snapshot_plan(comparison: ComparisonConfig, snapshot: Snapshot) -> SnapshotPlan:
-    folder = comparison.snapshot or comparison.name
+def _snapshot_plan(context: _Context, comparison: ComparisonConfig) -> tuple[SnapshotPlan, datetime | None]:
+    """Return what is read of the snapshot's side, and when that was taken."""
+    where = conditions(comparison.snapshot_where)
+    if comparison.snapshot is not None and not isinstance(comparison.snapshot, str):
+        found = resolve(comparison.snapshot, context.services)
+        return _planned_side(found.table, where), found.taken_at
+    if context.snapshot is None:
+        raise UnreadableError(context.fault)
+    return _planned_side(_snapshot_files(context.snapshot, comparison), where), _taken_at(context.snapshot)
+
+
+def _planned_side(table: TableSpec, where: tuple[Condition, ...]) -> SnapshotPlan:
+    if isinstance(table, FileSet):
+        return SnapshotPlan(table.objects, table.format, table.expected_rows, where, table)
+    kind: SourceFormat = table.kind if isinstance(table, DatabaseSpec) else "bigquery"
+    return SnapshotPlan((), kind, None, where, table)
+
+
+def _snapshot_files(snapshot: Snapshot, comparison: ComparisonConfig) -> FileSet:
+    folder = comparison.snapshot if isinstance(comparison.snapshot, str) else comparison.name
     objects = snapshot.table(folder)
     stated = snapshot.manifest.tables[folder] if snapshot.manifest else None
-    kind = comparison.format or (stated.format if stated else _format_of(objects[0].path))
-    rows, prefix = stated.rows if stated else None, f"{snapshot.snapshot_id}/{folder}"
-    return SnapshotPlan(
+    return FileSet(
+        root=snapshot.uri,
         objects=objects,
-        format=kind,
-        expected_rows=rows,
-        where=conditions(comparison.snapshot_where),
-        table=FileSet(snapshot.uri, objects, kind, rows, words=f"{snapshot.uri}/{prefix}", csv=comparison.csv),
+        format=comparison.format or (stated.format if stated else format_of(objects[0].path)),
+        expected_rows=stated.rows if stated else None,
+        words=f"{snapshot.uri}/{snapshot.snapshot_id}/{folder}",
+        csv=comparison.csv,
     )
-
-
-def _format_of(path: str) -> FileFormat:
-    for suffix in SUFFIXES:
-        path = path.removesuffix(suffix)
-    ending = path.rpartition(".")[2]
-    return _FORMATS.get(ending, "ndjson")
-
-
-def _check_snapshot(source: Source, table: TableSpec, columns: tuple[PlannedColumn, ...]) -> tuple[str, ...]:
-    """Check the types of the first file; the others are checked as they are read."""
-    schema = source.arrow_schema() if isinstance(source, FileSource) else None
-    if schema is None or not isinstance(table, FileSet):
-        return ()
-    where = table.objects[0].uri
-    for column in columns:
-        if column.snapshot_name not in schema.names:
-            raise UnreadableError(f"{where}: has no column {column.snapshot_name!r}")
-        kind = schema.field(column.snapshot_name).type
-        check_type(kind, column.data_type, cast=column.cast, where=f"{where}: {column.snapshot_name}")
-    used = {column.snapshot_name for column in columns}
-    return tuple(f"snapshot.{name}" for name in schema.names if name not in used)

@@ -7,11 +7,12 @@ from typing import Final, Literal
 
 from core.contracts import DataType, TableContract
 from core.pinned import ObjectRef
-from reconcile.config import AskedMode, CsvForm, FileFormat
+from reconcile.config import AskedMode
 from reconcile.read.filters import Condition
 from reconcile.read.warehouse import WarehouseTable
 from reconcile.result import SnapshotId
 from reconcile.rules import Rule
+from reconcile.source_config import CsvForm, DatabaseKind, FileFormat
 
 
 @dataclass(frozen=True)
@@ -64,10 +65,37 @@ class FileSet:
         return self.words or self.root
 
 
-TableSpec = WarehouseTable | FileSet
+@dataclass(frozen=True)
+class DatabaseSpec:
+    """A table of a database that is read through ADBC.
+
+    Attributes:
+        kind: the kind of database.
+        connection: environment variable that holds the URI of the connection; its value is in no plan and no report.
+        schema: schema of the table.
+        table: its name.
+        database: its database, where that is not the connection's.
+    """
+
+    kind: DatabaseKind
+    connection: str
+    schema: str
+    table: str
+    database: str | None = None
+
+    @property
+    def parts(self) -> tuple[str, ...]:
+        """The parts of the table's name."""
+        return tuple(part for part in (self.database, self.schema, self.table) if part is not None)
+
+    def __str__(self) -> str:
+        return f"{self.kind} {'.'.join(self.parts)} ({self.connection})"
+
+
+TableSpec = WarehouseTable | FileSet | DatabaseSpec
 """Which table a side is, decided before any of its rows is read; `reconcile.sources` opens it."""
 
-SourceFormat = FileFormat | Literal["bigquery"]
+SourceFormat = FileFormat | DatabaseKind | Literal["bigquery"]
 
 
 @dataclass(frozen=True)

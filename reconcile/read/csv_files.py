@@ -16,10 +16,10 @@ import pyarrow.csv as pa_csv
 from core.contracts import DataType
 from core.errors import UnreadableError
 from core.pinned import ObjectRef, ObjectStore
-from reconcile.config import CsvForm
 from reconcile.read.compression import open_plain
 from reconcile.read.csv_guard import Guard
 from reconcile.read.text import batch_of, from_text
+from reconcile.source_config import CsvForm
 
 _BLOCK_BYTES: Final = 8 * 1024 * 1024
 """Longest row, and how much is parsed at once."""

@@ -8,7 +8,8 @@ import msgspec
 
 from core.errors import UnreadableError
 from core.pinned import ObjectRef, ObjectStore
-from reconcile.config import FileFormat, SnapshotConfig
+from reconcile.config import SnapshotConfig
+from reconcile.source_config import FileFormat
 
 LATEST: Final = "latest"
 _SHOWN: Final = 3

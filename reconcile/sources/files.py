@@ -12,7 +12,6 @@ import pyarrow as pa
 from core.contracts import DataType
 from core.errors import UnreadableError
 from core.pinned import ObjectRef, ObjectStore
-from reconcile.config import FileFormat
 from reconcile.plans import FileSet, PlannedColumn
 from reconcile.read.avro import read_avro, read_avro_schema
 from reconcile.read.csv_files import read_csv
@@ -20,6 +19,7 @@ from reconcile.read.direct import Direct, check_unchanged, read_direct, read_foo
 from reconcile.read.json_array import read_json_array
 from reconcile.read.ndjson import read_ndjson
 from reconcile.read.parquet import open_parquet, read_parquet, read_schema, told
+from reconcile.source_config import FileFormat
 from reconcile.sources.arrow_types import data_type_of
 from reconcile.sources.model import EVERY_ROW, Part, Pin, Predicate, Rows, Wanted
 from reconcile.sources.predicates import constant_types, kept

@@ -3,7 +3,8 @@
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from reconcile.plans import FileSet, TableSpec
+from core.errors import ConfigurationError
+from reconcile.plans import DatabaseSpec, FileSet, TableSpec
 from reconcile.sources.bigquery import BigQuerySource
 from reconcile.sources.files import FileSource
 from reconcile.sources.model import Source
@@ -28,5 +29,7 @@ def open_source(table: TableSpec, services: Services, *, workers: int = 1) -> It
     """
     if isinstance(table, FileSet):
         yield FileSource(services.store(table.root), table)
+    elif isinstance(table, DatabaseSpec):
+        raise ConfigurationError(f"{table}: cannot be read yet")
     else:
         yield BigQuerySource(services, table, workers)

@@ -26,7 +26,7 @@ class Services:
 
     def __init__(self, settings: Settings, now: datetime) -> None:
         self.settings = settings
-        self._now = now
+        self.now = now
         self._made: dict[str, Any] = {}
         self._lock = threading.RLock()
         self._stack = ExitStack()
@@ -40,7 +40,7 @@ class Services:
     @property
     def snapshot_time(self) -> datetime | None:
         """The instant BigQuery is read as of (UTC); None where it cannot: a stand-in knows its present only."""
-        return self._now if self.settings.bigquery_storage_emulator_host is None else None
+        return self.now if self.settings.bigquery_storage_emulator_host is None else None
 
     def bigquery(self) -> bigquery.Client:
         """Return the client of BigQuery."""

@@ -17,10 +17,10 @@ from source_rows import COLUMNS, ROWS, oracle, read, seen
 from core.contracts import DataType
 from core.errors import UnreadableError
 from core.pinned import FileStore, ObjectRef
-from reconcile.config import CsvForm, FileFormat
 from reconcile.plans import FileSet
 from reconcile.read.csv_guard import Guard
 from reconcile.read.filters import conditions
+from reconcile.source_config import CsvForm, FileFormat
 from reconcile.sources.files import FileSource
 from reconcile.sources.model import EVERY_ROW, Predicate
 

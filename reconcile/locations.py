@@ -1,0 +1,52 @@
+"""Where in a YAML file a key stands, as its author would say it."""
+
+from typing import Final
+
+import yaml
+
+from reconcile.source_config import SOURCE_TAGS
+
+_DESCRIBED: Final = frozenset({"warehouse", "snapshot"})
+
+
+def located(location: tuple[int | str, ...], text: str) -> str:
+    """Name a key and its line: `line 12: comparisons[2] (members).columns.email.case`.
+
+    Args:
+        location: the path to the key, as pydantic tells it.
+        text: the file, valid YAML.
+
+    Returns:
+        The words; a key that is missing is on the line of what lacks it.
+    """
+    node = yaml.compose(text, Loader=yaml.SafeLoader)
+    line = node.start_mark.line + 1 if node else 1
+    words, last = "", ""
+    for part in location:
+        if part in SOURCE_TAGS and last in _DESCRIBED:
+            # Tells which kind of source it was taken for; nothing stands there in the file.
+            continue
+        last = str(part)
+        node, found = _below(node, part)
+        line = found or line
+        if isinstance(part, int):
+            words += f"[{part}]" + _named(node)
+        elif found or part.isidentifier():
+            words += f".{part}" if words else part
+    return f"line {line}: {words or 'the file'}"
+
+
+def _below(node: yaml.Node | None, part: int | str) -> tuple[yaml.Node | None, int | None]:
+    """Return what stands under a key or at a place in a list, and on which line."""
+    if isinstance(node, yaml.SequenceNode) and isinstance(part, int) and part < len(node.value):
+        return node.value[part], node.value[part].start_mark.line + 1
+    if isinstance(node, yaml.MappingNode):
+        for key, value in node.value:
+            if key.value == str(part):
+                return value, key.start_mark.line + 1
+    return None, None
+
+
+def _named(node: yaml.Node | None) -> str:
+    names = (_below(node, key)[0] for key in ("name", "contract"))
+    return next((f" ({name.value})" for name in names if isinstance(name, yaml.ScalarNode)), "")
