@@ -235,7 +235,6 @@ async def run_until_signal(
 @contextmanager
 def _settled_memory() -> Iterator[None]:
     """Spare the collector what start-up made, which lives as long as the run; looking at it again costs 3 % of it."""
-    gc.collect()
     gc.freeze()
     try:
         yield
