@@ -1,0 +1,65 @@
+"""A range of keys as a filter that both sides push down."""
+
+from dataclasses import dataclass
+from datetime import date
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from core.identifiers import check_name
+from reconcile.read.filters import Condition, googlesql_literal
+from reconcile.rules import literal, quoted
+
+Bound = int | str | date
+
+
+@dataclass(frozen=True)
+class Between(Condition):
+    """A column that must lie in a range. Its `values` are empty: it is a condition of another kind.
+
+    Attributes:
+        low: its first value; None for the range that begins before all.
+        high: the first value after it; None for the range that ends after all.
+        is_first: whether rows without a key are of it: those of no range would be compared by nobody.
+    """
+
+    low: Bound | None = None
+    high: Bound | None = None
+    is_first: bool = False
+
+    def googlesql(self) -> str:
+        """See `Condition.googlesql`."""
+        name = check_name(self.column)
+        tests = [f"{name} {sign} {googlesql_literal(bound)}" for sign, bound in self._bounds()]
+        return self._with_null(" and ".join(tests) or "true", name)
+
+    def duckdb(self) -> str:
+        """See `Condition.duckdb`."""
+        name = quoted(self.column)
+        tests = [f"{name} {sign} {_engine_literal(bound)}" for sign, bound in self._bounds()]
+        return self._with_null(" and ".join(tests) or "true", name)
+
+    def suits(self, schema: pa.Schema) -> bool:
+        """See `Condition.suits`; bounds come from footers of the column's own type."""
+        return self.column in schema.names
+
+    def mask(self, array: pa.Array) -> pa.Array:
+        """See `Condition.mask`."""
+        found = pa.repeat(pa.scalar(value=True), len(array))
+        tests = {">=": pc.greater_equal, "<": pc.less}
+        for sign, bound in self._bounds():
+            held = tests[sign](array, pa.scalar(bound, array.type))
+            found = pc.and_(found, pc.fill_null(held, fill_value=False))
+        return pc.if_else(array.is_valid(), found, pa.scalar(self.is_first))
+
+    def _bounds(self) -> list[tuple[str, Bound]]:
+        return [(sign, bound) for sign, bound in ((">=", self.low), ("<", self.high)) if bound is not None]
+
+    def _with_null(self, tests: str, name: str) -> str:
+        return f"({tests} or {name} is null)" if self.is_first else f"({tests})"
+
+
+def _engine_literal(bound: Bound) -> str:
+    if isinstance(bound, int):
+        return f"cast({literal(str(bound))} as bigint)"
+    return literal(bound) if isinstance(bound, str) else f"date {literal(bound.isoformat())}"

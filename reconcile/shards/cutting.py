@@ -1,0 +1,184 @@
+"""How a comparison is cut into ranges of its key, and the plan of one part.
+
+It is cut where the snapshot's Parquet files follow the order of the key: then each range is in few files, and the
+warehouse reads only its own part (cluster the table by the key, and BigQuery reads no more than that). What follows no
+order stays whole: every part would have to read all of it.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from itertools import pairwise
+from typing import Final, Literal
+
+from core.errors import UnreadableError
+from reconcile.compare.ranges import KeyRange
+from reconcile.plans import ComparisonPlan, FileSet
+from reconcile.read.direct import read_footers
+from reconcile.read.filters import Condition
+from reconcile.read.footers import Footer, KeyGroup
+from reconcile.rules import EXACT
+from reconcile.shards.bounds import Between, Bound
+from reconcile.shards.model import Shard, text_of
+from reconcile.sources.services import Services
+
+_LONGEST_OVERLAP: Final = 1.5
+"""How often a file may be read on average before cutting costs more than it saves."""
+_CUTTABLE: Final = frozenset({"auto", "typed", "count"})
+_KEY_TYPES: Final[dict[str, Literal["int", "str", "date"]]] = {"int": "int", "str": "str", "date": "date"}
+
+
+@dataclass(frozen=True)
+class _Side:
+    """The files of a side, as far as the cut concerns them."""
+
+    files: tuple[tuple[KeyGroup, ...], ...]
+    rows: tuple[int, ...]
+
+    def within(self, part: KeyRange) -> tuple[int, ...]:
+        """Return the files that may hold keys of a range; one of them at least."""
+        found = tuple(n for n, groups in enumerate(self.files) if any(part.holds(group) for group in groups))
+        return found or (0,)
+
+    @property
+    def groups(self) -> list[KeyGroup]:
+        return [group for groups in self.files for group in groups]
+
+
+def cut(plan: ComparisonPlan, services: Services, *, mode: str, rows: int, workers: int) -> tuple[Shard, ...]:
+    """Cut a comparison into shards.
+
+    Args:
+        plan: the comparison.
+        services: where its files lie.
+        mode: the mode asked for.
+        rows: about how many rows of the snapshot a shard should have.
+        workers: how many footers are read at once.
+
+    Returns:
+        Its shards, in the order of the key; one for the whole when it cannot be cut.
+    """
+    whole = (Shard(plan.name, 0, 1, plan.snapshot.expected_rows or 0),)
+    if mode not in _CUTTABLE or plan.key[0].rule != EXACT:
+        return whole
+    try:
+        sides = _sides(plan, services, workers)
+    except UnreadableError:
+        # The comparison itself will tell what is wrong with the files.
+        return whole
+    if sides is None:
+        return whole
+    snapshot, warehouse = sides
+    if plan.snapshot.expected_rows not in (None, sum(snapshot.rows)):
+        return whole
+    kinds = {type(group.low).__name__ for side in sides if side is not None for group in side.groups}
+    ranges = _ranges(snapshot.groups, rows)
+    read = sum(snapshot.rows[n] for part in ranges for n in snapshot.within(part))
+    if (
+        len(kinds) != 1
+        or not kinds <= _KEY_TYPES.keys()
+        or not ranges[1:]
+        or read > _LONGEST_OVERLAP * sum(snapshot.rows)
+    ):
+        return whole
+    return tuple(
+        Shard(
+            comparison=plan.name,
+            number=number,
+            of=len(ranges),
+            rows=sum(snapshot.rows[n] for n in snapshot.within(part)),
+            low=text_of(part.low),
+            high=text_of(part.high),
+            key_type=_KEY_TYPES[next(iter(kinds))],
+            snapshot_files=snapshot.within(part),
+            warehouse_files=warehouse.within(part) if warehouse is not None else (),
+        )
+        for number, part in enumerate(ranges)
+    )
+
+
+def part_of(plan: ComparisonPlan, shard: Shard) -> ComparisonPlan:
+    """Return the plan of one part of a comparison.
+
+    Args:
+        plan: the comparison.
+        shard: the part.
+
+    Returns:
+        The plan, under the name of the shard; the comparison itself when it is not cut.
+    """
+    if shard.of == 1:
+        return plan
+    low, high = shard.bounds()
+    ours = Between(plan.key[0].name, (), low, high, is_first=shard.number == 0)
+    theirs = replace(ours, column=plan.key[0].snapshot_name)
+    table = plan.warehouse.table
+    if isinstance(table, FileSet):
+        table = replace(table, objects=tuple(table.objects[n] for n in shard.warehouse_files), expected_rows=None)
+    return replace(
+        plan,
+        name=shard.name,
+        mode="typed" if plan.mode == "auto" else plan.mode,
+        warehouse=replace(
+            plan.warehouse,
+            table=table,
+            where=(*plan.warehouse.where, ours),
+            restriction=_both(plan.warehouse.restriction, ours),
+        ),
+        snapshot=replace(
+            plan.snapshot,
+            objects=tuple(plan.snapshot.objects[n] for n in shard.snapshot_files),
+            where=(*plan.snapshot.where, theirs),
+            # By the footers of just these files; all of them together were held against the manifest.
+            expected_rows=shard.rows,
+        ),
+    )
+
+
+def _both(restriction: str, condition: Condition) -> str:
+    return f"({restriction}) and {condition.googlesql()}" if restriction else condition.googlesql()
+
+
+def _sides(plan: ComparisonPlan, services: Services, workers: int) -> tuple[_Side, _Side | None] | None:
+    """Return what the footers say of the snapshot and, where it is files, of the warehouse."""
+    names = tuple(column.snapshot_name for column in plan.columns)
+    snapshot = _side(plan, plan.snapshot.spec, names, plan.snapshot.where, services, workers=workers)
+    if snapshot is None:
+        return None
+    if not isinstance(plan.warehouse.table, FileSet):
+        return snapshot, None
+    names = tuple(column.name for column in plan.columns)
+    warehouse = _side(plan, plan.warehouse.table, names, plan.warehouse.where, services, workers=workers)
+    return None if warehouse is None else (snapshot, warehouse)
+
+
+def _side(
+    plan: ComparisonPlan,
+    files: object,
+    names: tuple[str, ...],
+    where: tuple[Condition, ...],
+    services: Services,
+    *,
+    workers: int,
+) -> _Side | None:
+    if not isinstance(files, FileSet) or files.format != "parquet" or files.constants or not files.objects:
+        return None
+    footers = read_footers(plan.columns, names, where, services.store(files.root), files.objects, workers=workers)
+    if footers is None or any(footer.groups is None for footer in footers):
+        return None
+    return _Side(tuple(_groups(footer) for footer in footers), tuple(footer.rows for footer in footers))
+
+
+def _groups(footer: Footer) -> tuple[KeyGroup, ...]:
+    return footer.groups or ()
+
+
+def _ranges(groups: Sequence[KeyGroup], rows: int) -> tuple[KeyRange, ...]:
+    """Cut where row groups begin, about so many rows apart."""
+    bounds: list[Bound] = []
+    held = 0
+    for group in sorted(groups, key=lambda group: group.low):
+        if held >= rows and (not bounds or group.low > bounds[-1]):
+            bounds.append(group.low)
+            held = 0
+        held += group.rows
+    return tuple(KeyRange(low, high) for low, high in pairwise([None, *bounds, None]))

@@ -1,0 +1,323 @@
+"""One task of a run in many: the plan made or followed, its shards done, and the whole merged when it is the last."""
+
+import re
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Final
+
+from core.clock import Clock, utc_now
+from core.errors import ConfigurationError
+from core.settings import Settings
+from reconcile.comparing import OnProgress, Progress, Work, make_comparison
+from reconcile.concluding import check_partitions, conclude, made_with, partitions_of
+from reconcile.config import AskedMode, ReconcileConfig
+from reconcile.plans import ComparisonPlan, RunPlan, Unplanned
+from reconcile.report.files import prepare_output
+from reconcile.result import SCHEMA_VERSION, ComparisonResult, RunResult, worst
+from reconcile.runner import plan_with
+from reconcile.shards.cutting import cut, part_of
+from reconcile.shards.folder import RunFolder
+from reconcile.shards.merging import differences_file, merged_comparison, merged_differences
+from reconcile.shards.model import (
+    PLAN_VERSION,
+    Shard,
+    ShardedRun,
+    assigned,
+    digest_of_files,
+    digest_of_request,
+)
+from reconcile.sources.services import Services
+
+SHARD_ROWS: Final = 5_000_000
+"""Rows of a shard at most, about: what one task compares in some seconds, and loses when it is killed."""
+_LEAST_ROWS: Final = 50_000
+_SHARDS_A_TASK: Final = 4
+"""Shards that a task has at least where rows allow: several even out what they weigh."""
+_WAIT_S: Final = 900.0
+_RUN_ID: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,99}")
+
+
+def check_run_id(run_id: str) -> None:
+    """Check a run's name, which names its folder and its jobs in BigQuery.
+
+    Args:
+        run_id: the name.
+
+    Raises:
+        ConfigurationError: when it is none.
+    """
+    if not _RUN_ID.fullmatch(run_id):
+        raise ConfigurationError(f"{run_id!r} is no name of a run: use letters, digits, hyphens and underscores")
+
+
+@dataclass(frozen=True)
+class Task:
+    """Which part of a run a process does, and where.
+
+    Attributes:
+        folder: folder that all tasks share.
+        run_id: name of the run; a task that is started again under it does only the rest.
+        index: the task, from 0.
+        count: how many tasks there are.
+        shard_rows: rows of a shard at most, about.
+    """
+
+    folder: Path
+    run_id: str
+    index: int = 0
+    count: int = 1
+    shard_rows: int = SHARD_ROWS
+
+    def __post_init__(self) -> None:
+        check_run_id(self.run_id)
+        if not 0 <= self.index < self.count:
+            raise ConfigurationError(f"there is no task {self.index} of {self.count}; they are counted from 0")
+
+
+@dataclass(frozen=True)
+class TaskResult:
+    """What a task did.
+
+    Attributes:
+        done: shards that it made now.
+        kept: its shards that were done before.
+        left: shards of other tasks that are not done.
+        result: the whole run, when nothing is left.
+    """
+
+    done: int
+    kept: int
+    left: int
+    result: RunResult | None
+
+
+def run_task(
+    config: ReconcileConfig,
+    settings: Settings,
+    task: Task,
+    *,
+    tables: Sequence[str] = (),
+    snapshot_id: str | None = None,
+    output: Path | None = None,
+    audit: bool = True,
+    values: bool = False,
+    mode: AskedMode | None = None,
+    state: Path | None = None,
+    clock: Clock = utc_now,
+    on_progress: OnProgress = lambda _: None,
+) -> TaskResult:
+    """Do one task of a run.
+
+    Args:
+        config: the configuration; all tasks must have the same.
+        settings: where the warehouse, the contracts and S3 are.
+        task: which task.
+        tables: names of comparisons; all when empty.
+        snapshot_id: which snapshot instead of the configured one.
+        output: folder for the reports, written by the last task; None to write none.
+        audit: whether the last task appends to the audit trail.
+        values: whether the Parquet of differences holds both sides' values.
+        mode: how to compare, instead of the configured modes.
+        state: folder for what the next run may use; None to keep nothing.
+        clock: what time it is.
+        on_progress: told of progress, from several threads.
+
+    Returns:
+        What was done; the result of the whole from the task that ends last.
+
+    Raises:
+        ConfigurationError: when the task asks for something else than the run's plan.
+        UnavailableError: when the plan does not come, or the end of the run could not be kept or told.
+    """
+    folder = RunFolder(task.folder / task.run_id)
+    folder.make()
+    merged = folder.merged()
+    if merged is not None:
+        return TaskResult(0, 0, 0, merged)
+    request = digest_of_request(config, tuple(tables), snapshot_id, mode, values)
+    began = clock()
+    known = folder.plan() if task.index == 0 else folder.await_plan(_WAIT_S)
+    with Services(settings, known.started_at if known is not None else began) as services:
+        planned = plan_with(
+            services,
+            config,
+            tables=tables,
+            snapshot_id=known.snapshot.snapshot_id if known is not None else snapshot_id,
+        )
+        if known is None:
+            check_partitions(config, planned)
+            known = _planned(config, services, planned, task, request=request, mode=mode, values=values)
+            folder.keep_plan(known)
+        if known.config != request:
+            raise ConfigurationError(
+                f"{folder.root}: the run {task.run_id!r} was begun with another configuration or other options; give "
+                "this one another --run-id"
+            )
+        mine = assigned(known.shards, task.index, task.count)
+        open_ones = [shard for shard in mine if folder.result(shard) is None]
+        work = Work(
+            services=services,
+            limits=config.limits,
+            output=folder.root,
+            values=values,
+            mode=mode,
+            state=state,
+            partitions=partitions_of(config),
+            taken_at=known.snapshot.taken_at,
+            on_progress=on_progress,
+        )
+        on_progress(Progress("", "planned", 2 * sum(shard.rows for shard in open_ones)))
+        plans = {comparison.name: comparison for comparison in planned.comparisons}
+        for shard in open_ones:
+            folder.keep_result(shard, _made(work, known, plans[shard.comparison], shard))
+            on_progress(Progress(shard.name, "done"))
+        left = len(folder.open_shards(known))
+        result = None if left else _merged(config, services, folder, known, output=output, audit=audit, clock=clock)
+    return TaskResult(len(open_ones), len(mine) - len(open_ones), left, result)
+
+
+def merge(
+    config: ReconcileConfig,
+    settings: Settings,
+    folder: Path,
+    run_id: str,
+    *,
+    output: Path | None = None,
+    audit: bool = True,
+    clock: Clock = utc_now,
+) -> RunResult:
+    """Merge the shards of a run that are all done.
+
+    Args:
+        config: the configuration.
+        settings: where the audit dataset is.
+        folder: folder that the tasks shared.
+        run_id: name of the run.
+        output: folder for the reports; None to write none.
+        audit: whether to append to the audit trail; one that was merged before is not appended again.
+        clock: what time it is.
+
+    Returns:
+        The result of the whole.
+
+    Raises:
+        ConfigurationError: when there is no such run, or some of its shards are not done.
+    """
+    check_run_id(run_id)
+    shared = RunFolder(folder / run_id)
+    known = shared.plan()
+    if known is None:
+        raise ConfigurationError(f"{shared.root}: holds no run; name it with --run-id, and its folder with --shards")
+    merged = shared.merged()
+    if merged is not None:
+        return merged
+    left = shared.open_shards(known)
+    if left:
+        raise ConfigurationError(
+            f"{shared.root}: {len(left)} of {len(known.shards)} shards are not done, such as {left[0].name}; start the "
+            "tasks again, each does only what is left"
+        )
+    with Services(settings, known.started_at) as services:
+        return _merged(config, services, shared, known, output=output, audit=audit, clock=clock)
+
+
+def _planned(
+    config: ReconcileConfig,
+    services: Services,
+    planned: RunPlan,
+    task: Task,
+    *,
+    request: str,
+    mode: AskedMode | None,
+    values: bool,
+) -> ShardedRun:
+    rows = _rows_a_shard(planned, task)
+    plans = [found for found in planned.comparisons if isinstance(found, ComparisonPlan)]
+    return ShardedRun(
+        version=PLAN_VERSION,
+        run_id=task.run_id,
+        config=request,
+        started_at=services.now,
+        project=planned.project,
+        snapshot=planned.snapshot,
+        mode=mode,
+        values=values,
+        pins={found.name: digest_of_files(found.snapshot.objects) for found in plans},
+        restrictions={found.name: found.warehouse.restriction for found in plans},
+        shards=tuple(
+            shard
+            for found in planned.comparisons
+            for shard in (
+                (Shard(found.name, 0, 1, 0),)
+                if isinstance(found, Unplanned)
+                else cut(found, services, mode=mode or found.mode, rows=rows, workers=config.limits.readers)
+            )
+        ),
+    )
+
+
+def _rows_a_shard(planned: RunPlan, task: Task) -> int:
+    stated = [found.snapshot.expected_rows or 0 for found in planned.comparisons if isinstance(found, ComparisonPlan)]
+    return max(_LEAST_ROWS, min(task.shard_rows, sum(stated) // (task.count * _SHARDS_A_TASK)))
+
+
+def _made(work: Work, run: ShardedRun, plan: ComparisonPlan | Unplanned, shard: Shard) -> ComparisonResult:
+    if isinstance(plan, Unplanned):
+        return make_comparison(work, plan)
+    if run.pins.get(plan.name) != digest_of_files(plan.snapshot.objects):
+        reason = "the snapshot's files are not those that the run began with; give it another --run-id"
+        return make_comparison(work, Unplanned(plan.name, plan.contract, reason))
+    if shard.of == 1:
+        return make_comparison(work, plan)
+    part = part_of(plan, shard)
+    by = work.partitions.get(plan.name)
+    # What is kept for the next run is of whole comparisons.
+    asked = "typed" if work.mode == "auto" else work.mode
+    of_part = replace(work, state=None, mode=asked, partitions={part.name: by} if by is not None else {})
+    return make_comparison(of_part, part)
+
+
+def _merged(
+    config: ReconcileConfig,
+    services: Services,
+    folder: RunFolder,
+    run: ShardedRun,
+    *,
+    output: Path | None,
+    audit: bool,
+    clock: Clock,
+) -> RunResult:
+    began = time.monotonic()
+    if output is not None:
+        prepare_output(output)
+    comparisons = tuple(_merged_comparison(config, folder, run, name, output) for name in run.comparisons)
+    result = RunResult(
+        schema_version=SCHEMA_VERSION,
+        run_id=run.run_id,
+        verdict=worst(tuple(found.verdict for found in comparisons)),
+        started_at=run.started_at,
+        seconds=round(max((clock() - run.started_at).total_seconds(), time.monotonic() - began), 3),
+        project=run.project,
+        snapshot=run.snapshot,
+        comparisons=comparisons,
+        not_run=(),
+        versions=made_with(),
+    )
+    result = conclude(config, services, result, output=output, audit=audit)
+    folder.keep_merged(result)
+    return result
+
+
+def _merged_comparison(
+    config: ReconcileConfig, folder: RunFolder, run: ShardedRun, name: str, output: Path | None
+) -> ComparisonResult:
+    found = [folder.result(shard) for shard in run.shards if shard.comparison == name]
+    parts = [part for part in found if part is not None]
+    whole = merged_comparison(name, parts, restriction=run.restrictions.get(name, ""), sample=config.limits.sample)
+    file = differences_file(name)
+    written = (
+        output is not None and whole.verdict != "unreadable" and merged_differences(folder.root, parts, output / file)
+    )
+    return replace(whole, differences_file=file if written else None)
