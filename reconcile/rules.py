@@ -20,7 +20,7 @@ _NUMBERS: Final = frozenset({"int64", "numeric", "float64"})
 _TEXTS: Final = frozenset({"string"})
 _INSTANTS: Final = frozenset({"timestamp", "datetime", "time"})
 _ARRAYS: Final = frozenset({"array<string>", "array<int64>"})
-_SPACE: Final = r"[\s\p{Z}]+"
+SPACE: Final = r"[\s\p{Z}]+"
 
 
 @dataclass(frozen=True)
@@ -209,9 +209,9 @@ def _words(value: object) -> str:
 def _string_form(rule: Rule, column: str) -> str:
     value = f"nfc_normalize({column})" if rule.unicode == "nfc" else column
     if rule.space == "collapse":
-        value = f"regexp_replace({value}, {literal(_SPACE)}, ' ', 'g')"
+        value = f"regexp_replace({value}, {literal(SPACE)}, ' ', 'g')"
     if rule.space != "exact":
-        value = f"regexp_replace({value}, {literal(f'^{_SPACE}|{_SPACE}$')}, '', 'g')"
+        value = f"regexp_replace({value}, {literal(f'^{SPACE}|{SPACE}$')}, '', 'g')"
     return f"lower({value})" if rule.case == "ignore" else value
 
 

@@ -10,6 +10,7 @@ The leaves of the files of a snapshot are kept (`reconcile.compare.tree`): of a 
 run reads nothing unless a bucket of its keys differs.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -94,21 +95,43 @@ def buckets_for(plan: ComparisonPlan, low: Any, high: Any) -> Buckets:
     return Buckets(shift, len(plan.key))
 
 
-def leaves(connection: duckdb.DuckDBPyConnection, view: str, buckets: Buckets, columns: int) -> Leaves:
+@dataclass(frozen=True)
+class Hashing:
+    """How a row is hashed, as SQL over numbered columns.
+
+    Attributes:
+        bucket: its bucket.
+        checksum: its checksum, an integer from zero up.
+    """
+
+    bucket: str
+    checksum: str
+
+
+def engine_hashing(buckets: Buckets, columns: int) -> Hashing:
+    """Return the hashing of the engine's own function.
+
+    Args:
+        buckets: how keys are put into buckets.
+        columns: how many columns are compared.
+    """
+    values = ", ".join(f"c{number}" for number in range(columns))
+    return Hashing(buckets.sql(), f"hash({values})")
+
+
+def leaves(connection: duckdb.DuckDBPyConnection, view: str, hashing: Hashing) -> Leaves:
     """Return the checksums of the rows a view shows.
 
     Args:
         connection: where the view stands.
         view: its name.
-        buckets: how keys are put into buckets.
-        columns: how many columns are compared.
+        hashing: how a row is hashed.
 
     Returns:
         A leaf for each bucket that holds rows.
     """
-    values = ", ".join(f"c{number}" for number in range(columns))
     statement = (
-        f"select {buckets.sql()} as bucket, count(*), sum(hash({values})::hugeint)::varchar "  # noqa: S608 - numbered columns of our own
+        f"select {hashing.bucket} as bucket, count(*), sum(({hashing.checksum})::hugeint)::varchar "  # noqa: S608 - numbered columns of our own
         f"from {view} group by 1"
     )
     return {bucket: Leaf(rows, int(total)) for bucket, rows, total in connection.execute(statement).fetchall()}
@@ -126,8 +149,26 @@ def narrow(connection: duckdb.DuckDBPyConnection, buckets: Buckets, warehouse: L
     Returns:
         SQL over the views' columns.
     """
-    found = differing(warehouse, snapshot)
+    put_differing(connection, sorted(differing(warehouse, snapshot)))
+    return in_differing(buckets.sql())
+
+
+def put_differing(connection: duckdb.DuckDBPyConnection, found: Sequence[int]) -> None:
+    """Make the table of buckets that differ.
+
+    Args:
+        connection: where to make it.
+        found: the buckets.
+    """
     connection.execute("create or replace temp table differing (bucket bigint)")
     if found:
-        connection.execute("insert into differing select unnest(?::bigint[])", [sorted(found)])
-    return f"{buckets.sql()} in (select bucket from differing)"  # noqa: S608 - our own expression
+        connection.execute("insert into differing select unnest(?::bigint[])", [list(found)])
+
+
+def in_differing(bucket: str) -> str:
+    """Return the condition that a row is in a bucket that differs.
+
+    Args:
+        bucket: SQL of the row's bucket.
+    """
+    return f"{bucket} in (select bucket from differing)"  # noqa: S608 - our own expression

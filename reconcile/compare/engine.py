@@ -1,6 +1,8 @@
 """The engine: DuckDB on scratch space, with the memory it is given and no more."""
 
 import tempfile
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from datetime import datetime
 from pathlib import Path
@@ -10,9 +12,11 @@ import duckdb
 
 from core.errors import UnreadableError
 from reconcile.compare.aggregates import aggregates
+from reconcile.compare.checksum import put_differing
 from reconcile.compare.joins import join
 from reconcile.compare.narrowing import checksummed, interval, sampled
 from reconcile.compare.partitions import partitions
+from reconcile.compare.pushed import Pushed
 from reconcile.compare.sample import Asked, Sample, sample
 from reconcile.compare.statements import Source, Statements
 from reconcile.compare.workspace import Workspace, connected
@@ -46,6 +50,11 @@ class EngineLimits:
     threads: int
     sample: int
 
+    @property
+    def fitting_threads(self) -> int:
+        """The threads that the memory suffices for."""
+        return max(1, min(self.threads, self.memory_mb // _MEMORY_OF_A_THREAD_MB))
+
 
 @dataclass(frozen=True)
 class How:
@@ -57,6 +66,7 @@ class How:
         kept: file of the checksums that are kept from run to run; None to keep none.
         taken_at: when the snapshot was taken (UTC), to tell late rows; None when nobody says.
         partition: by what counts are broken down; None for the whole alone.
+        pushed: what the warehouse found by itself; None when all of its rows are here.
     """
 
     mode: Mode
@@ -64,6 +74,7 @@ class How:
     kept: Path | None = None
     taken_at: datetime | None = None
     partition: Partition | None = None
+    pushed: Pushed | None = None
 
 
 TYPED: Final = How("typed")
@@ -127,15 +138,30 @@ def compare(
         UnreadableError: when memory or scratch space ran out.
     """
     work = _Work(Statements(plan), warehouse, snapshot, limits.sample, export, values, how)
-    threads = max(1, min(limits.threads, limits.memory_mb // _MEMORY_OF_A_THREAD_MB))
-    try:
+    with explained(plan, (warehouse, snapshot)):
         try:
-            return _attempt(work, scratch, limits.memory_mb, threads)
+            return _attempt(work, scratch, limits.memory_mb, limits.fitting_threads)
         except duckdb.OutOfMemoryException:
             # Threads that all hold their share at once can exceed what one after the other does not.
             return _attempt(work, scratch, limits.memory_mb, 1)
+
+
+@contextmanager
+def explained(plan: ComparisonPlan, sides: Sequence[Source]) -> Iterator[None]:
+    """Turn the engine's errors into ours, with what to do about them.
+
+    Args:
+        plan: the comparison.
+        sides: what the engine reads.
+
+    Raises:
+        DirectReadError: when a file could not be scanned as it is.
+        UnreadableError: when memory or scratch space ran out.
+    """
+    try:
+        yield
     except duckdb.Error as error:
-        if any(isinstance(side, Direct) for side in (warehouse, snapshot)) and not isinstance(error, _SPACE):
+        if any(isinstance(side, Direct) for side in sides) and not isinstance(error, _SPACE):
             raise DirectReadError(f"{plan.name}: the engine cannot scan the files as they are: {error}") from error
         raise UnreadableError(
             f"{plan.name}: the comparison could not be made; if memory or scratch space ran out, raise "
@@ -159,37 +185,54 @@ class _Work:
 def _attempt(work: _Work, scratch: Path, memory_mb: int, threads: int) -> Compared:
     with tempfile.TemporaryDirectory(dir=scratch) as folder, connected(Path(folder), memory_mb, threads) as connection:
         whole = Workspace(connection, work.statements, work.warehouse, work.snapshot)
+        if work.how.pushed is not None:
+            return _pushed(whole, work, memory_mb, work.how.pushed)
         if work.how.mode == "count":
-            return _plain(whole, ())
+            return _plain(_totals(whole), ())
         if work.how.mode == "aggregate":
-            return _plain(whole, aggregates(whole))
+            return _plain(_totals(whole), aggregates(whole))
         if work.how.mode == "sample":
-            return _sampled(whole, work, memory_mb)
+            return _sampled(sampled(whole, work.how.share), work, memory_mb, _totals(whole))
         if work.how.mode == "checksum":
             narrowed = checksummed(whole, work.how.kept)
             words = f"{narrowed.differing:,} of {narrowed.buckets:,} buckets differ and were joined by value" + (
                 f"; the checksums of {narrowed.skipped:,} files were kept from the last run" if narrowed.skipped else ""
             )
-            found = _joined(narrowed.space, work, memory_mb, whole)
+            found = _joined(narrowed.space, work, memory_mb, _totals(whole), whole)
             return replace(found, evidence=Evidence(words))
-        return _joined(whole, work, memory_mb, whole)
+        return _joined(whole, work, memory_mb, _totals(whole), whole)
 
 
-def _plain(space: Workspace, measures: tuple[Measure, ...]) -> Compared:
+def _totals(space: Workspace) -> tuple[int, int]:
+    return space.rows("warehouse"), space.rows("snapshot")
+
+
+def _pushed(space: Workspace, work: _Work, memory_mb: int, pushed: Pushed) -> Compared:
+    """Take up what the warehouse found by itself."""
+    if work.how.mode in ("count", "aggregate"):
+        return _plain(pushed.totals, pushed.measures)
+    if work.how.mode == "sample":
+        return _sampled(space.narrowed(pushed.condition), work, memory_mb, pushed.totals)
+    put_differing(space.connection, pushed.differing)
+    found = _joined(space.narrowed(pushed.condition), work, memory_mb, pushed.totals)
+    return replace(found, evidence=Evidence(pushed.words))
+
+
+def _plain(totals: tuple[int, int], measures: tuple[Measure, ...]) -> Compared:
     """Return what is told without looking at single rows."""
-    counts = Counts(warehouse_rows=space.rows("warehouse"), snapshot_rows=space.rows("snapshot"))
+    counts = Counts(warehouse_rows=totals[0], snapshot_rows=totals[1])
     rows = Measure("rows", str(counts.warehouse_rows), str(counts.snapshot_rows))
     evidence = Evidence("no row was compared by itself", (rows, *measures))
     return Compared(counts, (), (), exported=False, evidence=evidence)
 
 
-def _sampled(space: Workspace, work: _Work, memory_mb: int) -> Compared:
-    part = sampled(space, work.how.share)
-    found = _joined(part, work, memory_mb, part)
+def _sampled(part: Workspace, work: _Work, memory_mb: int, of: tuple[int, int]) -> Compared:
+    """Join by value what a workspace shows, as a sample of so many rows of each side."""
+    found = _joined(part, work, memory_mb, _totals(part), part)
     counts = found.counts
     keys = counts.matched + counts.differences
     told = interval(counts.differences, keys)
-    totals = Measure("rows", str(space.rows("warehouse")), str(space.rows("snapshot")))
+    totals = Measure("rows", str(of[0]), str(of[1]))
     words = (
         f"of {keys:,} sampled keys {counts.differences:,} differ: with {told.confidence:.0%} confidence, "
         f"{told.low:.4%} to {told.high:.4%} of all keys do"
@@ -197,11 +240,13 @@ def _sampled(space: Workspace, work: _Work, memory_mb: int) -> Compared:
     return replace(found, evidence=Evidence(words, (totals,), told.low, told.high))
 
 
-def _joined(space: Workspace, work: _Work, memory_mb: int, whole: Workspace) -> Compared:
-    """Join by value what one workspace shows, and count the rows of another that shows as much or more."""
+def _joined(
+    space: Workspace, work: _Work, memory_mb: int, totals: tuple[int, int], whole: Workspace | None = None
+) -> Compared:
+    """Join by value what one workspace shows, of so many rows of each side; partitions are those of another."""
     connection, statements = space.connection, space.statements
     join(space, memory_mb)
-    counts = _counts(connection, statements, whole.rows("warehouse"), whole.rows("snapshot"))
+    counts = _counts(connection, statements, *totals)
     found = bool(counts.differences or counts.in_flight)
     space.show()
     if found and work.export is not None:
@@ -217,7 +262,7 @@ def _joined(space: Workspace, work: _Work, memory_mb: int, whole: Workspace) -> 
         sample=looked_up.differences,
         exported=found and work.export is not None,
         causes=looked_up.causes,
-        partitions=partitions(whole, by) if by is not None and found else (),
+        partitions=partitions(whole, by) if by is not None and whole is not None and found else (),
     )
 
 

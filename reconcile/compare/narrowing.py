@@ -8,7 +8,7 @@ from typing import Final
 
 import duckdb
 
-from reconcile.compare.checksum import Buckets, buckets_for, check_hashable, leaves, narrow
+from reconcile.compare.checksum import Hashing, buckets_for, check_hashable, engine_hashing, leaves, narrow
 from reconcile.compare.tree import Leaves, keep, merged, recall
 from reconcile.compare.workspace import Workspace
 from reconcile.read.direct import Direct
@@ -107,18 +107,29 @@ def checksummed(space: Workspace, kept: Path | None) -> Narrowed:
     bounds = [bound for bound in found if None not in bound]
     low, high = (min(low for low, _ in bounds), max(high for _, high in bounds)) if bounds else (None, None)
     buckets = buckets_for(space.plan, low, high)
-    warehouse = leaves(space.connection, "warehouse", buckets, len(space.plan.columns))
-    snapshot, skipped = _snapshot_leaves(space, buckets, kept)
+    hashing = engine_hashing(buckets, len(space.plan.columns))
+    warehouse = leaves(space.connection, "warehouse", hashing)
+    snapshot, skipped = snapshot_leaves(space, hashing, kept)
     condition = narrow(space.connection, buckets, warehouse, snapshot)
     [differing] = space.one("select count(*) from differing")
     return Narrowed(space.narrowed(condition), len(warehouse.keys() | snapshot.keys()), int(differing), skipped)
 
 
-def _snapshot_leaves(space: Workspace, buckets: Buckets, kept: Path | None) -> tuple[Leaves, int]:
+def snapshot_leaves(space: Workspace, hashing: Hashing, kept: Path | None) -> tuple[Leaves, int]:
+    """Return the checksums of the snapshot, those of files that are still the same from the run before.
+
+    Args:
+        space: both sides.
+        hashing: how a row is hashed.
+        kept: file of the tree that is kept from run to run; None to keep none.
+
+    Returns:
+        A leaf for each bucket that holds rows, and how many files were not hashed again.
+    """
     side = space.snapshot
     if kept is None or not isinstance(side, Direct):
-        return leaves(space.connection, "snapshot", buckets, len(space.plan.columns)), 0
-    basis = _basis(space, buckets)
+        return leaves(space.connection, "snapshot", hashing), 0
+    basis = _basis(space, hashing)
     known, files = recall(kept, basis), {}
     skipped = 0
     for file in side.contents:
@@ -128,13 +139,13 @@ def _snapshot_leaves(space: Workspace, buckets: Buckets, kept: Path | None) -> t
             skipped += 1
             continue
         alone = Workspace(space.connection, space.statements, space.warehouse, side.only((file,)), space.condition)
-        alone.show()
-        files[version] = leaves(space.connection, "snapshot", buckets, len(space.plan.columns))
+        alone.show_side("snapshot")
+        files[version] = leaves(space.connection, "snapshot", hashing)
     keep(kept, basis, files)
     return merged(list(files.values())), skipped
 
 
-def _basis(space: Workspace, buckets: Buckets) -> str:
+def _basis(space: Workspace, hashing: Hashing) -> str:
     """Return what checksums depend on besides the rows, as text."""
     forms = space.statements.forms(space.snapshot, space.warehouse)
     columns = [
@@ -142,4 +153,4 @@ def _basis(space: Workspace, buckets: Buckets) -> str:
         for column, (form, _) in zip(space.plan.columns, forms, strict=True)
     ]
     where = space.snapshot.where if isinstance(space.snapshot, Direct) else ""
-    return "; ".join([f"duckdb {duckdb.__version__}", f"shift {buckets.shift}", where, *columns])
+    return "; ".join([f"duckdb {duckdb.__version__}", hashing.bucket, hashing.checksum, where, *columns])

@@ -42,9 +42,13 @@ class Workspace:
 
     def show(self, part: KeyRange = EVERYTHING) -> None:
         """Have the views of both sides show a range of keys."""
-        warehouse, snapshot = self.warehouse, self.snapshot
-        self.connection.execute(self.statements.side("warehouse", warehouse, snapshot, part, self.condition))
-        self.connection.execute(self.statements.side("snapshot", snapshot, warehouse, part, self.condition))
+        self.show_side("warehouse", part)
+        self.show_side("snapshot", part)
+
+    def show_side(self, side: Side, part: KeyRange = EVERYTHING) -> None:
+        """Have the view of one side show a range of keys."""
+        other = self.snapshot if side == "warehouse" else self.warehouse
+        self.connection.execute(self.statements.side(side, self.source(side), other, part, self.condition))
 
     def rows(self, side: Side) -> int:
         """Return how many rows a side has to compare."""
