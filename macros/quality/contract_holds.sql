@@ -1,45 +1,60 @@
 {#-
-    Holds the live rows of a structure table against the contract of its source, in one scan. Fails with a row per
-    broken promise: a column that is null though the source never leaves it so (which is also what becomes of a
+    Holds the live rows of a structure table against the contract of its source, in one scan. Fails for every row that
+    breaks a promise: a column that is null though the source never leaves it so (which is also what becomes of a
     value that cannot be cast), a value outside the enumeration, a value the source left out and nobody has told yet.
+    What it names as failing are the promises, each with the number of rows that break it.
 -#}
 {% test contract_holds(model, table) %}
 
-{%- set checks = ["struct('_carried' as column_name, 'was never told' as problem, countif(_carried like '%:\"\"%') as row_count)"] -%}
+{{ config(fail_calc=quality_fail_calc(), meta={'dimension': 'validity'}) }}
+{%- set promises = [("_carried like '%:\"\"%'", '_carried was never told')] -%}
 {%- for column in cdc_contract(table) -%}
     {%- if not (column.is_nullable or column.is_key or column.data_type.startswith('array')) -%}
-        {%- do checks.append(
-            "struct('" ~ column.name ~ "' as column_name, 'is null' as problem, countif("
-            ~ column.name ~ " is null) as row_count)"
-        ) -%}
+        {%- do promises.append((column.name ~ ' is null', column.name ~ ' is null')) -%}
     {%- endif -%}
     {%- if column.allowed_values -%}
-        {%- do checks.append(
-            "struct('" ~ column.name ~ "' as column_name, 'is not an allowed value' as problem, countif("
-            ~ column.name ~ " not in ('" ~ column.allowed_values | join("', '") ~ "')) as row_count)"
-        ) -%}
+        {%- do promises.append((
+            column.name ~ " not in ('" ~ column.allowed_values | join("', '") ~ "')",
+            column.name ~ ' is not an allowed value'
+        )) -%}
     {%- endif -%}
 {%- endfor %}
-
 with
 
-checked as (
+counted as (
+
+    select
+        countif(
+            {%- for condition, _ in promises %}
+            {{ 'or ' if not loop.first }}ifnull({{ condition }}, false)
+            {%- endfor %}
+        ) as failing_rows,
+        count(*) as checked_rows
+    from {{ model }}
+    where not is_deleted
+
+),
+
+problems as (
 
     select
         [
-            {{ checks | join(',\n            ') }}
-        ] as problems
+            {%- for condition, promise in promises %}
+            struct('{{ promise }}' as promise, countif({{ condition }}) as row_count){{ ',' if not loop.last }}
+            {%- endfor %}
+        ] as found
     from {{ model }}
     where not is_deleted
 
 )
 
-select
-    problem.column_name,
-    problem.problem,
-    problem.row_count
-from checked
-cross join unnest(checked.problems) as problem
-where problem.row_count > 0
+{{ quality_verdict('counted') }},
+    array(
+        select concat(problem.promise, ' in ', cast(problem.row_count as string), ' rows')
+        from problems
+        cross join unnest(problems.found) as problem
+        where problem.row_count > 0
+    ) as failing_keys
+from counted
 
 {% endtest %}
