@@ -3,11 +3,11 @@
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from core.errors import ConfigurationError
 from reconcile.plans import DatabaseSpec, FileSet, TableSpec
 from reconcile.sources.bigquery import BigQuerySource
 from reconcile.sources.files import FileSource
 from reconcile.sources.model import Source
+from reconcile.sources.postgresql import open_postgresql
 from reconcile.sources.services import Services
 
 
@@ -30,6 +30,7 @@ def open_source(table: TableSpec, services: Services, *, workers: int = 1) -> It
     if isinstance(table, FileSet):
         yield FileSource(services.store(table.root), table)
     elif isinstance(table, DatabaseSpec):
-        raise ConfigurationError(f"{table}: cannot be read yet")
+        with open_postgresql(table, workers) as source:
+            yield source
     else:
         yield BigQuerySource(services, table, workers)

@@ -6,10 +6,10 @@ from decimal import Decimal
 from typing import Any
 
 import pyarrow as pa
-from reconcile_tables import ARROW
 
 from core.contracts import DataType
 from reconcile.read.convert import to_stored
+from reconcile.read.text import ARROW
 from reconcile.sources.model import EVERY_ROW, Predicate, Source, Wanted
 
 COLUMNS: dict[str, DataType] = {

@@ -1,0 +1,269 @@
+"""PostgreSQL and Redshift through ADBC: Arrow batches from cursors, all of one transaction's snapshot.
+
+The pin is a repeatable-read transaction. In PostgreSQL it is exported, and every further connection joins it, so parts
+of a table are read at once and agree ("Snapshot Synchronization Functions" in its manual); parts are ranges of pages
+(`ctid`), which need no index. Redshift exports none and is read by one connection, serializable.
+"""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from functools import cached_property, partial
+from typing import Any, Final
+
+import pyarrow as pa
+
+from core.contracts import DataType
+from core.errors import UnreadableError
+from reconcile.plans import DatabaseSpec
+from reconcile.sources.adbc import Held, connection_uri, driver, told, typed
+from reconcile.sources.model import EVERY_ROW, Part, Pin, Predicate, Rows, Wanted
+from reconcile.sources.sql import Bound, SqlTypes, identifier, where
+
+_MODULE: Final = "adbc_driver_postgresql.dbapi"
+_FETCH_ROWS: Final = 20_000
+_PAGES_A_PART: Final = 4_096
+"""Least pages of 8 KiB that are worth a connection of their own."""
+_CTID_RANGES: Final = 140_000
+"""Version of PostgreSQL since which ranges of pages are scanned without looking at the others."""
+
+_TYPES: Final = SqlTypes(integer="bigint", decimal="numeric", timestamp="timestamptz")
+_PLAIN: Final[dict[str, tuple[DataType, str]]] = {
+    "int2": ("int64", "::bigint"),
+    "int4": ("int64", "::bigint"),
+    "int8": ("int64", ""),
+    "float4": ("float64", "::float8"),
+    "float8": ("float64", ""),
+    "bool": ("bool", ""),
+    "text": ("string", ""),
+    "varchar": ("string", "::text"),
+    "bpchar": ("string", "::text"),
+    "name": ("string", "::text"),
+    "uuid": ("string", "::text"),
+    "bytea": ("bytes", ""),
+    "date": ("date", ""),
+    "time": ("time", ""),
+    "timestamp": ("datetime", ""),
+    "timestamptz": ("timestamp", ""),
+    "json": ("json", "::text"),
+    "jsonb": ("json", "::text"),
+}
+_ARRAYS: Final[dict[str, DataType]] = {
+    "_text": "array<string>",
+    "_varchar": "array<string>",
+    "_int2": "array<int64>",
+    "_int4": "array<int64>",
+    "_int8": "array<int64>",
+}
+_NUMERIC_SCALE: Final = 9
+_NUMERIC_WHOLE: Final = 29
+
+_COLUMNS_SQL: Final = """
+select column_name::text, udt_name::text, numeric_precision::bigint, numeric_scale::bigint
+from information_schema.columns
+where table_schema = $1 and table_name = $2
+order by ordinal_position
+"""
+_KIND_SQL: Final = """
+select c.relkind::text
+from pg_catalog.pg_class as c
+inner join pg_catalog.pg_namespace as n on c.relnamespace = n.oid
+where n.nspname = $1 and c.relname = $2
+"""
+_LOCKABLE: Final = frozenset("rpv")
+"""Kinds of relations that can be locked: tables, partitioned tables, views."""
+_PAGES_SQL: Final = """
+select pg_relation_size(c.oid) / current_setting('block_size')::bigint
+from pg_catalog.pg_class as c
+inner join pg_catalog.pg_namespace as n on c.relnamespace = n.oid
+where n.nspname = $1 and c.relname = $2 and c.relkind in ('r', 'm')
+"""
+
+
+@dataclass(frozen=True)
+class PostgresqlSource:
+    """A table of PostgreSQL or Redshift, pinned by an open transaction.
+
+    Attributes:
+        table: the table.
+        session: the transaction.
+        workers: most parts that are read at once.
+    """
+
+    table: DatabaseSpec
+    session: "_Session"
+    workers: int
+
+    @property
+    def pin(self) -> Pin:
+        """See `Source.pin`."""
+        return Pin(words=f"transaction snapshot {self.session.snapshot}" if self.session.snapshot else "transaction")
+
+    def schema(self) -> dict[str, DataType | None]:
+        """See `Source.schema`."""
+        return {column.name: column.data_type for column in self._held.values()}
+
+    def count(self, predicate: Predicate = EVERY_ROW) -> int:
+        """See `Source.count`."""
+        test = where(predicate, _placeholder, _TYPES)
+        [[rows]] = self.session.all(Bound(f"select count(*) from {self._from} where {test.sql}", test.values))  # noqa: S608 - quoted names, bound values
+        return int(rows)
+
+    def rows(self, columns: tuple[Wanted, ...], predicate: Predicate = EVERY_ROW) -> Rows:
+        """See `Source.rows`; a part is a range of pages."""
+        held = tuple(self._column(name) for name in dict.fromkeys(column.name for column in columns))
+        return Rows(
+            tuple(Part(str(self.table), partial(self._read, held, predicate, pages)) for pages in self._ranges()),
+            receipt=self.pin.words,
+        )
+
+    @cached_property
+    def _held(self) -> dict[str, Held]:
+        found = self.session.all(Bound(_COLUMNS_SQL, (self.table.schema, self.table.table)))
+        if not found:
+            raise UnreadableError(f"{self.table}: is not there, or not ours to see")
+        return {name: _column(name, kind, precision, scale) for name, kind, precision, scale in found}
+
+    @property
+    def _from(self) -> str:
+        return ".".join(map(identifier, self.table.parts))
+
+    def _column(self, name: str) -> Held:
+        if name not in self._held:
+            raise UnreadableError(f"{self.table}: has no column {name!r}; it has {', '.join(self._held)}")
+        return self._held[name]
+
+    def _ranges(self) -> list[tuple[int, int | None]]:
+        """Return ranges of pages, each for a part; the last is open, though nothing visible can lie beyond."""
+        if self.session.snapshot is None or self.session.version < _CTID_RANGES:
+            return [(0, None)]
+        pages = [int(row[0]) for row in self.session.all(Bound(_PAGES_SQL, (self.table.schema, self.table.table)))]
+        parts = min(self.workers, pages[0] // _PAGES_A_PART) if pages else 0
+        if parts < 2:  # noqa: PLR2004 - one part is the whole
+            return [(0, None)]
+        cuts = [pages[0] * number // parts for number in range(parts)]
+        return list(zip(cuts, [*cuts[1:], None], strict=True))
+
+    def _read(
+        self, held: tuple[Held, ...], predicate: Predicate, pages: tuple[int, int | None]
+    ) -> Iterator[pa.RecordBatch]:
+        test = where(predicate, _placeholder, _TYPES)
+        tests = [f"({test.sql})"]
+        values = list(test.values)
+        for sign, page in ((">=", pages[0] or None), ("<", pages[1])):
+            if page is not None:
+                values.append(f"({page},0)")
+                tests.append(f"ctid {sign} ${len(values)}::tid")
+        select = ", ".join(column.select for column in held) or "null"
+        statement = f"select {select} from {self._from} where {' and '.join(tests)}"  # noqa: S608 - quoted names, bound values
+        for batch in self.session.batches(Bound(statement, tuple(values))):
+            yield typed(batch, held, str(self.table)) if held else batch
+
+
+@contextmanager
+def open_postgresql(table: DatabaseSpec, workers: int) -> Iterator[PostgresqlSource]:
+    """Open a table, pinned for as long as it is open.
+
+    Args:
+        table: the table.
+        workers: most parts that will be read at once.
+
+    Yields:
+        The source.
+
+    Raises:
+        UnreadableError: when the connection cannot be made.
+        ConfigurationError: when the driver is not installed.
+    """
+    module, uri = driver(_MODULE, "postgresql"), connection_uri(table)
+    with told(table, module, uri), module.connect(uri, autocommit=True) as connection, connection.cursor() as cursor:
+        snapshot, version = _begin_redshift(cursor) if table.kind == "redshift" else _begin(table, cursor)
+        yield PostgresqlSource(table, _Session(table, module, uri, cursor, snapshot, version), workers)
+        cursor.execute("rollback")
+
+
+def _begin_redshift(cursor: Any) -> tuple[None, int]:
+    cursor.execute("begin transaction isolation level serializable read only")
+    return None, 0
+
+
+def _begin(table: DatabaseSpec, cursor: Any) -> tuple[str, int]:
+    """Begin the transaction; return its snapshot's name and the server's version."""
+    cursor.execute(_KIND_SQL, (table.schema, table.table))
+    kinds = [kind for (kind,) in cursor.fetchall()]
+    if not kinds:
+        raise UnreadableError(f"{table}: is not there, or not ours to see")
+    cursor.execute("begin transaction isolation level repeatable read read only")
+    if kinds[0] in _LOCKABLE:
+        # Without a lock that is older than the snapshot, a truncated table would seem empty; see "MVCC Caveats".
+        cursor.execute(f"lock table {'.'.join(map(identifier, table.parts))} in access share mode")
+    cursor.execute("select pg_export_snapshot(), current_setting('server_version_num')::bigint")
+    [(snapshot, version)] = cursor.fetchall()
+    return snapshot, version
+
+
+@dataclass(frozen=True)
+class _Session:
+    """A transaction, and further connections that join it."""
+
+    table: DatabaseSpec
+    module: Any
+    uri: str = field(repr=False)
+    cursor: Any
+    snapshot: str | None
+    version: int
+
+    def all(self, statement: Bound) -> list[tuple[Any, ...]]:
+        """Return all rows of a small result."""
+        with told(self.table, self.module, self.uri):
+            self.cursor.execute(statement.sql, statement.values or None)
+            return list(self.cursor.fetchall())
+
+    def batches(self, statement: Bound) -> Iterator[pa.RecordBatch]:
+        """Yield the result of a query; at no time more than some rows of it are held."""
+        with told(self.table, self.module, self.uri), self._joined() as cursor:
+            # The driver holds the whole result of a query that binds values, but not of a cursor that was declared so.
+            cursor.execute(f"declare millrace_rows cursor for {statement.sql}", statement.values or None)
+            cursor.adbc_statement.set_options(**{"adbc.postgresql.use_copy": "false"})
+            while True:
+                cursor.execute(f"fetch forward {_FETCH_ROWS} from millrace_rows")
+                found = cursor.fetch_arrow_table()
+                yield from found.to_batches()
+                if found.num_rows < _FETCH_ROWS:
+                    break
+
+    @contextmanager
+    def _joined(self) -> Iterator[Any]:
+        if self.snapshot is None:
+            yield self.cursor
+            self.cursor.execute("close millrace_rows")
+            return
+        with self.module.connect(self.uri, autocommit=True) as connection, connection.cursor() as cursor:
+            cursor.execute("begin transaction isolation level repeatable read read only")
+            cursor.execute(f"set transaction snapshot '{self.snapshot}'")
+            yield cursor
+            cursor.execute("rollback")
+
+
+def _placeholder(number: int, kind: str) -> str:
+    return f"${number}::{kind}"
+
+
+def _column(name: str, kind: str, precision: int | None, scale: int | None) -> Held:
+    quoted = identifier(name)
+    if kind == "numeric":
+        return Held(name, _decimal(precision, scale), f"{quoted}::text", is_text=True)
+    if kind in _ARRAYS:
+        # As they are, arrays of arrays would come flattened.
+        return Held(name, _ARRAYS[kind], f"to_json({quoted})::text", is_text=True)
+    if kind in _PLAIN:
+        data_type, cast = _PLAIN[kind]
+        return Held(name, data_type, f"{quoted}{cast}", is_text=False)
+    return Held(name, None, f"{quoted}::text", is_text=True)
+
+
+def _decimal(precision: int | None, scale: int | None) -> DataType:
+    """Return the type of decimals; without bounds, numeric: whether a value fits is checked as it is read."""
+    if precision is None or scale is None:
+        return "numeric"
+    return "numeric" if scale <= _NUMERIC_SCALE and precision - scale <= _NUMERIC_WHOLE else "bignumeric"

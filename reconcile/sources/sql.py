@@ -1,0 +1,114 @@
+"""SQL for databases: identifiers quoted, values always bound."""
+
+from dataclasses import dataclass
+from datetime import UTC, date, datetime
+from decimal import Decimal
+from typing import Protocol
+
+from core.errors import ConfigurationError
+from reconcile.config import Scalar
+from reconcile.read.filters import Condition
+from reconcile.sources.model import Predicate
+
+
+class Placeholder(Protocol):
+    """How a database is told where a bound value stands, and of what type it is."""
+
+    def __call__(self, number: int, kind: str) -> str:
+        """Return the SQL of the value with this number, from 1, cast from its text."""
+
+
+@dataclass(frozen=True)
+class Bound:
+    """SQL with the values it refers to.
+
+    Attributes:
+        sql: the SQL.
+        values: texts, to be bound in this order.
+    """
+
+    sql: str
+    values: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class SqlTypes:
+    """What a database calls the types of constants.
+
+    Attributes:
+        integer: of an integer.
+        decimal: of a decimal number.
+        timestamp: of an instant.
+    """
+
+    integer: str
+    decimal: str
+    timestamp: str
+
+
+def identifier(name: str) -> str:
+    """Return a name, quoted as the SQL standard has it, so that it can stand for nothing but itself.
+
+    Args:
+        name: the name, in the letter case it has.
+
+    Raises:
+        ConfigurationError: when no identifier can hold it.
+    """
+    if not name or "\0" in name:
+        raise ConfigurationError(f"{name!r} cannot be the name of a column or table")
+    return '"' + name.replace('"', '""') + '"'
+
+
+def where(predicate: Predicate, placeholder: Placeholder, types: SqlTypes, first: int = 1) -> Bound:
+    """Return a predicate as SQL.
+
+    Args:
+        predicate: which rows.
+        placeholder: how bound values are referred to.
+        types: what the database calls the types of constants.
+        first: number of the first bound value.
+
+    Returns:
+        An expression with its values; `true` for every row.
+    """
+    values: list[str] = []
+
+    def bind(value: Scalar) -> str:
+        text, kind = _spelled(value, types)
+        values.append(text)
+        return placeholder(first + len(values) - 1, kind)
+
+    tests = " and ".join(_condition(condition, bind) for condition in predicate.where) or "true"
+    if predicate.where and predicate.in_flight is not None:
+        newer = f"{identifier(predicate.in_flight.column)} > {bind(predicate.in_flight.after)}"
+        tests = f"({tests}) or {newer}"
+    return Bound(tests, tuple(values))
+
+
+class _Bind(Protocol):
+    def __call__(self, value: Scalar) -> str: ...
+
+
+def _condition(condition: Condition, bind: _Bind) -> str:
+    name = identifier(condition.column)
+    tests = [f"{name} = {bind(value)}" for value in condition.values if value is not None]
+    if None in condition.values:
+        tests.append(f"{name} is null")
+    return f"({' or '.join(tests)})" if tests else "false"
+
+
+def _spelled(value: Scalar, types: SqlTypes) -> tuple[str, str]:
+    """Return a constant as text, and the type to cast it to."""
+    if isinstance(value, bool):
+        return str(value).lower(), "boolean"
+    if isinstance(value, int):
+        return str(value), types.integer
+    if isinstance(value, Decimal):
+        return f"{value:f}", types.decimal
+    if isinstance(value, datetime):
+        instant = value.replace(tzinfo=UTC) if value.tzinfo is None else value.astimezone(UTC)
+        return instant.isoformat(), types.timestamp
+    if isinstance(value, date):
+        return value.isoformat(), "date"
+    return value, "varchar"
