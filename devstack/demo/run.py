@@ -244,6 +244,8 @@ class _Demo:
             control_messages=ledger.control_sent,
             events_published_again=sum(topic.duplicates for topic in topics),
             notifications_sent=sum(topic.notifications for topic in topics),
+            sets_sent=ledger.sets_sent,
+            set_rows=raw.of_sets,
             poison_sent=ledger.poison_sent,
             raw_rows=raw.rows,
             raw_distinct=raw.distinct,

@@ -31,9 +31,12 @@ class Summary:
         control_messages: heartbeats and transaction boundaries published; they are acked, never landed.
         events_published_again: of `events_sent`, those that repeat an earlier event.
         notifications_sent: of `events_sent`, those that only point to the member API.
+        sets_sent: notifications of sets published, such as all addresses of a member; like control messages they are
+            not among `events_sent`.
+        set_rows: rows that landed because a set had changed; they are not among `raw_distinct`.
         poison_sent: of `events_sent`, those that nobody can decode.
         raw_rows: rows in the raw tables.
-        raw_distinct: distinct event ids among them.
+        raw_distinct: distinct event ids among them, of rows that a message brought.
         dead_lettered: distinct event ids in `audit.dead_letters`.
         dead_letters_by_reason: the same by reason code.
         ingester_kills: how often the ingester was killed in mid-stream.
@@ -55,6 +58,8 @@ class Summary:
     control_messages: int
     events_published_again: int
     notifications_sent: int
+    sets_sent: int
+    set_rows: int
     poison_sent: int
     raw_rows: int
     raw_distinct: int
@@ -93,6 +98,10 @@ class Summary:
             (
                 self.dead_lettered == self.poison_sent,
                 f"{self.poison_sent:,} poison messages were sent but {self.dead_lettered:,} dead-lettered",
+            ),
+            (
+                self.sets_sent == 0 or self.set_rows > 0,
+                f"{self.sets_sent:,} changes of sets were told of but no row of a set landed",
             ),
             (self.ingester_kills > 0, "the ingester was never killed, so its recovery is not shown"),
             (

@@ -17,12 +17,14 @@ class RawCounts:
 
     Attributes:
         rows: rows in all raw tables.
-        distinct: distinct event ids among them.
+        distinct: distinct event ids among them, of rows that a message brought.
+        of_sets: distinct rows that a set from the API brought; their ids end with a colon and a number.
         dead_letters: distinct dead-lettered event ids by reason.
     """
 
     rows: int
     distinct: int
+    of_sets: int
     dead_letters: dict[str, int]
 
 
@@ -42,13 +44,18 @@ def raw_counts(client: bigquery.Client, settings: Settings, contracts: Contracts
         for contract in contracts.values()
     )
     (total,) = client.query_and_wait(
-        f"select count(*) as landed, count(distinct _event_id) as distinct_events from ({events})"  # noqa: S608 - checked
+        "select count(*) as landed, "  # noqa: S608 - checked
+        "count(distinct if(strpos(_event_id, ':') = 0, _event_id, null)) as distinct_events, "
+        "count(distinct if(strpos(_event_id, ':') > 0, _event_id, null)) as of_sets "
+        f"from ({events})"
     )
     letters = client.query_and_wait(
         "select reason, count(distinct event_id) as events "  # noqa: S608 - checked
         f"from {qualified(settings.project, settings.audit_dataset, 'dead_letters')} group by reason order by reason"
     )
-    return RawCounts(total["landed"], total["distinct_events"], {row["reason"]: row["events"] for row in letters})
+    return RawCounts(
+        total["landed"], total["distinct_events"], total["of_sets"], {row["reason"]: row["events"] for row in letters}
+    )
 
 
 def zone_rows(client: bigquery.Client, settings: Settings) -> dict[str, int]:

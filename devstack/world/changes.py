@@ -24,7 +24,7 @@ Op = Literal["c", "u", "d", "r", "t"]
 """Debezium's codes: create, update, delete, snapshot read, truncate."""
 
 SnapshotMarker = Literal["false", "true", "first", "first_in_data_collection", "last_in_data_collection", "last"]
-MessageKind = Literal["event", "tombstone", "notification", "control", "poison"]
+MessageKind = Literal["event", "tombstone", "notification", "set_notification", "control", "poison"]
 
 
 @dataclass(frozen=True, slots=True)

@@ -17,7 +17,7 @@ from devstack.world.debezium import (
     transaction_begin,
     transaction_end,
 )
-from devstack.world.notifications import notification
+from devstack.world.notifications import notification, set_notification
 from devstack.world.poison import (
     EVENT_POISON,
     NOTIFICATION_POISON,
@@ -144,6 +144,12 @@ class Delivery:
 
     def _notify(self, change: Change, place: int) -> None:
         contract = self.contracts[change.table]
+        row = change.after or change.before
+        if contract.api_set_path is not None and row is not None and self._chance(self.shares.notification_sets):
+            # Nobody is told which row it was: whoever fetches the set must find that out.
+            told = set_notification(contract, row, change.position, change.event_time)
+            self._send(told, place, keeps_order=False)
+            return
         message = notification(contract, change.key, change.position, change.event_time)
         former = self._notified.get((change.table, change.key))
         self._notified[change.table, change.key] = message

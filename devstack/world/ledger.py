@@ -19,6 +19,8 @@ class TopicLedger:
         duplicates: events, tombstones and notifications sent again.
         poison: messages that nobody can decode.
         control: heartbeats and transaction boundaries.
+        set_notifications: notifications of sets, also those sent again. They land no row of their own, but a row for
+            each one of the set that changed.
     """
 
     events: int = 0
@@ -27,15 +29,16 @@ class TopicLedger:
     duplicates: int = 0
     poison: int = 0
     control: int = 0
+    set_notifications: int = 0
 
     @property
     def sent(self) -> int:
-        """All messages but control: each must be landed or dead-lettered."""
+        """All messages but control and notifications of sets: each must be landed or dead-lettered."""
         return self.landable + self.poison
 
     @property
     def landable(self) -> int:
-        """Messages that must be landed: all but poison and control."""
+        """Messages that must be landed: all but poison, control and notifications of sets."""
         return self.events + self.tombstones + self.notifications + self.duplicates
 
 
@@ -53,7 +56,7 @@ class Ledger:
 
     @property
     def events_sent(self) -> int:
-        """All messages but control, over all topics."""
+        """All messages but control and notifications of sets, over all topics."""
         return sum(topic.sent for topic in self.topics.values())
 
     @property
@@ -65,6 +68,11 @@ class Ledger:
     def control_sent(self) -> int:
         """All control messages, over all topics."""
         return sum(topic.control for topic in self.topics.values())
+
+    @property
+    def sets_sent(self) -> int:
+        """All notifications of sets, over all topics."""
+        return sum(topic.set_notifications for topic in self.topics.values())
 
     def plus(self, messages: Iterable[Message]) -> "Ledger":
         """Return the ledger after some more messages were sent.
@@ -96,6 +104,7 @@ class Ledger:
             "events_sent": self.events_sent,
             "poison_sent": self.poison_sent,
             "control_sent": self.control_sent,
+            "sets_sent": self.sets_sent,
             "topics": topics,
             "poison_kinds": dict(self.poison_kinds),
         }
@@ -104,4 +113,6 @@ class Ledger:
 def _column(message: Message) -> str:
     if message.kind in ("poison", "control"):
         return message.kind
+    if message.kind == "set_notification":
+        return "set_notifications"
     return "duplicates" if message.is_duplicate else f"{message.kind}s"

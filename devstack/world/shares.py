@@ -30,6 +30,8 @@ class Shares:
         notification_duplicates: notifications sent twice.
         notification_stale: notifications sent again after a newer one for the same row, if there is one.
         notification_never_there: notifications, over and above the changes, of rows that never existed.
+        notification_sets: changes, of those told of by notification and of a table that the API serves in sets, that
+            are told of by a notification of their set alone, such as all addresses of a member.
         unavailable: rows with long text whose unchanged long text comes as Debezium's marker for unchanged
             TOAST values. All events of such a row keep their order, since the marker refers to the row
             before; the tables concerned then have the replica identity DEFAULT, as only that yields markers.
@@ -54,6 +56,7 @@ class Shares:
     notification_duplicates: float = 0.15
     notification_stale: float = 0.05
     notification_never_there: float = 0.02
+    notification_sets: float = 0.3
     unavailable: float = 0.0
 
     def __post_init__(self) -> None:
@@ -76,5 +79,6 @@ ORDERLY = Shares(
     notification_duplicates=0,
     notification_stale=0,
     notification_never_there=0,
+    notification_sets=0,
 )
 """A world in which every message comes once, in order and at once."""

@@ -26,6 +26,8 @@ def test_the_demo_proves_the_river_and_leaves_what_it_says(tmp_path: Path) -> No
     assert summary["ok"] is True
     assert summary["events_sent"] == summary["raw_distinct"] + summary["dead_lettered"] > 3000
     assert summary["dead_lettered"] == summary["poison_sent"] > 0
+    assert summary["sets_sent"] > 0
+    assert summary["set_rows"] > 0
     assert summary["ingester_kills"] == 1
     assert summary["tables_equal"] == 13
     assert summary["differences_found"] == summary["differences_planted"] > 20

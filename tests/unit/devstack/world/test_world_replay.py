@@ -17,6 +17,7 @@ from core.errors import ContractError
 from devstack.member_api.store import StoreReader, canonical_key
 from devstack.world import ORDERLY, Shares, World
 from devstack.world.api_rows import store_changes
+from devstack.world.changes import key_of
 from devstack.world.postgres_types import UNAVAILABLE
 
 
@@ -90,10 +91,16 @@ def test_the_store_holds_what_the_notifications_speak_of(told: Told, contracts: 
     fetched: dict[str, dict[Any, Any]] = {table: {} for table in contracts}
     seen = {"there": 0, "gone": 0, "never": 0}
     for message in told.messages:
-        if message.kind != "notification":
+        if message.kind not in ("notification", "set_notification"):
             continue
         note = json.loads(message.data)
         contract = contracts[note["table"]]
+        if message.kind == "set_notification":
+            found = store.get_set(contract.name, note["set"], "", 100)
+            assert found.version >= note["version"]
+            rows = [read_row(contract, json.loads(row.data or "")) for row in found.rows]
+            fetched[contract.name] |= {key_of(contract, row): row for row in rows}
+            continue
         key = tuple(note["key"].values())
         row = store.get(contract.name, canonical_key(contract, key))
         if row is None:

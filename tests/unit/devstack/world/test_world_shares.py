@@ -116,6 +116,7 @@ def test_notifications_are_doubled_stale_and_of_rows_that_never_were(contracts: 
         notification_duplicates=0.3,
         notification_stale=0.5,
         notification_never_there=0.1,
+        notification_sets=0.0,
     )
     notes = [message for message in told.messages if message.kind == "notification"]
     changes = len(told.changes)
@@ -131,6 +132,22 @@ def test_notifications_are_doubled_stale_and_of_rows_that_never_were(contracts: 
     never = [n for n in notes if (n.table, tuple(json.loads(n.data)["key"].values())) not in known]
     assert _share(len(never), changes) == pytest.approx(0.1, abs=0.02)
     assert {message.kind for message in told.messages} == {"notification"}
+
+
+def test_changes_of_sets_are_told_of_without_naming_the_row(contracts: Contracts) -> None:
+    told = _told(contracts, api_members=1.0, notification_sets=0.5, late=0.0)
+    sets = [message for message in told.messages if message.kind == "set_notification" and not message.is_duplicate]
+    in_sets = [change for change in told.changes if contracts[change.table].api_set_path]
+    assert _share(len(sets), len(in_sets)) == pytest.approx(0.5, abs=0.06)
+    changed = {
+        (change.table, change.position, row["member_id"])
+        for change in in_sets
+        if (row := change.after or change.before) is not None
+    }
+    for message in sets:
+        body = json.loads(message.data)
+        assert (body["table"], body["version"], body["set"]["member_id"]) in changed
+        assert (body["set"].keys(), "key" in body) == ({"member_id"}, False)
 
 
 def test_edge_values_and_nulls_come_as_often_as_told(contracts: Contracts) -> None:
@@ -158,15 +175,17 @@ def test_the_ledger_counts_every_message_once(told: Told) -> None:
         kinds = Counter(message.kind for message in by_topic[topic])
         assert sent.poison == kinds["poison"]
         assert sent.control == kinds["control"]
-        assert sent.sent == len(by_topic[topic]) - kinds["control"]
+        assert sent.set_notifications == kinds["set_notification"]
+        assert sent.sent == len(by_topic[topic]) - kinds["control"] - kinds["set_notification"]
         assert sent.landable == sent.sent - sent.poison
-        again = sum(message.is_duplicate for message in by_topic[topic])
+        again = sum(message.is_duplicate and message.kind != "set_notification" for message in by_topic[topic])
         assert sent.duplicates == again
         assert sent.events + sent.tombstones + sent.notifications == sent.landable - again
-    total = sum(message.kind != "control" for message in told.messages)
+    total = sum(message.kind not in ("control", "set_notification") for message in told.messages)
     assert told.ledger.events_sent == total
     assert told.ledger.poison_sent == sum(told.ledger.poison_kinds.values())
-    assert told.ledger.control_sent == len(told.messages) - total
+    assert told.ledger.sets_sent > 0
+    assert told.ledger.control_sent + told.ledger.sets_sent == len(told.messages) - total
     told_again = told.ledger.as_dict()
     assert json.loads(json.dumps(told_again)) == told_again
     assert told_again["events_sent"] == total
