@@ -13,11 +13,13 @@ from typing import Literal
 
 from core.errors import UnreadableError
 from reconcile.compare.engine import DirectReadError, EngineLimits, How, compare
-from reconcile.compare.statements import Source
+from reconcile.compare.pushed import Pushed
 from reconcile.config import AskedMode, Limits
 from reconcile.modes import Chosen, LastRun, choose, keep_run, last_run, recall_run
 from reconcile.plans import ComparisonPlan, Unplanned
 from reconcile.policy import Partition
+from reconcile.pushdown.push import Pushing, push_down
+from reconcile.pushdown.suits import refusal
 from reconcile.read.direct import Direct
 from reconcile.reading import Reading, ReadSides, check_still_there, read_sides
 from reconcile.report.files import DIFFERENCES
@@ -27,6 +29,7 @@ from reconcile.result import (
     PinnedObject,
     Timing,
 )
+from reconcile.sources.bigquery import BigQuerySource
 from reconcile.sources.model import Pin
 from reconcile.sources.opening import open_source
 from reconcile.sources.services import Services
@@ -122,18 +125,50 @@ def _tell(on_progress: OnProgress, name: str, side: Phase, rows: int) -> None:
 def _read_and_compared(work: Work, reading: Reading, *, by_value: bool) -> ComparisonResult:
     began = time.monotonic()
     with tempfile.TemporaryDirectory(prefix="millrace-reconcile-") as scratch:
-        sides = read_sides(reading, Path(scratch), by_value=by_value)
-        read_s = time.monotonic() - began
-        found = _compared(work, reading, sides=sides, scratch=Path(scratch), read_s=read_s)
-        check_still_there(reading, sides)
+        read = _read(work, reading, Path(scratch), by_value=by_value)
+        found = _compared(work, reading, read, scratch=Path(scratch), read_s=time.monotonic() - began)
+        check_still_there(reading, read.sides)
         return found
+
+
+@dataclass(frozen=True)
+class _Read:
+    """What is compared, and how."""
+
+    sides: ReadSides
+    chosen: Chosen
+    pushed: Pushed | None
+
+
+def _read(work: Work, reading: Reading, scratch: Path, *, by_value: bool) -> _Read:
+    """Read both sides; of a warehouse that can do its part by itself, only what that leaves."""
+    plan, warehouse = reading.plan, reading.warehouse
+    if isinstance(warehouse, BigQuerySource) and plan.name not in work.partitions:
+        # Counts by partition look at every row of both sides.
+        can_push = refusal(plan, warehouse, "checksum") is None
+        chosen = _chosen(work, plan, is_ordered=False, can_push=can_push)
+        if refusal(plan, warehouse, chosen.mode) is None:
+            pushing = Pushing(reading, warehouse, scratch, _limits(work), _kept(work, plan), by_value)
+            found = push_down(pushing, chosen.mode, plan.sample_share)
+            return _Read(found.sides, chosen, found.pushed)
+    sides = read_sides(reading, scratch, by_value=by_value)
+    is_ordered = all(isinstance(side, Direct) for side in sides.rows)
+    return _Read(sides, _chosen(work, plan, is_ordered=is_ordered), None)
+
+
+def _limits(work: Work) -> EngineLimits:
+    return EngineLimits(work.limits.memory_mb, work.limits.threads or os.cpu_count() or 1, work.limits.sample)
+
+
+def _kept(work: Work, plan: ComparisonPlan) -> Path | None:
+    return work.state / f"{plan.name}.tree.json" if work.state is not None else None
 
 
 def _compared(
     work: Work,
     reading: Reading,
+    read: _Read,
     *,
-    sides: ReadSides,
     scratch: Path,
     read_s: float,
 ) -> ComparisonResult:
@@ -141,18 +176,21 @@ def _compared(
     work.on_progress(Progress(comparison.name, "compare"))
     began = time.monotonic()
     file = f"{DIFFERENCES}/{comparison.name}.parquet"
-    chosen = _chosen(work, comparison, sides.rows)
-    kept = work.state / f"{comparison.name}.tree.json" if work.state is not None else None
-    limits = EngineLimits(work.limits.memory_mb, work.limits.threads or os.cpu_count() or 1, work.limits.sample)
+    chosen = read.chosen
     found = compare(
         comparison,
-        *sides.rows,
+        *read.sides.rows,
         scratch=scratch,
-        limits=limits,
+        limits=_limits(work),
         export=work.output / file if work.output is not None else None,
         values=work.values,
         how=How(
-            chosen.mode, comparison.sample_share, kept, work.taken_at, partition=work.partitions.get(comparison.name)
+            chosen.mode,
+            comparison.sample_share,
+            _kept(work, comparison),
+            work.taken_at,
+            partition=work.partitions.get(comparison.name),
+            pushed=read.pushed,
         ),
     )
     agree = all(measure.agrees for measure in (found.evidence.measures if found.evidence else ()))
@@ -170,7 +208,7 @@ def _compared(
         not_compared=comparison.not_compared,
         sample=found.sample,
         differences_file=file if found.exported else None,
-        inputs=_inputs(comparison, reading, sides.receipt),
+        inputs=_inputs(comparison, reading, read.sides.receipt),
         timing=Timing(round(read_s, 3), round(time.monotonic() - began, 3)),
         mode=chosen.mode,
         why=chosen.why,
@@ -180,10 +218,9 @@ def _compared(
     )
 
 
-def _chosen(work: Work, comparison: ComparisonPlan, sides: tuple[Source, Source]) -> Chosen:
-    is_ordered = all(isinstance(side, Direct) for side in sides)
+def _chosen(work: Work, comparison: ComparisonPlan, *, is_ordered: bool, can_push: bool = False) -> Chosen:
     last = recall_run(last_run(work.state, comparison.name)) if work.state is not None else None
-    return choose(comparison, work.mode, last, is_ordered=is_ordered)
+    return choose(comparison, work.mode, last, is_ordered=is_ordered, can_push=can_push)
 
 
 def _unreadable(

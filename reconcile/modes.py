@@ -89,7 +89,14 @@ def keep_run(path: Path, run: LastRun) -> None:
     path.write_bytes(msgspec.json.encode(run))
 
 
-def choose(plan: ComparisonPlan, asked: AskedMode | None, last: LastRun | None, *, is_ordered: bool | None) -> Chosen:
+def choose(
+    plan: ComparisonPlan,
+    asked: AskedMode | None,
+    last: LastRun | None,
+    *,
+    is_ordered: bool | None,
+    can_push: bool = False,
+) -> Chosen:
     """Choose a mode.
 
     Args:
@@ -97,16 +104,23 @@ def choose(plan: ComparisonPlan, asked: AskedMode | None, last: LastRun | None, 
         asked: the mode of the command line; None for the configuration's.
         last: what the last run found, if there was one.
         is_ordered: whether both sides are files that follow the order of the key; None when that is not known.
+        can_push: whether the warehouse can compute its checksums by itself, so that only what differs is read of it.
 
     Returns:
         The mode. `auto` never chooses one that could miss a difference: neither counts, aggregates nor samples.
     """
     wanted = asked or plan.mode
-    mode, why = (wanted, "asked for") if wanted != "auto" else _automatic(plan, last, is_ordered=is_ordered)
+    mode: Mode
+    if wanted == "auto":
+        mode, why = _automatic(plan, last, is_ordered=is_ordered, can_push=can_push)
+    else:
+        mode, why = wanted, "asked for"
     return Chosen(mode, why, _warehouse_bytes(plan), sum(ref.size for ref in plan.snapshot.objects))
 
 
-def _automatic(plan: ComparisonPlan, last: LastRun | None, *, is_ordered: bool | None) -> tuple[Mode, str]:
+def _automatic(
+    plan: ComparisonPlan, last: LastRun | None, *, is_ordered: bool | None, can_push: bool
+) -> tuple[Mode, str]:
     rows, reason = plan.snapshot.expected_rows, unhashable(plan)
     if reason is not None:
         return "typed", f"checksums cannot stand for the values: {reason}"
@@ -116,11 +130,18 @@ def _automatic(plan: ComparisonPlan, last: LastRun | None, *, is_ordered: bool |
     if is_ordered:
         return "typed", "both sides follow the order of the key: a join range by range costs little more than a scan"
     if last is None:
-        return "typed", "no earlier run says how much differs"
+        return _untold(can_push=can_push)
     rate = last.differences / max(1, last.rows)
     if rate <= _RARE:
         return "checksum", f"the key is in no order and {rate:.4%} differed last time: most buckets need no join"
     return "typed", f"{rate:.4%} differed last time: most buckets would have to be joined anyway"
+
+
+def _untold(*, can_push: bool) -> tuple[Mode, str]:
+    untold = "no earlier run says how much differs"
+    if can_push:
+        return "checksum", f"{untold}, and the warehouse sums up its side by itself: only what differs is read of it"
+    return "typed", untold
 
 
 def _warehouse_bytes(plan: ComparisonPlan) -> int | None:

@@ -14,9 +14,9 @@ from reconcile.plans import ComparisonPlan, InFlightPlan
 from reconcile.read.direct import Direct
 from reconcile.read.filters import Condition, all_hold
 from reconcile.read.sides import Flags, Side, settled, side_columns, stored_rows, stored_schema
-from reconcile.read.spill import spill
+from reconcile.read.spill import Spill, spill
 from reconcile.sources.files import FileSource
-from reconcile.sources.model import Predicate, Source, Wanted, wanted
+from reconcile.sources.model import Predicate, Rows, Source, Wanted, wanted
 from reconcile.sources.predicates import constant_types, in_flight
 
 
@@ -115,6 +115,54 @@ def read_sides(reading: Reading, scratch: Path, *, by_value: bool = False) -> Re
     return ReadSides(warehouse, snapshot, receipt)
 
 
+def read_side(reading: Reading, side: Side, folder: Path, *, by_value: bool = False) -> SideRows:
+    """Read one side, as far as it cannot be scanned where it lies.
+
+    Args:
+        reading: what to read.
+        side: which side of it.
+        folder: scratch space; made here.
+        by_value: whether to read value by value also what the engine could scan as it is.
+
+    Returns:
+        Its rows.
+
+    Raises:
+        UnreadableError: when it cannot be read whole.
+    """
+    folder.mkdir()
+    rows, _ = _read(reading, side, folder, threading.Event(), by_value=by_value)
+    return rows
+
+
+def spill_rows(reading: Reading, side: Side, rows: Rows, folder: Path, stop: threading.Event | None = None) -> Spill:
+    """Bring rows of a side to scratch space.
+
+    Args:
+        reading: what they are compared for.
+        side: which side they are of.
+        rows: the rows.
+        folder: scratch space; made when absent.
+        stop: set to give up early; what is returned after that is incomplete.
+
+    Returns:
+        The rows.
+
+    Raises:
+        UnreadableError: when they cannot be read whole.
+    """
+    folder.mkdir(exist_ok=True)
+    stop = stop or threading.Event()
+    columns, predicate = side_columns(reading.plan, side), reading.predicate(side)
+    flags = _flags(predicate)
+    units = [partial(stored_rows, columns, part.read, flags, part.name) for part in rows.parts]
+    told = partial(reading.on_rows, side)
+    spilled = spill(units, stored_schema(columns), folder, workers=reading.workers, stop=stop, on_rows=told)
+    if not stop.is_set():
+        rows.check()
+    return spilled
+
+
 def check_still_there(reading: Reading, sides: ReadSides) -> None:
     """Refuse what was compared when a file that was scanned where it lies is no longer the one that was listed.
 
@@ -142,12 +190,7 @@ def _read(
         if found is not None:
             return found, None
     rows = source.rows(_needed(wanted(columns), predicate), predicate)
-    flags = _flags(predicate)
-    units = [partial(stored_rows, columns, part.read, flags, part.name) for part in rows.parts]
-    spilled = spill(units, stored_schema(columns), folder, workers=reading.workers, stop=stop, on_rows=told)
-    if not stop.is_set():
-        rows.check()
-    return spilled, rows.receipt
+    return spill_rows(reading, side, rows, folder, stop), rows.receipt
 
 
 def _needed(columns: tuple[Wanted, ...], predicate: Predicate) -> tuple[Wanted, ...]:

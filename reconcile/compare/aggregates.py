@@ -27,12 +27,19 @@ def aggregates(space: Workspace) -> tuple[Measure, ...]:
     sides = [space.one(f"select {selected} from {side}") for side in ("warehouse", "snapshot")]  # noqa: S608 - our own names
     masked = {column.name for column in space.plan.columns if column.masked is not None}
     return tuple(
-        Measure(name, _shown(left, name, masked), _shown(right, name, masked), is_equal=left == right)
+        Measure(name, shown(left, name, masked), shown(right, name, masked), is_equal=left == right)
         for (name, _), left, right in zip(wanted, *sides, strict=True)
     )
 
 
-def _shown(value: str | None, name: str, masked: set[str]) -> str | None:
+def shown(value: str | None, name: str, masked: set[str]) -> str | None:
+    """Return an aggregate as reports may show it.
+
+    Args:
+        value: the aggregate.
+        name: its column and what it is, such as `email min`.
+        masked: columns whose values are personal.
+    """
     # The least and the greatest of a personal column are values of persons.
     column, _, aggregate = name.rpartition(" ")
     return "hidden" if column in masked and aggregate in ("min", "max") and value is not None else value

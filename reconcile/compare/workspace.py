@@ -55,7 +55,7 @@ class Workspace:
         source = self.source(side)
         if isinstance(source, Direct) and not source.where and not self.condition:
             return source.rows
-        self.show()
+        self.show_side(side)
         return int(self.one(f"select count(*) from {side}")[0])  # noqa: S608 - one of two names of our own
 
     def source(self, side: Side) -> Source:

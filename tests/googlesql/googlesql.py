@@ -140,15 +140,32 @@ def evaluate(sql: str) -> list[Row]:
     Raises:
         ServerError: when it is refused, or fails.
     """
-    nothing = catalog_pb.SimpleCatalogProto(name="root", builtin_function_options=_BUILT_IN.to_proto())
-    request = service_pb.EvaluateQueryRequest(sql=sql, options=_OPTIONS.to_proto(), simple_catalog=nothing)
-    wasm = ZetaSqlLocalService.get_instance().wasm_client
-    answer = wasm.call_grpc_func("ZetaSqlLocalService_EvaluateQuery", request, service_pb.EvaluateQueryResponse)
+    answer = _evaluated(sql)
     names = [column.name for column in answer.prepared.columns]
     return [
         tuple(zip(names, (MessageToString(cell, as_one_line=True) for cell in row.cell), strict=True))
         for row in answer.content.table_data.row
     ]
+
+
+def evaluate_text(sql: str) -> str:
+    """Run a query whose result is one text, and return that as it is.
+
+    Args:
+        sql: the query; it reads no table.
+
+    Raises:
+        ServerError: when it is refused, or fails.
+    """
+    [row] = _evaluated(sql).content.table_data.row
+    return str(row.cell[0].string_value)
+
+
+def _evaluated(sql: str) -> Any:
+    nothing = catalog_pb.SimpleCatalogProto(name="root", builtin_function_options=_BUILT_IN.to_proto())
+    request = service_pb.EvaluateQueryRequest(sql=sql, options=_OPTIONS.to_proto(), simple_catalog=nothing)
+    wasm = ZetaSqlLocalService.get_instance().wasm_client
+    return wasm.call_grpc_func("ZetaSqlLocalService_EvaluateQuery", request, service_pb.EvaluateQueryResponse)
 
 
 def without(rows: Iterable[Row], column: str) -> list[Row]:

@@ -1,0 +1,119 @@
+"""The warehouse's part: statements run by BigQuery, and the rows of some buckets through the Storage Read API."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from functools import partial
+from typing import Any
+
+from google.api_core.exceptions import GoogleAPICallError, RetryError
+from google.auth.exceptions import GoogleAuthError
+from google.cloud import bigquery
+
+from core.errors import UnreadableError
+from reconcile.compare.tree import Leaf, Leaves
+from reconcile.plans import ComparisonPlan
+from reconcile.pushdown.buckets import KeyBuckets
+from reconcile.pushdown.statements import Statement, aggregate_statement, checksum_statement, count_statement
+from reconcile.read.warehouse import open_session, read_stream
+from reconcile.sources.bigquery import BigQuerySource, googlesql
+from reconcile.sources.model import Part, Predicate, Rows
+
+
+def count(source: BigQuerySource, plan: ComparisonPlan) -> int:
+    """Return the number of rows that the warehouse holds.
+
+    Args:
+        source: the table.
+        plan: the comparison.
+
+    Raises:
+        UnreadableError: when BigQuery does not tell.
+    """
+    [[rows]] = _answer(source, count_statement(plan, source.table, source.pin.at))
+    return int(rows)
+
+
+def aggregated(source: BigQuerySource, plan: ComparisonPlan, aggregates: list[str]) -> tuple[int, tuple[Any, ...]]:
+    """Return the number of rows that the warehouse holds, and aggregates of them.
+
+    Args:
+        source: the table.
+        plan: the comparison.
+        aggregates: GoogleSQL over `c0`, `c1`, ...
+
+    Raises:
+        UnreadableError: when BigQuery does not tell.
+    """
+    [[rows, *found]] = _answer(source, aggregate_statement(plan, source.table, source.pin.at, aggregates))
+    return int(rows), tuple(found)
+
+
+def leaves(source: BigQuerySource, plan: ComparisonPlan, buckets: KeyBuckets) -> Leaves:
+    """Return the checksums of the rows that the warehouse holds.
+
+    Args:
+        source: the table.
+        plan: the comparison.
+        buckets: how keys are put into buckets.
+
+    Raises:
+        UnreadableError: when BigQuery does not tell.
+    """
+    answer = _answer(source, checksum_statement(plan, source.table, source.pin.at, buckets))
+    return {bucket: Leaf(rows, int(total)) for bucket, rows, total in answer}
+
+
+def bytes_of(source: BigQuerySource, statement: Statement) -> int:
+    """Return how many bytes a statement would be billed for, as BigQuery estimates before it runs (a dry run).
+
+    Args:
+        source: the table, whose BigQuery is asked.
+        statement: the statement.
+
+    Raises:
+        UnreadableError: when BigQuery refuses the statement.
+    """
+    with _told(source):
+        config = bigquery.QueryJobConfig(query_parameters=statement.parameters, dry_run=True, use_query_cache=False)
+        return int(source.services.bigquery().query(statement.sql, job_config=config).total_bytes_processed or 0)
+
+
+def rows(source: BigQuerySource, plan: ComparisonPlan, restriction: str) -> Rows:
+    """Return some rows of the warehouse, to be read in parts.
+
+    Args:
+        source: the table.
+        plan: the comparison.
+        restriction: GoogleSQL condition beside those of the plan; empty for none.
+
+    Raises:
+        UnreadableError: when they cannot be read.
+    """
+    where = googlesql(Predicate(plan.warehouse.where))
+    tests = " and ".join(f"({test})" for test in (where, restriction) if test)
+    reader = source.services.bigquery_read()
+    names = tuple(column.name for column in plan.columns)
+    session = open_session(reader, source.table, names, tests, snapshot_time=source.pin.at, streams=source.streams)
+    found = (
+        Part(str(source.table), partial(read_stream, reader, source.table, session, stream))
+        for stream in session.streams
+    )
+    return Rows(tuple(found), receipt=session.name)
+
+
+def _answer(source: BigQuerySource, statement: Statement) -> list[tuple[Any, ...]]:
+    with _told(source):
+        config = bigquery.QueryJobConfig(query_parameters=statement.parameters)
+        job = source.services.bigquery().query(statement.sql, job_config=config)
+        return [tuple(row) for row in job.result()]
+
+
+@contextmanager
+def _told(source: BigQuerySource) -> Iterator[None]:
+    try:
+        yield
+    except (GoogleAPICallError, RetryError, GoogleAuthError, ConnectionError) as error:
+        raise UnreadableError(
+            f"{source.table}: BigQuery cannot compute its side (the account needs bigquery.jobUser and "
+            f"bigquery.dataViewer): {error}"
+        ) from error
