@@ -5,6 +5,8 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Final, Literal
 
+import pyarrow as pa
+
 from core.contracts import DataType, TableContract
 from core.pinned import ObjectRef
 from reconcile.config import AskedMode
@@ -51,6 +53,8 @@ class FileSet:
         constants: values of columns that the files do not hold, as text, by the path of the file: what a table format
             keeps in the name of a folder.
         csv: how CSV files are written.
+        selections: which rows of a file belong to the table, by its path; those beyond the array do.
+        declared: the table's schema, where its format declares one: columns that a file lacks are then null in it.
     """
 
     root: str
@@ -60,6 +64,8 @@ class FileSet:
     words: str = ""
     constants: Mapping[str, Mapping[str, str | None]] = field(default_factory=dict)
     csv: CsvForm = field(default_factory=CsvForm)
+    selections: Mapping[str, pa.BooleanArray] = field(default_factory=dict)
+    declared: pa.Schema | None = None
 
     def __str__(self) -> str:
         return self.words or self.root

@@ -138,8 +138,10 @@ def to_stored(
 
 
 def _convert(array: pa.Array, data_type: DataType, numbers: JsonNumbers) -> pa.Array:
+    if types.is_null(array.type):
+        return pa.nulls(len(array), STORED[data_type])
     if data_type == "timestamp":
-        if types.is_string(array.type):
+        if not types.is_timestamp(array.type):
             array = array.cast(_UTC_MICROS)
         return array.cast(pa.timestamp("us", array.type.tz)).view(pa.timestamp("us"))
     if data_type == "bignumeric":

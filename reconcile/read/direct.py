@@ -85,6 +85,7 @@ def read_footers(
     refs: tuple[ObjectRef, ...],
     *,
     workers: int,
+    absent_is_null: bool = False,
 ) -> tuple[Footer, ...] | None:
     """Read the footers of a side.
 
@@ -95,6 +96,7 @@ def read_footers(
         store: where the files lie.
         refs: the files, pinned.
         workers: how many are read at once.
+        absent_is_null: whether files may lack columns; those are read value by value.
 
     Returns:
         A footer each; None when some file must be read value by value.
@@ -104,8 +106,9 @@ def read_footers(
     """
     if isinstance(store, FileStore) and any(_PATTERN_MARKS & set(str(store.root / ref.path)) for ref in refs):
         return None
+    read = partial(read_footer, columns, names, where, store, absent_is_null=absent_is_null)
     with ThreadPoolExecutor(workers, thread_name_prefix="reconcile-footer") as pool:
-        footers = list(pool.map(partial(read_footer, columns, names, where, store), refs))
+        footers = list(pool.map(read, refs))
     found = tuple(footer for footer in footers if footer is not None)
     # The engine would convert what one file holds in another type to the type of the first.
     return found if len(found) == len(refs) and len({footer.forms for footer in found}) == 1 else None

@@ -87,6 +87,8 @@ def read_footer(
     where: tuple[Condition, ...],
     store: ObjectStore,
     ref: ObjectRef,
+    *,
+    absent_is_null: bool = False,
 ) -> Footer | None:
     """Read what a file's footer says of the compared columns.
 
@@ -96,6 +98,7 @@ def read_footer(
         where: conditions that rows must meet.
         store: where the file lies.
         ref: the file.
+        absent_is_null: whether a column may be missing; the file must then be read value by value.
 
     Returns:
         What it says; None when the file must be read value by value.
@@ -106,6 +109,8 @@ def read_footer(
     """
     with told(ref), open_parquet(store, ref) as file:
         metadata, schema = file.metadata, file.schema_arrow
+        if absent_is_null and not set(names) <= set(schema.names):
+            return None
         check_columns(ref, schema, names)
         for column, name in zip(columns, names, strict=True):
             kind = schema.field(name).type

@@ -1,10 +1,8 @@
-"""What all databases read through ADBC share: the driver, its errors, and columns on their way to the compared types.
+"""What all databases read through ADBC share: errors, and columns on their way to the compared types.
 
-See https://arrow.apache.org/adbc/ for the interface. A driver is imported when a comparison names its database, so
-nobody needs one for a database that is not compared.
+See https://arrow.apache.org/adbc/ for the interface.
 """
 
-import importlib
 import os
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -16,7 +14,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from core.contracts import DataType
-from core.errors import ConfigurationError, UnreadableError
+from core.errors import UnreadableError
 from reconcile.plans import DatabaseSpec
 from reconcile.read.text import from_text
 
@@ -42,24 +40,6 @@ class Held:
     data_type: DataType | None
     select: str
     is_text: bool
-
-
-def driver(module: str, extra: str) -> Any:
-    """Import a driver.
-
-    Args:
-        module: the module of its DBAPI.
-        extra: the extra of this package that installs it.
-
-    Raises:
-        ConfigurationError: naming the extra, when the driver is not installed.
-    """
-    try:
-        return importlib.import_module(module)
-    except ImportError as error:
-        raise ConfigurationError(
-            f"{module} is not installed; install the extra: pip install 'millrace[{extra}]'"
-        ) from error
 
 
 def connection_uri(table: DatabaseSpec, environment: Mapping[str, str] = os.environ) -> str:

@@ -72,7 +72,8 @@ def check_columns(
 def _check_files(
     source: FileSource, table: FileSet, columns: tuple[PlannedColumn, ...], names: tuple[str, ...]
 ) -> tuple[str, ...]:
-    schema, where = source.arrow_schema(), table.objects[0].uri
+    schema = source.arrow_schema()
+    where = str(table) if table.declared is not None else table.objects[0].uri
     if schema is None:
         return ()
     for column, name in zip(columns, names, strict=True):

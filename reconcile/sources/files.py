@@ -19,6 +19,7 @@ from reconcile.read.direct import Direct, check_unchanged, read_direct, read_foo
 from reconcile.read.json_array import read_json_array
 from reconcile.read.ndjson import read_ndjson
 from reconcile.read.parquet import open_parquet, read_parquet, read_schema, told
+from reconcile.read.text import batch_of, from_text
 from reconcile.source_config import FileFormat
 from reconcile.sources.arrow_types import data_type_of
 from reconcile.sources.model import EVERY_ROW, Part, Pin, Predicate, Rows, Wanted
@@ -63,11 +64,13 @@ class FileSource:
         return {field.name: data_type_of(field.type) for field in found}
 
     def arrow_schema(self) -> pa.Schema | None:
-        """Return the Arrow schema of the first file; None when the format has none.
+        """Return the Arrow schema of the table, or of the first file; None when the format has none.
 
         Raises:
             UnreadableError: when the file is truncated, replaced or gone.
         """
+        if self.files.declared is not None:
+            return self.files.declared
         first = self.files.objects[0]
         if self.files.format == "parquet":
             return read_schema(self.store, first)
@@ -75,7 +78,7 @@ class FileSource:
 
     def count(self, predicate: Predicate = EVERY_ROW) -> int:
         """See `Source.count`; from the footers alone where they tell."""
-        if self.files.format == "parquet" and predicate == EVERY_ROW:
+        if self.files.format == "parquet" and predicate == EVERY_ROW and not self.files.selections:
             return sum(map(self._footer_rows, self.files.objects))
         rows = self.rows((), predicate)
         found = int(sum(batch.num_rows for part in rows.parts for batch in part.read()))
@@ -116,9 +119,18 @@ class FileSource:
         Raises:
             UnreadableError: when a file is truncated, damaged, replaced or gone, or the rows are not as many as stated.
         """
-        if self.files.format != "parquet" or self.files.constants or predicate.in_flight is not None:
+        files = self.files
+        if files.format != "parquet" or files.constants or files.selections or predicate.in_flight or not files.objects:
             return None
-        footers = read_footers(columns, names, predicate.where, self.store, self.files.objects, workers=workers)
+        footers = read_footers(
+            columns,
+            names,
+            predicate.where,
+            self.store,
+            files.objects,
+            workers=workers,
+            absent_is_null=files.declared is not None,
+        )
         if footers is None:
             return None
         tally = _Tally(self.files)
@@ -149,9 +161,49 @@ class FileSource:
         self, ref: ObjectRef, columns: tuple[Wanted, ...], predicate: Predicate, tally: "_Tally"
     ) -> Iterator[pa.RecordBatch]:
         types = constant_types(predicate) | {column.name: column.data_type for column in columns}
-        for batch in _READERS[self.files.format](self.store, ref, types, self.files):
+        first = 0
+        for batch in self._batches(ref, types):
             tally.add(batch.num_rows)
-            yield kept(batch, predicate)
+            yield kept(self._selected(ref, batch, first), predicate)
+            first += batch.num_rows
+
+    def _batches(self, ref: ObjectRef, types: dict[str, DataType]) -> Iterator[pa.RecordBatch]:
+        """Yield the rows of a file with the columns that the table has and the file has not."""
+        read = _READERS[self.files.format]
+        if self.files.declared is None:
+            yield from read(self.store, ref, types, self.files)
+            return
+        constants = self.files.constants.get(ref.path, {})
+        held = set(read_schema(self.store, ref).names)
+        there = {name: kind for name, kind in types.items() if name in held and name not in constants}
+        for batch in read(self.store, ref, there, self.files):
+            arrays = [
+                batch.column(name) if name in there else self._constant(name, constants.get(name), batch.num_rows)
+                for name in types
+            ]
+            yield batch_of(arrays, tuple(types), batch.num_rows)
+
+    def _constant(self, name: str, text: str | None, rows: int) -> pa.Array:
+        """Return the column that a file lacks: the value of its partition, or null."""
+        declared = self.schema()
+        if name not in declared:
+            raise UnreadableError(f"{self.files}: has no column {name!r}; it has {', '.join(declared)}")
+        kind = declared[name]
+        if text is None or kind is None:
+            return pa.nulls(rows)
+        try:
+            return pa.repeat(from_text(pa.array([text]), kind)[0], rows)
+        except ValueError as error:
+            raise UnreadableError(f"{self.files}: the partition {name} is not {kind}: {error}") from error
+
+    def _selected(self, ref: ObjectRef, batch: pa.RecordBatch, first: int) -> pa.RecordBatch:
+        """Leave out the rows that a deletion vector marks."""
+        selection = self.files.selections.get(ref.path)
+        if selection is None:
+            return batch
+        part = selection.slice(first, batch.num_rows)
+        rest = pa.repeat(pa.scalar(value=True), batch.num_rows - len(part))
+        return batch.filter(pa.concat_arrays([part, rest]))
 
 
 class _Tally:

@@ -16,7 +16,8 @@ import pyarrow as pa
 from core.contracts import DataType
 from core.errors import UnreadableError
 from reconcile.plans import DatabaseSpec
-from reconcile.sources.adbc import Held, connection_uri, driver, told, typed
+from reconcile.sources.adbc import Held, connection_uri, told, typed
+from reconcile.sources.extras import imported
 from reconcile.sources.model import EVERY_ROW, Part, Pin, Predicate, Rows, Wanted
 from reconcile.sources.sql import Bound, SqlTypes, identifier, where
 
@@ -175,7 +176,7 @@ def open_postgresql(table: DatabaseSpec, workers: int) -> Iterator[PostgresqlSou
         UnreadableError: when the connection cannot be made.
         ConfigurationError: when the driver is not installed.
     """
-    module, uri = driver(_MODULE, "postgresql"), connection_uri(table)
+    module, uri = imported(_MODULE, "postgresql"), connection_uri(table)
     with told(table, module, uri), module.connect(uri, autocommit=True) as connection, connection.cursor() as cursor:
         snapshot, version = _begin_redshift(cursor) if table.kind == "redshift" else _begin(table, cursor)
         yield PostgresqlSource(table, _Session(table, module, uri, cursor, snapshot, version), workers)

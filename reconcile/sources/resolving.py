@@ -4,17 +4,20 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Final
 
-from core.errors import ConfigurationError, UnreadableError
+from core.errors import UnreadableError
 from reconcile.plans import DatabaseSpec, FileSet, TableSpec
 from reconcile.read.compression import SUFFIXES
 from reconcile.read.warehouse import WarehouseTable
 from reconcile.source_config import (
     BigQueryTable,
     DatabaseTable,
+    DeltaTable,
     DescribedTable,
     FileFormat,
     FilesTable,
 )
+from reconcile.sources.delta import resolve_delta
+from reconcile.sources.iceberg import resolve_iceberg
 from reconcile.sources.services import Services
 
 _FORMATS: Final[dict[str, FileFormat]] = {"parquet": "parquet", "csv": "csv", "json": "json", "avro": "avro"}
@@ -57,7 +60,9 @@ def resolve(described: DescribedTable, services: Services) -> Resolved:
         return Resolved(spec, services.now)
     if isinstance(described, FilesTable):
         return Resolved(_files(described, services), None)
-    raise ConfigurationError(f"{described.type} tables cannot be read yet")
+    if isinstance(described, DeltaTable):
+        return Resolved(*resolve_delta(described, services))
+    return Resolved(*resolve_iceberg(described, services))
 
 
 def named_table(name: str, services: Services) -> WarehouseTable:

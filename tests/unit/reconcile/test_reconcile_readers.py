@@ -203,7 +203,7 @@ def test_lossless_conversions_happen_by_themselves() -> None:
     assert _stored(pa.array([NOW], pa.timestamp("ns", "Europe/Berlin")), "timestamp") == [NOW.replace(tzinfo=None)]
     assert _stored(pa.array([["a"]], pa.large_list(pa.string())), "array<string>") == [["a"]]
     assert _stored(pa.array(['{"b": 1.0}'], pa.json_()), "json") == ['{"b":1}']
-    assert _stored(pa.nulls(2), "numeric") == [None, None]
+    assert _stored(pa.nulls(2), "numeric") == _stored(pa.nulls(2), "timestamp") == [None, None]
 
 
 @pytest.mark.parametrize(
@@ -246,6 +246,7 @@ def test_a_declared_cast_converts_text_and_refuses_what_is_no_number() -> None:
     assert _stored(pa.array([NOW.replace(tzinfo=None)], pa.timestamp("us")), "timestamp", cast=True) == [
         NOW.replace(tzinfo=None)
     ]
+    assert _stored(pa.array([date(2026, 1, 5)]), "timestamp", cast=True) == [datetime(2026, 1, 5)]
     with pytest.raises(UnreadableError, match="cannot become int64"):
         _stored(pa.array(["twelve"]), "int64", cast=True)
 
