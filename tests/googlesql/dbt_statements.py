@@ -39,11 +39,13 @@ class Recording:
     Attributes:
         statements: in the order they were sent, each text once a node.
         manifest: the project, as dbt parsed it.
+        folder: scratch space of dbt.
         tested: the unit tests that passed, by unique id.
     """
 
     statements: list[Statement]
     manifest: Any
+    folder: Path
     tested: list[str] = field(default_factory=list)
 
     def seeds(self) -> Iterator[tuple[str, str, dict[str, str]]]:
@@ -79,7 +81,18 @@ def record(settings: Settings, contracts: Contracts, folder: Path) -> Recording:
     commands = [("build", "--selector", zone) for zone in (*zones, *zones[1:])]
     outcomes = [_dbt(listen, folder, *command) for command in (("parse",), *commands, ("test", "--selector", "unit"))]
     tested = [result.node.unique_id for result in outcomes[-1].result if result.status == "pass"]
-    return Recording(list(sent), outcomes[0].result, tested)
+    return Recording(list(sent), outcomes[0].result, folder, tested)
+
+
+def compiled(recording: Recording, sql: str) -> str:
+    """Return SQL as dbt renders it on the local target.
+
+    Args:
+        recording: whose project it is.
+        sql: text with macros.
+    """
+    outcome = _dbt(lambda _: None, recording.folder, "compile", "--inline", sql)
+    return str(outcome.result.results[0].node.compiled_code)
 
 
 def _dbt(listen: Any, folder: Path, *command: str) -> Any:

@@ -82,10 +82,13 @@ class Catalog:
 
     def _follow(self, create: Any) -> None:
         """Remember what a statement makes; nothing when it is not a `create`."""
+        bare = create.resolved_create_table_stmt_base_node.resolved_create_table_stmt_node.parent
         table = create.resolved_create_table_stmt_base_node.resolved_create_table_as_select_stmt_node.parent
         view = create.resolved_create_view_base_node.resolved_create_view_stmt_node.parent
         if table.parent.name_path:
             self._made(table.parent.name_path, [(column.name, column.type) for column in table.column_definition_list])
+        elif bare.parent.name_path:
+            self._made(bare.parent.name_path, [(column.name, column.type) for column in bare.column_definition_list])
         elif view.parent.name_path:
             columns = [(column.name, column.column.type) for column in view.output_column_list]
             self._made(view.parent.name_path, columns)

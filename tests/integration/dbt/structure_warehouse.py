@@ -3,6 +3,7 @@
 import copy
 import dataclasses
 import io
+import json
 import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -96,6 +97,19 @@ class Warehouse:
             assert key not in found, f"{table} holds {key} twice"
             found[key] = comparable(contract, row)
         return found
+
+    def compiled(self, sql: str, **variables: object) -> str:
+        """Return SQL as dbt renders it.
+
+        Args:
+            sql: a query with macros.
+            **variables: dbt variables to use instead of the project's own.
+        """
+        fresh = dataclasses.replace(self.manifest, nodes=copy.deepcopy(self.manifest.nodes))
+        command = ["compile", "--inline", sql, "--vars", json.dumps(variables), *options(self.folder)]
+        outcome = dbtRunner(manifest=fresh).invoke(command)
+        assert outcome.success, outcome.exception
+        return str(outcome.result.results[0].node.compiled_code)
 
     def rows(self, table: str) -> list[Row]:
         """Return all rows of a table or view."""

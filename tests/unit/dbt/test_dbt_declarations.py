@@ -17,7 +17,7 @@ METADATA = [
     "is_deleted", "_op", "_key", "_source_system", "_source_ts", "_source_position", "_source_sequence", "_event_id",
     "_ingestion_ts", "_carried",
 ]  # fmt: skip
-MACRO_FOLDERS = ("cdc", "adapter", "quality")
+MACRO_FOLDERS = ("cdc", "adapter", "audit", "privacy", "quality")
 
 tables = pytest.mark.parametrize("contract", CONTRACTS.values(), ids=list(CONTRACTS))
 

@@ -1,0 +1,26 @@
+{{ config(tags=['analytics'], meta={'owner': 'loyalty-data', 'dimension': 'consistency'}) }}
+
+-- Every golden profile but those of test accounts has its row of features, and nobody else does.
+with
+
+profiles as (
+
+    select member_id
+    from {{ ref('ref_member_profiles') }}
+    where not is_test
+
+),
+
+features as (
+
+    select member_id
+    from {{ ref('ms_member') }}
+
+)
+
+select
+    coalesce(profiles.member_id, features.member_id) as member_id,
+    profiles.member_id is null as is_in_excess
+from profiles
+full outer join features on profiles.member_id = features.member_id
+where profiles.member_id is null or features.member_id is null

@@ -1,0 +1,84 @@
+{#-
+    What became of each raw row of a table, counted; nothing may be lost between raw and structure. A row is
+
+    - quarantined: it cannot be read or ordered;
+    - evidence: the tombstone after a delete, which tells nothing new;
+    - a truncate: it goes to `str_truncates`;
+    - applied: the change, or another delivery of it, that made the structure row what it is;
+    - superseded: an older change of a key that structure holds;
+    - lost: a change that structure should hold and does not.
+
+    Judged are rows of the last `audit_conservation_days`, but for those within the overlap of the newest row applied,
+    which a later run may still have to apply.
+-#}
+{% macro audit_row_fates(table) -%}
+    {%- set key = _audit_key(table) -%}
+    {%- set held = ref('str_' ~ table) -%}
+    select
+        '{{ table }}' as table_name,
+        count(distinct _row) as raw_rows,
+        countif(fate = 'quarantined') as quarantined,
+        countif(fate = 'evidence') as evidence,
+        countif(fate = 'truncate') as truncates,
+        countif(fate = 'applied') as applied,
+        countif(fate = 'superseded') as superseded,
+        countif(fate = 'lost') as lost
+    from (
+        select
+            judged._row,
+            case
+                when judged.reason is not null then 'quarantined'
+                when judged._op = 'TRUNCATE' then 'truncate'
+                when judged._source_position is null then 'evidence'
+                when held._event_id = judged._event_id then 'applied'
+                when {{ cdc_order_key('judged', "judged._op = 'DELETE'") }} <= {{ cdc_order_key('held', "held._op = 'DELETE'") }}
+                    then 'superseded'
+                else 'lost'
+            end as fate
+        from (
+            select
+                {%- for column, data_type in key.items() %}
+                {{ cdc_cast(column, data_type, image='_key_image') }} as {{ column }},
+                {%- endfor %}
+                {{ cdc_quarantine_reason('key_can_be_read') }} as reason,
+                _row,
+                _op,
+                _source_position,
+                _source_sequence,
+                _source_ts,
+                _event_id
+            from (
+                select
+                    {{ cdc_json_object('coalesce(_key, payload, before)') }} as _key_image,
+                    {{ cdc_key_can_be_read(table) }} as key_can_be_read,
+                    row_number() over () as _row,
+                    payload,
+                    _op,
+                    _op_inferred,
+                    _source_position,
+                    _source_sequence,
+                    _source_ts,
+                    _event_id
+                from {{ source('member', table) }}
+                where
+                    _ingestion_ts >= timestamp_sub({{ as_of() }}, interval {{ var('audit_conservation_days') | int }} day)
+                    and _ingestion_ts < (
+                        select timestamp_sub(max(_ingestion_ts), interval {{ var('cdc_overlap_minutes') | int }} minute)
+                        from {{ held }}
+                    )
+            )
+        ) as judged
+        left join {{ held }} as held
+            on {% for column in key %}{{ ' and ' if not loop.first }}judged.{{ column }} = held.{{ column }}{% endfor %}
+    )
+{%- endmacro %}
+
+
+{#- The key of a table with its types, as structure models declare it; a stand-in while dbt only parses. -#}
+{% macro _audit_key(table) -%}
+    {%- set key = {} -%}
+    {%- for column in cdc_contract(table) if column.is_key -%}
+        {%- do key.update({column.name: column.data_type}) -%}
+    {%- endfor -%}
+    {{ return(key or {'key': 'int64'}) }}
+{%- endmacro %}

@@ -1,0 +1,111 @@
+"""What every build leaves in the audit tables, and that no raw row is lost without a test failing."""
+
+import pytest
+from structure_events import Event, Row
+from structure_histories import deliver, histories
+from structure_oracle import state
+from structure_warehouse import Warehouse
+
+TABLE = "member_cases"
+MODELS = ("str_truncates", f"str_{TABLE}")
+FATES = ("quarantined", "evidence", "truncates", "applied", "superseded", "lost")
+
+
+@pytest.fixture(scope="module")
+def parts(structure_warehouse: Warehouse) -> list[list[Event]]:
+    structure_warehouse.empty(TABLE)
+    return deliver(histories(structure_warehouse.contracts[TABLE], 5, number=30, truncates=1).log, 5, 2)
+
+
+@pytest.fixture(scope="module")
+def runs(structure_warehouse: Warehouse, parts: list[list[Event]]) -> list[tuple[Row, Row]]:
+    """The run, and the row of the model, of each of two builds."""
+    found = []
+    for part in parts:
+        structure_warehouse.land(part)
+        before = {run["invocation_id"] for run in _audit(structure_warehouse, "runs")}
+        structure_warehouse.build(MODELS)
+        (run,) = [run for run in _audit(structure_warehouse, "runs") if run["invocation_id"] not in before]
+        models = {row["model_name"]: row for row in _audit(structure_warehouse, "model_runs")
+                  if row["invocation_id"] == run["invocation_id"]}  # fmt: skip
+        assert set(models) == set(MODELS)
+        found.append((run, models[f"str_{TABLE}"]))
+    return found
+
+
+def test_a_run_says_what_was_asked_and_what_came_of_it(runs: list[tuple[Row, Row]]) -> None:
+    for run, _ in runs:
+        assert (run["command"], run["selector"], run["target"]) == ("run", " ".join(MODELS), "local")
+        assert (run["status"], run["models"], run["tests"], run["failed"]) == ("succeeded", len(MODELS), 0, 0)
+        assert run["finished_at"] >= run["started_at"]
+        assert run["seconds"] == pytest.approx((run["finished_at"] - run["started_at"]).total_seconds(), abs=1e-6)
+
+
+def test_rows_in_are_the_raw_rows_of_the_window(runs: list[tuple[Row, Row]], parts: list[list[Event]]) -> None:
+    (_, first), (_, second) = runs
+    assert first["rows_in"] == len(parts[0])
+    assert len(parts[1]) <= second["rows_in"] < len(parts[0]) + len(parts[1])
+
+
+def test_quarantined_rows_are_counted(runs: list[tuple[Row, Row]], parts: list[list[Event]]) -> None:
+    spoilt = sum(event.broken is not None for event in parts[0])
+    assert spoilt > 0
+    assert runs[0][1]["rows_quarantined"] == spoilt
+
+
+def test_rows_written_are_told_as_far_as_they_are_known(
+    structure_warehouse: Warehouse, runs: list[tuple[Row, Row]], parts: list[list[Event]]
+) -> None:
+    contract = structure_warehouse.contracts[TABLE]
+    assert runs[0][1]["rows_affected"] == len(state(contract, parts[0]))
+    unknown = ("rows_inserted", "rows_updated", "rows_deleted", "bytes_processed", "bytes_billed", "slot_ms")
+    assert {row[name] for _, row in runs for name in unknown} == {None}
+
+
+def test_a_run_that_fails_is_recorded_too(structure_warehouse: Warehouse) -> None:
+    before = {run["invocation_id"] for run in _audit(structure_warehouse, "runs")}
+    structure_warehouse.client.delete_table("raw.member_points")
+    with pytest.raises(AssertionError, match="member_points"):
+        structure_warehouse.dbt("run", "--select", "str_member_points")
+    structure_warehouse.empty("member_points")
+    (run,) = [run for run in _audit(structure_warehouse, "runs") if run["invocation_id"] not in before]
+    assert (run["status"], run["failed"]) == ("failed", 1)
+
+
+def test_every_raw_row_has_a_fate(
+    structure_warehouse: Warehouse, runs: list[tuple[Row, Row]], parts: list[list[Event]]
+) -> None:
+    assert len(runs) == len(parts)
+    events = [event for part in parts for event in part]
+    fates = _fates(structure_warehouse)
+    # the newest is behind no overlap, however small
+    judged = sum(event.landed_at < max(e.landed_at for e in events) for event in events)
+    assert judged - 5 <= fates["raw_rows"] <= judged
+    assert fates["raw_rows"] == sum(fates[name] for name in FATES)
+    assert fates["lost"] == 0
+    assert all(fates[name] > 0 for name in FATES if name != "lost")
+
+
+def test_a_lost_row_is_noticed(structure_warehouse: Warehouse, runs: list[tuple[Row, Row]]) -> None:
+    """The control: a row that vanishes from structure, and one that is older there than in raw."""
+    assert runs
+    client = structure_warehouse.client
+    rows = structure_warehouse.rows(f"structure.{TABLE}")
+    gone, older = sorted(rows, key=lambda row: row["_ingestion_ts"])[:2]
+    client.query_and_wait(f"delete from structure.{TABLE} where case_id = {gone['case_id']}")
+    client.query_and_wait(f"update structure.{TABLE} set _source_position = '0', _event_id = 'none' "
+                          f"where case_id = {older['case_id']}")  # fmt: skip
+    assert _fates(structure_warehouse)["lost"] >= 2
+
+
+def _audit(warehouse: Warehouse, table: str) -> list[Row]:
+    made = "audit" in {dataset.dataset_id for dataset in warehouse.client.list_datasets()}
+    return warehouse.rows(f"audit.{table}") if made else []
+
+
+def _fates(warehouse: Warehouse) -> Row:
+    sql = warehouse.compiled(
+        f"{{{{ audit_row_fates('{TABLE}') }}}}", cdc_overlap_minutes=0, audit_conservation_days=9999
+    )
+    (row,) = warehouse.client.query_and_wait(sql)
+    return dict(row.items())
