@@ -68,6 +68,8 @@ class Condition:
             UnreadableError: when a constant is not of the column's type.
         """
         constants = [value for value in self.values if value is not None]
+        if pa.types.is_null(array.type):
+            return pa.repeat(pa.scalar(None in self.values), len(array))
         try:
             found = pc.is_in(array, pa.array(constants, array.type), skip_nulls=True)
         except (pa.ArrowInvalid, pa.ArrowTypeError, pa.ArrowNotImplementedError) as error:

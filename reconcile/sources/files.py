@@ -19,7 +19,7 @@ from reconcile.read.direct import Direct, check_unchanged, read_direct, read_foo
 from reconcile.read.json_array import read_json_array
 from reconcile.read.ndjson import read_ndjson
 from reconcile.read.parquet import open_parquet, read_parquet, read_schema, told
-from reconcile.read.text import batch_of, from_text
+from reconcile.read.text import ARROW, batch_of, from_text
 from reconcile.source_config import FileFormat
 from reconcile.sources.arrow_types import data_type_of
 from reconcile.sources.model import EVERY_ROW, Part, Pin, Predicate, Rows, Wanted
@@ -190,7 +190,7 @@ class FileSource:
             raise UnreadableError(f"{self.files}: has no column {name!r}; it has {', '.join(declared)}")
         kind = declared[name]
         if text is None or kind is None:
-            return pa.nulls(rows)
+            return pa.nulls(rows, ARROW[kind] if kind else None)
         try:
             return pa.repeat(from_text(pa.array([text]), kind)[0], rows)
         except ValueError as error:

@@ -273,6 +273,9 @@ def test_filters_on_arrow_keep_what_the_warehouse_would_keep() -> None:
     assert all_hold(conditions({"a": (1, None)}), batch).to_pylist() == [True, False, True]
     assert all_hold(conditions({"a": 1, "s": "y"}), batch).to_pylist() == [False, False, False]
     assert all_hold((), batch).to_pylist() == [True, True, True]
+    empty = pa.record_batch({"a": pa.nulls(2)})
+    assert all_hold(conditions({"a": (1, None)}), empty).to_pylist() == [True, True]
+    assert all_hold(conditions({"a": 1}), empty).to_pylist() == [False, False]
     with pytest.raises(UnreadableError, match="filter on a does not suit"):
         all_hold(conditions({"a": "x"}), batch)
     with pytest.raises(UnreadableError, match="column z is not there"):
