@@ -14,6 +14,7 @@ import msgspec
 from fastavro.schema import SchemaParseException, UnknownType
 
 from core.errors import DecodeError
+from ingest.decode.avro.sizes import check_sizes
 from ingest.decode.connect import DECIMAL, Schema
 
 _CONNECT_TYPES: Final[Mapping[str, str]] = {
@@ -78,13 +79,14 @@ def avro_schema(schema: Any, named: Mapping[str, Any] | None = None) -> AvroSche
         The schema.
 
     Raises:
-        DecodeError: `invalid_schema`.
+        DecodeError: `invalid_schema`, or `unsupported_schema`.
     """
     try:
         known: dict[str, Any] = {}
         for reference in (named or {}).values():
             fastavro.parse_schema(_primitive(reference), known)
         parsed = fastavro.parse_schema(_primitive(schema), known)
+        check_sizes(parsed, known)
         names = dict(named or {})
         return AvroSchema(parsed, _connect(schema, "", names, ()))
     except (SchemaParseException, UnknownType, LookupError, TypeError, ValueError, RecursionError) as error:

@@ -8,8 +8,9 @@ from typing import Any, Final
 import fastavro
 from fastavro.schema import SchemaParseException
 
-from core.errors import UnreadableError
+from core.errors import DecodeError, UnreadableError
 from core.pinned import ObjectRef, ObjectStore, PinnedFile
+from ingest.decode.avro.sizes import check_sizes
 from ingest.files.read.row import RowBatch, batched, json_text, without_non_finite
 
 _DAMAGE: Final = (EOFError, ValueError, TypeError, AttributeError, LookupError, ArithmeticError, MemoryError)
@@ -29,7 +30,12 @@ def read_avro(store: ObjectStore, ref: ObjectRef) -> Iterator[RowBatch]:
 
 def _records(ref: ObjectRef, raw: "io.BufferedReader[PinnedFile]") -> Iterator[Any]:
     try:
-        yield from fastavro.reader(raw)
+        reader = fastavro.reader(raw)
+        named: dict[str, Any] = {}
+        check_sizes(fastavro.parse_schema(reader.writer_schema, named), named, is_repeated=True)
+        yield from reader
+    except DecodeError as error:
+        raise UnreadableError(f"{ref.uri}: {error}") from error
     # What a damaged file holds is taken for lengths, indexes and times, with whatever comes of that.
     except (*_DAMAGE, SchemaParseException, zlib.error) as error:
         raise UnreadableError(f"{ref.uri}: is not a whole Avro file: {error or type(error).__name__}") from error
