@@ -82,7 +82,24 @@ class TableWatermark(msgspec.Struct, frozen=True):
 
 @dataclass
 class _Table:
+    """What is known of a table.
+
+    Attributes:
+        held: what is on its way, by message id.
+        second: ids of those of which two rows are on their way, as of the move to another key; neither has landed.
+        newest: the newest event time landed.
+        watermark: every event before it has landed.
+        position: the greatest position landed.
+        landed: rows landed.
+        late: those of them that were older than the watermark.
+        stirred: whether something was said of the table since the last look.
+        quiet_since: when the source became quiet; None while it is not.
+        quiet_until: the last look at which it still was.
+        is_idle: whether it has been quiet for long.
+    """
+
     held: dict[str, Timed] = field(default_factory=dict)
+    second: set[str] = field(default_factory=set)
     newest: int = _BEGINNING
     watermark: int = _BEGINNING
     position: str = ""
@@ -141,7 +158,10 @@ class Watermarks:
         """
         state = self._tables[table]
         state.stirred = True
-        state.held.update({row.event_id: row for row in rows})
+        held = {row.event_id: row for row in rows}
+        state.held.update(held)
+        if len(held) < len(rows):
+            state.second.update(row.event_id for row in rows if held[row.event_id] is not row)
         if self._given_back:
             self._forget_given_back(row.event_id for row in rows)
 
@@ -178,6 +198,9 @@ class Watermarks:
         if min(happened) < state.watermark:
             state.late += sum(at < state.watermark for at in happened)
         state.landed += len(rows)
+        if state.second:
+            # Of a message that is two rows only the second to land takes it off the watermark's mind.
+            rows = [row for row in rows if not _takes(state.second, row.event_id)]
         take = state.held.pop
         for row in rows:
             take(row.event_id, None)
@@ -189,9 +212,10 @@ class Watermarks:
             table: where they were meant for.
             event_ids: their message ids.
         """
-        held = self._tables[table].held
+        state = self._tables[table]
         for event_id in event_ids:
-            held.pop(event_id, None)
+            state.held.pop(event_id, None)
+            state.second.discard(event_id)
 
     def given_back(self, event_ids: Iterable[str]) -> None:
         """Say that messages were given back; they hold up the watermark until they come again, or too long.
@@ -246,7 +270,7 @@ class Watermarks:
             newest_event_ts=state.newest if state.newest > _BEGINNING else None,
             oldest_unacked_age_ms=None if published is None else max(0, now - published) // 1_000,
             last_position=state.position or None,
-            in_flight=len(state.held),
+            in_flight=len(state.held) + len(state.second),
             rows_landed=state.landed,
             rows_late=state.late,
             is_idle=state.is_idle,
@@ -274,6 +298,14 @@ class Watermarks:
     def _forget_given_back(self, event_ids: Iterable[str]) -> None:
         for event_id in event_ids:
             self._given_back.pop(event_id, None)
+
+
+def _takes(ids: set[str], event_id: str) -> bool:
+    """Take an id out of a set, and tell whether it was there."""
+    if event_id not in ids:
+        return False
+    ids.remove(event_id)
+    return True
 
 
 def _event_time(event: Timed, now: int) -> int:

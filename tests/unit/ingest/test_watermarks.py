@@ -307,3 +307,41 @@ def test_a_notification_holds_the_watermark_before_its_row_is_known() -> None:
     watermarks.pending(TABLE, "3", Pending(None, time.now))
     watermarks.dropped(TABLE, ["3"])
     assert told(watermarks).in_flight == 0
+
+
+@pytest.mark.parametrize("together", [True, False])
+def test_it_waits_for_both_rows_of_a_moved_key(together: bool) -> None:
+    """One message, two rows: the deletion under the old key and the insertion under the new one."""
+    time = Time()
+    watermarks = tracker(time)
+    moved = time.now - 3 * SECOND
+    gone, come = row("moved", moved, time.now, 2), row("moved", moved, time.now, 3)
+    after = row("after", time.now, time.now, 4)
+    watermarks.received(TABLE, [come, gone, after] if together else [come, gone])
+    watermarks.received(TABLE, [] if together else [after])
+    assert told(watermarks).in_flight == 3
+    watermarks.landed(TABLE, [come, after])
+    time.now += DISORDER_S * SECOND
+    watermarks.landed(TABLE, [row("later", time.now, time.now, 5)])
+    watermarks.observe(everything, everything)
+    assert told(watermarks).watermark == moved
+    watermarks.landed(TABLE, [gone])
+    watermarks.observe(everything, everything)
+    assert told(watermarks).watermark == time.now - DISORDER_S * SECOND
+    assert told(watermarks).in_flight == 0
+
+
+def test_two_rows_that_were_dropped_or_come_again_hold_up_nothing_for_ever() -> None:
+    time = Time()
+    watermarks = tracker(time)
+    pair = [row("moved", time.now, time.now, 1), row("moved", time.now, time.now, 2)]
+    for _ in range(2):
+        watermarks.received(TABLE, pair)
+        watermarks.landed(TABLE, pair[:1])
+        watermarks.given_back(["moved"])
+    watermarks.received(TABLE, pair)
+    watermarks.landed(TABLE, pair)
+    assert told(watermarks).in_flight == 0
+    watermarks.received(TABLE, pair)
+    watermarks.dropped(TABLE, ["moved"])
+    assert told(watermarks).in_flight == 0
