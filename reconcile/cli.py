@@ -1,24 +1,49 @@
 """The `reconcile` command.
 
-Exit 0 when every comparison is equal, 1 when one differs or cannot be read, 2 on wrong use (options and configuration).
+Exit 0 when every comparison passes (equal, or different within its thresholds), 1 when one does not or cannot be read,
+2 on wrong use (options and configuration).
 """
 
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
-from typing import Annotated, Final, Literal
+from typing import TYPE_CHECKING, Annotated, Final, TypedDict
 
 import typer
-from rich.console import Console
 
 from core.cli import run as run_application
-from core.errors import ConfigurationError, CredentialsError
+from core.errors import ConfigurationError
 from reconcile.config import DEFAULT_CONFIG
+from reconcile.options import (
+    DEFAULT_OUTPUT,
+    DEFAULT_STATE,
+    AllOption,
+    AuditOption,
+    ConfigOption,
+    CountOption,
+    IndexOption,
+    JsonOption,
+    ModeOption,
+    OutputOption,
+    RunIdOption,
+    ShardsOption,
+    SnapshotOption,
+    StateOption,
+    TableOption,
+    console,
+    usage,
+)
+from reconcile.report_commands import history, repair, report, show
+
+if TYPE_CHECKING:
+    from reconcile.comparing import OnProgress
+    from reconcile.config import AskedMode
+    from reconcile.result import RunResult
+    from reconcile.shards.running import Task
 
 app: Final = typer.Typer(
     help="Prove, row by row, that the warehouse holds what the snapshots hold.",
     epilog=(
-        "Exit codes: 0 all equal, 1 a difference, something unreadable or out of reach, 2 wrong use. "
+        "Exit codes: 0 all equal or within thresholds, 1 a difference, or something unreadable or out of reach, "
+        "2 wrong use. "
         "Settings come from MILLRACE_* variables; see docs/guides/reconcile.md."
     ),
     no_args_is_help=True,
@@ -26,24 +51,6 @@ app: Final = typer.Typer(
     pretty_exceptions_enable=False,
     rich_markup_mode="markdown",
 )
-
-ConfigOption = Annotated[Path, typer.Option("--config", help="What to compare.", dir_okay=False)]
-TableOption = Annotated[list[str] | None, typer.Option("--table", help="A comparison to make; give it again for more.")]
-AllOption = Annotated[bool, typer.Option("--all", help="Make every comparison; the default.")]
-SnapshotOption = Annotated[
-    str | None, typer.Option("--snapshot", help="The snapshot's name, instead of the configured one.")
-]
-JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON on standard output.")]
-
-
-ModeOption = Annotated[
-    Literal["auto", "count", "aggregate", "sample", "checksum", "typed"] | None,
-    typer.Option("--mode", help="How to compare, instead of the configured modes."),
-]
-StateOption = Annotated[
-    Path, typer.Option("--state", help="Folder for what the next run may use: checksums.", file_okay=False)
-]
-DEFAULT_STATE: Final = Path("build/reconcile-state")
 
 
 @app.command()
@@ -53,9 +60,7 @@ def run(
     table: TableOption = None,
     every: AllOption = False,
     snapshot: SnapshotOption = None,
-    output: Annotated[Path, typer.Option("--output", help="Folder for the reports.", file_okay=False)] = Path(
-        "build/reconcile"
-    ),
+    output: OutputOption = DEFAULT_OUTPUT,
     as_json: JsonOption = False,
     fail_fast: Annotated[bool, typer.Option("--fail-fast", help="Stop at the first table that fails.")] = False,
     values: Annotated[
@@ -65,7 +70,11 @@ def run(
     mode: ModeOption = None,
     state: StateOption = DEFAULT_STATE,
     explain: Annotated[bool, typer.Option("--explain", help="Print the plan, modes and bytes; read no data.")] = False,
-    audit: Annotated[bool, typer.Option("--audit/--no-audit", help="Append to audit.reconciliation_runs.")] = True,
+    audit: AuditOption = True,
+    shards: ShardsOption = None,
+    run_id: RunIdOption = None,
+    task_index: IndexOption = 0,
+    task_count: CountOption = 1,
 ) -> None:
     """Compare tables with a snapshot and write the reports.
 
@@ -78,6 +87,8 @@ def run(
     `reconcile run --json --no-audit | jq .verdict`
 
     `reconcile run --mode checksum --explain`
+
+    `reconcile run --all --shards /mnt/reconcile --run-id 2026-01-31 --task-index 0 --task-count 4`
     """
     if explain:
         plan(config=config, table=table, every=every, snapshot=snapshot, mode=mode, state=state, as_json=as_json)
@@ -86,38 +97,75 @@ def run(
     from core.settings import load_settings
     from core.stand_ins import BIGQUERY, BIGQUERY_STORAGE, S3, check_stand_ins
     from reconcile.config import load_config
-    from reconcile.report.files import HTML_NAME, to_json
     from reconcile.report.progress import showing_progress
-    from reconcile.report.terminal import print_result
     from reconcile.runner import run as reconcile
 
-    with _usage():
+    with usage():
         names = _names(table, every=every)
+        task = _task(shards, run_id, task_index, task_count, fail_fast=fail_fast)
         loaded, settings = load_config(config), load_settings()
         configure_logs(settings.log_format, settings.log_level)
         count = len(loaded.select(names))
         check_stand_ins(settings, (BIGQUERY, BIGQUERY_STORAGE, S3))
         with showing_progress(count) as on_progress:
-            result = reconcile(
-                loaded,
-                settings,
+            asked = _Asked(
                 tables=names,
                 snapshot_id=snapshot,
                 output=output,
                 audit=audit,
                 values=values,
-                fail_fast=fail_fast,
                 mode=mode,
                 state=state,
                 on_progress=on_progress,
             )
-    if as_json:
-        typer.echo(to_json(result), nl=False)
-    else:
-        console = _console()
-        print_result(console, result)
-        console.print(f"report: {output / HTML_NAME}", markup=False)
-    raise typer.Exit(0 if result.outcome == "passed" else 1)
+            if task is None:
+                result = reconcile(loaded, settings, fail_fast=fail_fast, **asked)
+            else:
+                from reconcile.shards.running import run_task
+
+                did = run_task(loaded, settings, task, **asked)
+                if did.result is None:
+                    typer.echo(
+                        f"task {task.index} of {task.count}: {did.done} shards done, {did.kept} kept, {did.left} left "
+                        "to other tasks; the last one merges",
+                        err=True,
+                    )
+                    raise typer.Exit(0)
+                result = did.result
+    _end(result, output, as_json=as_json)
+
+
+@app.command()
+def merge(
+    *,
+    config: ConfigOption = DEFAULT_CONFIG,
+    shards: ShardsOption = None,
+    run_id: RunIdOption = None,
+    output: OutputOption = DEFAULT_OUTPUT,
+    as_json: JsonOption = False,
+    audit: AuditOption = True,
+) -> None:
+    """Merge a run whose tasks are all done; the last task does that by itself.
+
+    **Examples**
+
+    `reconcile merge --shards /mnt/reconcile --run-id 2026-01-31`
+    """
+    from core.logs import configure_logs
+    from core.settings import load_settings
+    from core.stand_ins import BIGQUERY, check_stand_ins
+    from reconcile.config import load_config
+    from reconcile.shards.running import merge as merge_run
+
+    with usage():
+        if shards is None or run_id is None:
+            raise ConfigurationError("name the run with --run-id, and the folder that its tasks shared with --shards")
+        loaded, settings = load_config(config), load_settings()
+        configure_logs(settings.log_format, settings.log_level)
+        if audit:
+            check_stand_ins(settings, (BIGQUERY,))
+        result = merge_run(loaded, settings, shards, run_id, output=output, audit=audit)
+    _end(result, output, as_json=as_json)
 
 
 @app.command()
@@ -145,35 +193,19 @@ def plan(
     from reconcile.report.plan_view import plan_json, print_plan
     from reconcile.runner import plan as make_plan
 
-    with _usage():
+    with usage():
         loaded, settings = load_config(config), load_settings()
         check_stand_ins(settings, (BIGQUERY, BIGQUERY_STORAGE, S3))
         planned = make_plan(loaded, settings, tables=_names(table, every=every), snapshot_id=snapshot)
     if as_json:
         typer.echo(plan_json(planned, mode, state), nl=False)
     else:
-        print_plan(_console(), planned, mode, state)
+        print_plan(console(), planned, mode, state)
     raise typer.Exit(0 if planned.is_complete else 1)
 
 
-@app.command()
-def show(
-    report: Annotated[Path, typer.Argument(help="A report.json, or the folder it is in.")] = Path("build/reconcile"),
-) -> None:
-    """Print a report as a table; exits as the run did.
-
-    **Examples**
-
-    `reconcile show`
-
-    `reconcile show archive/2026-01-31/report.json`
-    """
-    from reconcile.report.files import read_json
-    from reconcile.report.terminal import print_result
-
-    result = read_json(report)
-    print_result(_console(), result)
-    raise typer.Exit(0 if result.outcome == "passed" else 1)
+for command in (show, report, history, repair):
+    app.command()(command)
 
 
 def main() -> None:
@@ -187,18 +219,42 @@ def _names(table: list[str] | None, *, every: bool) -> tuple[str, ...]:
     return tuple(table or ())
 
 
-@contextmanager
-def _usage() -> Iterator[None]:
-    """Turn a fault of the configuration into a wrong use, exit 2; what the machine lacks is a failure, exit 1."""
-    try:
-        yield
-    except CredentialsError:
-        raise
-    except ConfigurationError as error:
-        typer.echo(f"reconcile: {error}", err=True)
-        raise typer.Exit(2) from error
+class _Asked(TypedDict):
+    """What a run is asked for, whether it is one task or one of many."""
+
+    tables: tuple[str, ...]
+    snapshot_id: str | None
+    output: Path
+    audit: bool
+    values: bool
+    mode: "AskedMode | None"
+    state: Path
+    on_progress: "OnProgress"
 
 
-def _console() -> Console:
-    # Lines are left to the terminal to wrap, so that output stays greppable.
-    return Console(soft_wrap=True, highlight=False)
+def _task(shards: Path | None, run_id: str | None, index: int, count: int, *, fail_fast: bool) -> "Task | None":
+    if shards is None:
+        if count > 1:
+            raise ConfigurationError("several tasks need a folder that all of them share: name it with --shards")
+        return None
+    if run_id is None:
+        raise ConfigurationError("name the run with --run-id, the same in every task")
+    if fail_fast:
+        raise ConfigurationError("--fail-fast and --shards exclude each other: tasks do not wait for one another")
+    from reconcile.shards.running import Task
+
+    return Task(shards, run_id, index, count)
+
+
+def _end(result: "RunResult", output: Path, *, as_json: bool) -> None:
+    """Print what a run found, and exit by its outcome."""
+    from reconcile.report.files import HTML_NAME, to_json
+    from reconcile.report.terminal import print_result
+
+    if as_json:
+        typer.echo(to_json(result), nl=False)
+    else:
+        screen = console()
+        print_result(screen, result)
+        screen.print(f"report: {output / HTML_NAME}", markup=False)
+    raise typer.Exit(0 if result.outcome == "passed" else 1)

@@ -1,4 +1,4 @@
-"""The files of a report: `report.json`, `report.html` and, beside them, all differences as Parquet."""
+"""The files of a report: `report.json`, `report.html`, `report.junit.xml`, and all differences as Parquet."""
 
 from pathlib import Path
 from typing import Final
@@ -6,11 +6,13 @@ from typing import Final
 import msgspec
 
 from core.errors import ConfigurationError, UnreadableError
+from reconcile.report.junit import junit
 from reconcile.report.page import render
 from reconcile.result import SCHEMA_VERSION, RunResult
 
 JSON_NAME: Final = "report.json"
 HTML_NAME: Final = "report.html"
+JUNIT_NAME: Final = "report.junit.xml"
 DIFFERENCES: Final = "differences"
 
 
@@ -32,7 +34,7 @@ def prepare_output(folder: Path) -> None:
 
 
 def write_reports(result: RunResult, folder: Path) -> None:
-    """Write `report.json` and `report.html`.
+    """Write `report.json`, `report.html` and `report.junit.xml`.
 
     Args:
         result: the run.
@@ -40,6 +42,7 @@ def write_reports(result: RunResult, folder: Path) -> None:
     """
     (folder / JSON_NAME).write_bytes(to_json(result))
     (folder / HTML_NAME).write_text(render(result), encoding="utf-8")
+    (folder / JUNIT_NAME).write_bytes(junit(result))
 
 
 def to_json(result: RunResult) -> bytes:

@@ -1,0 +1,1 @@
+"""What earlier runs found, as the audit trail keeps it."""
