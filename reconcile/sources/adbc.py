@@ -6,7 +6,7 @@ See https://arrow.apache.org/adbc/ for the interface.
 import os
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Final
 from urllib.parse import unquote, urlsplit
 
@@ -17,11 +17,16 @@ from core.contracts import DataType
 from core.errors import UnreadableError
 from reconcile.plans import DatabaseSpec
 from reconcile.read.text import from_text
+from reconcile.sources.model import Wanted
 
 _FIRST_DAY: Final = -719_162
 _LAST_DAY: Final = 2_932_896
 """0001-01-01 and 9999-12-31 in days since 1970, the range of dates in GoogleSQL."""
 _DAY_US: Final = 86_400_000_000
+_FAMILIES: Final[tuple[frozenset[DataType], ...]] = (
+    frozenset({"int64", "numeric", "bignumeric"}),
+    frozenset({"array<string>", "array<int64>"}),
+)
 _HIDDEN: Final = "***"
 
 
@@ -40,6 +45,17 @@ class Held:
     data_type: DataType | None
     select: str
     is_text: bool
+
+
+def as_wanted(held: Held, column: Wanted) -> Held:
+    """Return a column whose texts are read as what is wanted, where its type is only a narrower or wider one of a kind.
+
+    Args:
+        held: the column.
+        column: what is wanted of it.
+    """
+    is_alike = any({held.data_type, column.data_type} <= family for family in _FAMILIES)
+    return replace(held, data_type=column.data_type) if held.is_text and is_alike else held
 
 
 def connection_uri(table: DatabaseSpec, environment: Mapping[str, str] = os.environ) -> str:
@@ -117,7 +133,7 @@ def _check_range(array: pa.Array) -> None:
 
 
 def _without_secrets(message: str, uri: str) -> str:
-    password = urlsplit(uri).password if "://" in uri else None
+    password = urlsplit(uri if "://" in uri else f"//{uri}").password
     for secret in (uri, password, unquote(password) if password else None):
         if secret:
             message = message.replace(secret, _HIDDEN)

@@ -17,6 +17,8 @@ _LOSSLESS: Final[frozenset[tuple[DataType, DataType]]] = frozenset(
         ("numeric", "bignumeric"),
         # A database's decimals are wider than BigQuery's; whether each value fits is checked as it is read.
         ("bignumeric", "numeric"),
+        # A database's arrays may be of anything; each element is checked, too.
+        ("array<string>", "array<int64>"),
     }
 )
 """Types of a database that become another one without loss."""

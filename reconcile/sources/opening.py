@@ -9,6 +9,7 @@ from reconcile.sources.files import FileSource
 from reconcile.sources.model import Source
 from reconcile.sources.postgresql import open_postgresql
 from reconcile.sources.services import Services
+from reconcile.sources.snowflake import open_snowflake
 
 
 @contextmanager
@@ -30,7 +31,8 @@ def open_source(table: TableSpec, services: Services, *, workers: int = 1) -> It
     if isinstance(table, FileSet):
         yield FileSource(services.store(table.root), table)
     elif isinstance(table, DatabaseSpec):
-        with open_postgresql(table, workers) as source:
+        opened = open_snowflake(table) if table.kind == "snowflake" else open_postgresql(table, workers)
+        with opened as source:
             yield source
     else:
         yield BigQuerySource(services, table, workers)

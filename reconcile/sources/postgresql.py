@@ -16,7 +16,7 @@ import pyarrow as pa
 from core.contracts import DataType
 from core.errors import UnreadableError
 from reconcile.plans import DatabaseSpec
-from reconcile.sources.adbc import Held, connection_uri, told, typed
+from reconcile.sources.adbc import Held, as_wanted, connection_uri, told, typed
 from reconcile.sources.extras import imported
 from reconcile.sources.model import EVERY_ROW, Part, Pin, Predicate, Rows, Wanted
 from reconcile.sources.sql import Bound, SqlTypes, identifier, where
@@ -112,7 +112,7 @@ class PostgresqlSource:
 
     def rows(self, columns: tuple[Wanted, ...], predicate: Predicate = EVERY_ROW) -> Rows:
         """See `Source.rows`; a part is a range of pages."""
-        held = tuple(self._column(name) for name in dict.fromkeys(column.name for column in columns))
+        held = tuple(as_wanted(self._column(column.name), column) for column in dict.fromkeys(columns))
         return Rows(
             tuple(Part(str(self.table), partial(self._read, held, predicate, pages)) for pages in self._ranges()),
             receipt=self.pin.words,

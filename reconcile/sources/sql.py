@@ -1,5 +1,6 @@
 """SQL for databases: identifiers quoted, values always bound."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
 from decimal import Decimal
@@ -60,14 +61,16 @@ def identifier(name: str) -> str:
     return '"' + name.replace('"', '""') + '"'
 
 
-def where(predicate: Predicate, placeholder: Placeholder, types: SqlTypes, first: int = 1) -> Bound:
+def where(
+    predicate: Predicate, placeholder: Placeholder, types: SqlTypes, quote: Callable[[str], str] = identifier
+) -> Bound:
     """Return a predicate as SQL.
 
     Args:
         predicate: which rows.
         placeholder: how bound values are referred to.
         types: what the database calls the types of constants.
-        first: number of the first bound value.
+        quote: returns a column's name as it stands in SQL.
 
     Returns:
         An expression with its values; `true` for every row.
@@ -77,11 +80,13 @@ def where(predicate: Predicate, placeholder: Placeholder, types: SqlTypes, first
     def bind(value: Scalar) -> str:
         text, kind = _spelled(value, types)
         values.append(text)
-        return placeholder(first + len(values) - 1, kind)
+        return placeholder(len(values), kind)
 
-    tests = " and ".join(_condition(condition, bind) for condition in predicate.where) or "true"
+    tests = (
+        " and ".join(_condition(quote(condition.column), condition, bind) for condition in predicate.where) or "true"
+    )
     if predicate.where and predicate.in_flight is not None:
-        newer = f"{identifier(predicate.in_flight.column)} > {bind(predicate.in_flight.after)}"
+        newer = f"{quote(predicate.in_flight.column)} > {bind(predicate.in_flight.after)}"
         tests = f"({tests}) or {newer}"
     return Bound(tests, tuple(values))
 
@@ -90,8 +95,7 @@ class _Bind(Protocol):
     def __call__(self, value: Scalar) -> str: ...
 
 
-def _condition(condition: Condition, bind: _Bind) -> str:
-    name = identifier(condition.column)
+def _condition(name: str, condition: Condition, bind: _Bind) -> str:
     tests = [f"{name} = {bind(value)}" for value in condition.values if value is not None]
     if None in condition.values:
         tests.append(f"{name} is null")
