@@ -13,6 +13,7 @@ from core.cli import usage
 from core.clock import to_micros, utc_now
 from core.errors import ConfigurationError
 from core.stand_ins import PUBSUB, check_stand_ins
+from ingest.commands.needs import refuse_replay
 from ingest.limit import PublishWindow
 from ingest.startup import Startup, load_startup
 
@@ -69,7 +70,8 @@ def replay(
     then counts everything older as acknowledged: do it only while nothing older is waiting. With --to this command
     lands the messages itself, through subscriptions of its own that it deletes afterwards; the ingester goes on.
 
-    Either way Pub/Sub must still have the messages: `topic_retention_days` in terraform.
+    Either way Pub/Sub must still have the messages: `topic_retention_days` in terraform. For Kafka and files this
+    command only says how they are sought back.
 
     **Examples**
 
@@ -80,6 +82,8 @@ def replay(
     startup = load_startup()
     now = utc_now()
     since, until = _window(begin, end, now)
+    with usage():
+        refuse_replay(startup, since)
 
     from ingest.replay import check_reach, seek, sources
     from ingest.resources import covered_topics
@@ -164,4 +168,6 @@ async def _land(
         await asyncio.to_thread(seek, settings, made, since)
         options = RunOptions(window=PublishWindow(to_micros(since), to_micros(until)))
         replayed = Plan(settings, startup.contracts, plan.tables)
-        return await run_until_signal(replayed, startup.tunables, startup.failpoint, until_idle_s, options)
+        # These subscriptions are pulled, also where Pub/Sub calls the ingester.
+        tunables = startup.tunables.model_copy(update={"transport": "pubsub"})
+        return await run_until_signal(replayed, tunables, startup.failpoint, until_idle_s, options)

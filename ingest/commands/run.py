@@ -10,8 +10,10 @@ import msgspec
 import typer
 
 from core.cli import usage
+from core.errors import UsageError
 from core.stand_ins import PUBSUB, check_stand_ins
 from core.telemetry import open_tracing
+from ingest.commands.needs import need_pubsub
 from ingest.http.address import bind, http_address
 from ingest.startup import Startup, load_startup
 
@@ -74,6 +76,14 @@ def run(
     startup = load_startup()
     if reveal and not dry_run:
         raise typer.BadParameter("--reveal goes with --dry-run")
+    if dry_run:
+        need_pubsub(startup, "`ingest run --dry-run`", pulled=True)
+
+    from ingest.workers import cores
+
+    count = workers or cores()
+    if count > 1 and not dry_run:
+        _check_shared(startup, count, limit)
     if startup.tunables.transport == "pubsub":
         check_stand_ins(startup.settings, (PUBSUB,))
     if dry_run:
@@ -81,22 +91,36 @@ def run(
         return
 
     from ingest.stages import Plan
-    from ingest.workers import cores
 
     plan = Plan(startup.settings, startup.contracts, tuple(table or ()))
     with usage():
         plan.selected()
-    count = workers or cores()
     address = http_address(startup.http, os.environ, http_port)
     listening = bind(address) if address is not None else None
     if count == 1:
         summary = _run_alone(startup, plan, until_idle, limit, listening)
     else:
-        if limit is not None:
-            raise typer.BadParameter("--limit goes with one worker: several do not know of each other's messages")
         summary = _run_together(startup, plan, until_idle, count, listening)
     if json:
         typer.echo(msgspec.json.encode(summary).decode())
+
+
+def _check_shared(startup: Startup, count: int, limit: int | None) -> None:
+    """Refuse what several processes cannot share, before anything is opened."""
+    from ingest.transports import check_shared
+
+    if limit is not None:
+        raise UsageError(
+            f"--limit counts the messages of one process, and --workers asks for {count}, which do not know of each "
+            "other's: use --workers 1"
+        )
+    if startup.tunables.transport == "push":
+        raise UsageError(
+            f"push delivery has one port, and so one process, but --workers asks for {count}: use --workers 1, and let "
+            "Cloud Run start more instances"
+        )
+    with usage():
+        check_shared(startup.tunables.transport)
 
 
 def _run_alone(
@@ -112,13 +136,8 @@ def _run_together(
     startup: Startup, plan: "Plan", until_idle: float | None, count: int, listening: socket.socket | None
 ) -> "Summary":
     from ingest.http.workers import serving_workers
-    from ingest.transports import check_shared
     from ingest.workers import Order, run_workers
 
-    if startup.tunables.transport == "push":
-        raise typer.BadParameter("push delivery takes one worker: let Cloud Run start more instances")
-    with usage():
-        check_shared(startup.tunables.transport)
     with serving_workers(listening, count) as folder:
         order = Order(plan, startup.tunables, startup.failpoint, until_idle, status_folder=folder)
         return run_workers(count, order)

@@ -10,6 +10,7 @@ import typer
 
 from core.errors import UsageError
 from core.stand_ins import PUBSUB, check_stand_ins
+from ingest.commands.needs import need_pubsub
 from ingest.startup import Startup, load_startup
 
 if TYPE_CHECKING:
@@ -37,6 +38,7 @@ def tail(
     startup = load_startup()
     if table not in startup.contracts:
         raise UsageError(f"no contract declares {table}; the tables are {', '.join(startup.contracts)}")
+    need_pubsub(startup, "`ingest tail`")
     check_stand_ins(startup.settings, (PUBSUB,))
     asyncio.run(_tail(startup, table, limit, reveal=reveal, json=json))
 

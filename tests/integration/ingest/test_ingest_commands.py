@@ -89,7 +89,6 @@ def test_a_limit_lands_so_many_and_leaves_the_rest(river: River, ingest: Ingest)
     rest = json.loads(ingest("run", "--until-idle", "0.3", "--json").stdout)
     assert rest["landed"] == 20
     river.assert_nothing_lost()
-    ingest("run", "--limit", "10", "--workers", "2", code=2)
 
 
 def test_tail_follows_a_table_through_a_subscription_that_is_gone_afterwards(river: River) -> None:

@@ -1,6 +1,7 @@
 """Settings, failpoints and the command line: wrong use is told at once, with the fix."""
 
 import json
+import re
 import subprocess
 import sys
 import time
@@ -10,7 +11,7 @@ import pytest
 import structlog
 from typer.testing import CliRunner
 
-from core.errors import ConfigurationError
+from core.errors import ConfigurationError, UsageError
 from ingest.cli import app
 from ingest.failpoints import Failpoint, load_failpoint
 from ingest.progress import Progress
@@ -93,6 +94,46 @@ def test_help_imports_no_google_client() -> None:
 
 def test_wrong_use_is_exit_2() -> None:
     assert runner.invoke(app, ["run", "--no-such-option"]).exit_code == 2
+
+
+WORKERS = ["run", "--workers", "2"]
+KAFKA = {"KAFKA_BOOTSTRAP_SERVERS": "broker:9092", "KAFKA_GROUP_ID": "our-group"}
+FILES = {"FILES_URI": "gs://drop/members"}
+PUSH = {"PUSH_AUDIENCE": "us", "PUSH_SERVICE_ACCOUNT": "push@acme.example"}
+
+
+@pytest.mark.parametrize(
+    ("transport", "settings", "arguments", "words"),
+    [
+        ("pubsub", {}, [*WORKERS, "--limit", "5"], "--limit counts the messages of one process.*use --workers 1"),
+        ("push", PUSH, WORKERS, "push delivery has one port.*let Cloud Run start more instances"),
+        ("kafka", KAFKA | {"KAFKA_GROUP_INSTANCE_ID": "a"}, WORKERS, "KAFKA_GROUP_INSTANCE_ID names one member"),
+        ("files", FILES, WORKERS, "FILES_NOTIFICATION_TOPIC"),
+        ("kafka", KAFKA, ["run", "--dry-run"], "run --dry-run` reads Pub/Sub, but .*_TRANSPORT is 'kafka'"),
+        ("push", PUSH, ["run", "--dry-run"], "set it to 'pubsub'"),
+        ("files", FILES, ["tail", "members"], "`ingest tail` reads Pub/Sub"),
+        (
+            "kafka", KAFKA, ["replay", "--from", "2026-01-31T12:00:00Z"],
+            r"(?s)Stop every.*-server broker:9092 --group our-group .*--to-datetime 2026-01-31T12:00:00\.000 --execute",
+        ),
+        (
+            "files", FILES, ["replay", "--from", "2026-01-31T12:00:00Z"],
+            r"(?s)delete from `millrace-local\.audit\.loaded_files` where loaded_at >= '2026-01-31T12:00:00\+00:00'",
+        ),
+        (
+            "files", FILES | {"FILES_NOTIFICATION_TOPIC": "drops"}, ["replay", "--from", "2026-01-31T12:00:00Z"],
+            "gcloud pubsub subscriptions seek drops-ingest --time=2026-01-31T12:00:00",
+        ),
+    ],
+)  # fmt: skip
+def test_what_a_transport_cannot_do_is_wrong_use_and_the_message_says_what_to_do(
+    transport: str, settings: dict[str, str], arguments: list[str], words: str
+) -> None:
+    named = {f"MILLRACE_INGEST_{name}": value for name, value in {"TRANSPORT": transport, **settings}.items()}
+    result = runner.invoke(app, arguments, env={**named, "MILLRACE_PROJECT": "millrace-local"})
+    # `core.cli` makes exit code 2 of it.
+    assert isinstance(result.exception, UsageError), result.output
+    assert re.search(words, str(result.exception)), result.exception
 
 
 def test_an_unknown_table_is_named() -> None:

@@ -1,0 +1,78 @@
+"""Commands that only make sense where messages come by Pub/Sub, and what serves instead where they do not."""
+
+from datetime import datetime
+
+from core.errors import UsageError
+from ingest.startup import Startup
+
+_SETTING = "MILLRACE_INGEST_TRANSPORT"
+
+
+def need_pubsub(startup: Startup, command: str, *, pulled: bool = False) -> None:
+    """Refuse a command that looks at Pub/Sub where messages come otherwise.
+
+    Args:
+        startup: which transport is in use.
+        command: what was asked for, for the message.
+        pulled: whether Pub/Sub must wait to be asked, rather than call us.
+
+    Raises:
+        UsageError: when messages come otherwise.
+    """
+    transport = startup.tunables.transport
+    allowed = ("pubsub",) if pulled else ("pubsub", "push")
+    if transport not in allowed:
+        raise UsageError(
+            f"{command} reads Pub/Sub, but {_SETTING} is {transport!r}; set it to 'pubsub' if the messages stand there"
+        )
+
+
+def refuse_replay(startup: Startup, begin: datetime) -> None:
+    """Refuse to seek back what is no subscription, and say what to do instead.
+
+    Args:
+        startup: which transport is in use.
+        begin: where the replay was to begin.
+
+    Raises:
+        UsageError: when messages come by Kafka or as files.
+    """
+    transport = startup.tunables.transport
+    if transport == "kafka":
+        raise UsageError(_kafka(begin))
+    if transport == "files":
+        raise UsageError(_files(startup, begin))
+
+
+def _kafka(begin: datetime) -> str:
+    from ingest.kafka.settings import load_kafka_settings
+
+    kafka = load_kafka_settings()
+    instant = begin.isoformat(timespec="milliseconds")[:-6]
+    return (
+        "`ingest replay` seeks subscriptions of Pub/Sub; Kafka keeps the offsets of a group, and changes them only "
+        "while no member runs. Stop every ingester of the group, then\n"
+        f"  kafka-consumer-groups --bootstrap-server {kafka.bootstrap_servers} --group {kafka.group_id} "
+        f"--topic <topic> --reset-offsets --to-datetime {instant} --execute\n"
+        "and start them again: the rows land with the ids they had"
+    )
+
+
+def _files(startup: Startup, begin: datetime) -> str:
+    from ingest.files.settings import load_files_settings
+
+    files = load_files_settings()
+    table = f"{startup.settings.project}.{startup.settings.audit_dataset}.loaded_files"
+    if files.notification_topic is not None:
+        subscription = f"{files.notification_topic}{startup.settings.subscription_suffix}"
+        return (
+            "`ingest replay` seeks the subscriptions of tables; files have one of their own. Seek that back:\n"
+            f"  gcloud pubsub subscriptions seek {subscription} --time={begin.isoformat()}\n"
+            "and the ingester loads the files again, with the ids the rows had"
+        )
+    forget = f"delete from `{table}` where loaded_at >= '{begin.isoformat()}'"  # noqa: S608 - shown, and not run
+    return (
+        "`ingest replay` seeks subscriptions of Pub/Sub; a file is loaded once a version, as `audit.loaded_files` "
+        f"says. Stop the ingester, forget the files that are to come again:\n  {forget}\n"
+        "and start it again: the rows land with the ids they had"
+    )
