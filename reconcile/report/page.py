@@ -5,7 +5,7 @@ from typing import Final
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
-from reconcile.report.words import MEANINGS, headline, plural, rows_read, sentence
+from reconcile.report.words import MEANINGS, headline, plural, rows_read, sentence, share
 from reconcile.result import KINDS, Change, ComparisonResult, Difference, RunResult, Verdict
 
 MOST_BYTES: Final = 1_000_000
@@ -13,6 +13,7 @@ MOST_BYTES: Final = 1_000_000
 
 _SAMPLES: Final = (1000, 100, 25, 10, 5, 2, 1, 0)
 _OBJECTS: Final = 10
+_PARTITIONS: Final = 31
 
 
 def render(result: RunResult) -> str:
@@ -31,7 +32,7 @@ def render(result: RunResult) -> str:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.filters.update(number=lambda value: f"{value:,}", plural=plural, parted=parted)
+    environment.filters.update(number=lambda value: f"{value:,}", plural=plural, parted=parted, share=share)
     template = environment.get_template("report.html.j2")
     page = ""
     for count in _SAMPLES:
@@ -46,6 +47,8 @@ def render(result: RunResult) -> str:
             meanings=MEANINGS,
             shown=shown,
             objects_shown=_OBJECTS,
+            partitions_shown=_PARTITIONS,
+            failed=sum(found.outcome == "failed" for found in result.comparisons),
         )
         if len(page.encode()) < MOST_BYTES:
             break

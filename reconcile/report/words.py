@@ -15,6 +15,8 @@ MEANINGS: Final[dict[Kind, str]] = {
 """What each kind of difference usually comes from."""
 
 _NAMED: Final = 3
+_SMALLEST_SHARE: Final = 0.000001
+_LARGEST_PERCENT: Final = 99.9999
 _VERDICTS: Final = {
     "equal": "Every row matches",
     "different": "The warehouse differs from the snapshot",
@@ -44,7 +46,13 @@ def sentence(comparison: ComparisonResult) -> str:
     if not parts:
         return f"All {plural(comparison.counts.matched, 'row')} match."
     text = "; ".join(parts)
-    return f"{text[0].upper()}{text[1:]}.{_columns(comparison)}"
+    return f"{text[0].upper()}{text[1:]}.{_columns(comparison)}{_causes(comparison)}"
+
+
+def _causes(comparison: ComparisonResult) -> str:
+    """Say the likely causes; the page has them in full."""
+    named = dict.fromkeys(cause.name + (f" ({cause.column})" if cause.column else "") for cause in comparison.causes)
+    return f" Likely: {', '.join(list(named)[:_NAMED])}." if named else ""
 
 
 def _by_evidence(comparison: ComparisonResult, counts: Counts, evidence: Evidence) -> str:
@@ -61,6 +69,22 @@ def _by_evidence(comparison: ComparisonResult, counts: Counts, evidence: Evidenc
 def plural(count: int, noun: str) -> str:
     """Return a count with its noun, such as `1 row` or `2,000 rows`."""
     return f"{count:,} {noun}{'' if count == 1 else 's'}"
+
+
+def share(rate: float) -> str:
+    """Return a share as a percentage that is never rounded to nothing or to all.
+
+    Args:
+        rate: from 0 to 1.
+
+    Returns:
+        Such as `0.02 %`, `< 0.0001 %` or `100 %`.
+    """
+    if rate in (0.0, 1.0):
+        return f"{rate:.0%}".replace("%", " %")
+    if rate < _SMALLEST_SHARE:
+        return "< 0.0001 %"
+    return f"{min(100 * rate, _LARGEST_PERCENT):.4f}".rstrip("0").rstrip(".") + " %"
 
 
 def rows_read(result: RunResult) -> int:

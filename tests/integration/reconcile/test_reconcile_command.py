@@ -37,7 +37,12 @@ def command(estate: Estate, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> 
 def test_the_command_exits_by_the_verdict_and_writes_the_reports(command: Any, tmp_path: Path) -> None:
     done = command("run", "--snapshot", EQUAL, "--output", "out")
     assert (done.exit_code, "Every row matches" in done.stdout) == (0, True)
-    assert {path.name for path in (tmp_path / "out").iterdir()} == {"report.json", "report.html", "differences"}
+    assert {path.name for path in (tmp_path / "out").iterdir()} == {
+        "report.json",
+        "report.html",
+        "report.junit.xml",
+        "differences",
+    }
     done = command("run", "--snapshot", CHANGED, "--output", "out", "--no-audit", "--json")
     assert done.exit_code == 1
     assert json.loads(done.stdout) == json.loads((tmp_path / "out/report.json").read_bytes())

@@ -169,7 +169,7 @@ def test_the_page_shows_each_verdict_and_escapes_what_it_shows() -> None:
     assert len(set(parsed.ids)) == len(parsed.ids)
     for told in ("Not everything could be read", "990", "letter case only", "email, 3 characters", "2 rows", "later"):
         assert told in parsed.text
-    assert re.search(r'<tr data-verdict="unreadable">', page)
+    assert re.search(r'<tr data-outcome="failed" data-table="lost">', page)
 
 
 def test_the_page_stays_small_however_much_differs() -> None:
