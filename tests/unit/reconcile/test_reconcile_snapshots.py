@@ -92,7 +92,7 @@ def test_what_the_manifest_and_the_listing_disagree_on_is_unreadable(tmp_path: P
     [
         ({"snapshot_id": "other"}, "is the manifest of 'other'"),
         ({"taken_at": "2026-01-05T07:00:00"}, "taken_at has no time zone"),
-        ({"tables": {"t": {"format": "csv", "rows": 1, "files": []}}}, "Invalid enum value 'csv'"),
+        ({"tables": {"t": {"format": "orc", "rows": 1, "files": []}}}, "Invalid enum value 'orc'"),
         ({"tables": {"t": {"format": "parquet", "files": []}}}, "missing required field `rows`"),
     ],
 )
