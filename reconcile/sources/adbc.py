@@ -39,12 +39,14 @@ class Held:
         data_type: its type; None for one that can only be compared as text, with a cast.
         select: SQL that yields its value: texts for what Arrow would not carry as it is.
         is_text: whether the SQL yields texts that spell the type.
+        is_bounded: whether every value fits the type, by the column's declaration.
     """
 
     name: str
     data_type: DataType | None
     select: str
     is_text: bool
+    is_bounded: bool = True
 
 
 def as_wanted(held: Held, column: Wanted) -> Held:

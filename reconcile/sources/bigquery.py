@@ -9,8 +9,12 @@ from google.cloud import bigquery
 from core.contracts import DataType
 from core.errors import UnreadableError
 from core.identifiers import qualified
+from reconcile.compare.tree import Leaves
+from reconcile.plans import PlannedColumn
+from reconcile.pushdown.buckets import KeyBuckets
 from reconcile.read.filters import googlesql_literal, restriction
 from reconcile.read.warehouse import WarehouseTable, open_session, read_stream, table_schema
+from reconcile.sources.checksums import local_checksums
 from reconcile.sources.model import EVERY_ROW, Part, Pin, Predicate, Rows, Wanted
 from reconcile.sources.services import Services
 
@@ -46,6 +50,12 @@ class BigQuerySource:
         where = googlesql(predicate)
         statement = "\n".join(("select count(*) as found", f"from {name} {as_of}", f"where {where}" if where else ""))
         return _counted(self.services.bigquery(), statement, self.table)
+
+    def checksums(
+        self, columns: tuple[PlannedColumn, ...], buckets: KeyBuckets, predicate: Predicate = EVERY_ROW
+    ) -> Leaves:
+        """See `Source.checksums`."""
+        return local_checksums(self, columns, buckets, predicate)
 
     def rows(self, columns: tuple[Wanted, ...], predicate: Predicate = EVERY_ROW) -> Rows:
         """See `Source.rows`."""

@@ -12,7 +12,9 @@ import pyarrow as pa
 from core.contracts import DataType
 from core.errors import UnreadableError
 from core.pinned import ObjectRef, ObjectStore
+from reconcile.compare.tree import Leaves
 from reconcile.plans import FileSet, PlannedColumn
+from reconcile.pushdown.buckets import KeyBuckets
 from reconcile.read.avro import read_avro, read_avro_schema
 from reconcile.read.csv_files import read_csv
 from reconcile.read.direct import Direct, check_unchanged, read_direct, read_footers
@@ -22,6 +24,7 @@ from reconcile.read.parquet import open_parquet, read_parquet, read_schema, told
 from reconcile.read.text import ARROW, batch_of, from_text
 from reconcile.source_config import FileFormat
 from reconcile.sources.arrow_types import data_type_of
+from reconcile.sources.checksums import local_checksums
 from reconcile.sources.model import EVERY_ROW, Part, Pin, Predicate, Rows, Wanted
 from reconcile.sources.predicates import constant_types, kept
 
@@ -84,6 +87,12 @@ class FileSource:
         found = int(sum(batch.num_rows for part in rows.parts for batch in part.read()))
         rows.check()
         return found
+
+    def checksums(
+        self, columns: tuple[PlannedColumn, ...], buckets: KeyBuckets, predicate: Predicate = EVERY_ROW
+    ) -> Leaves:
+        """See `Source.checksums`."""
+        return local_checksums(self, columns, buckets, predicate)
 
     def rows(self, columns: tuple[Wanted, ...], predicate: Predicate = EVERY_ROW) -> Rows:
         """See `Source.rows`; a part is a file."""

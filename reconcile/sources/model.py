@@ -1,4 +1,4 @@
-"""What every source does, whatever it is: say what it holds, count it and hand over its rows, as of one instant.
+"""What every source does, whatever it is: say what it holds, count it, sum it up, hand over its rows.
 
 A source is opened for one comparison and pins what it reads when it is opened: nothing that is written later is seen,
 or it is noticed and refused. Whatever cannot be read whole raises `UnreadableError`; no source ever says "no rows"
@@ -12,7 +12,9 @@ from typing import Protocol
 
 from core.contracts import DataType
 from core.pinned import ObjectRef
+from reconcile.compare.tree import Leaves
 from reconcile.plans import InFlightPlan, PlannedColumn
+from reconcile.pushdown.buckets import KeyBuckets
 from reconcile.read.filters import Condition
 from reconcile.read.spill import Unit
 
@@ -121,6 +123,21 @@ class Source(Protocol):
 
         Raises:
             UnreadableError: when it cannot be told.
+        """
+
+    def checksums(
+        self, columns: tuple[PlannedColumn, ...], buckets: KeyBuckets, predicate: Predicate = EVERY_ROW
+    ) -> Leaves:
+        """Return the number of rows and the sum of their hashes by bucket, alike for alike rows of any two sources.
+
+        Args:
+            columns: the compared columns under the source's names, the key first; their rules are applied first.
+            buckets: how keys are put into buckets.
+            predicate: which rows.
+
+        Raises:
+            UnreadableError: when it cannot be read whole.
+            ConfigurationError: when a column is of a type that engines spell differently.
         """
 
     def rows(self, columns: tuple[Wanted, ...], predicate: Predicate = EVERY_ROW) -> Rows:

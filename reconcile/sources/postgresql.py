@@ -15,18 +15,22 @@ import pyarrow as pa
 
 from core.contracts import DataType
 from core.errors import UnreadableError
-from reconcile.plans import DatabaseSpec
+from reconcile.compare.tree import Leaf, Leaves
+from reconcile.plans import DatabaseSpec, PlannedColumn
+from reconcile.pushdown.buckets import KeyBuckets
 from reconcile.sources.adbc import Held, as_wanted, connection_uri, told, typed
+from reconcile.sources.checksums import check_forms, local_checksums
 from reconcile.sources.extras import imported
 from reconcile.sources.model import EVERY_ROW, Part, Pin, Predicate, Rows, Wanted
+from reconcile.sources.postgresql_checksums import checksum_sql, is_pushable
 from reconcile.sources.sql import Bound, SqlTypes, identifier, where
 
 _MODULE: Final = "adbc_driver_postgresql.dbapi"
 _FETCH_ROWS: Final = 20_000
 _PAGES_A_PART: Final = 4_096
 """Least pages of 8 KiB that are worth a connection of their own."""
-_CTID_RANGES: Final = 140_000
-"""Version of PostgreSQL since which ranges of pages are scanned without looking at the others."""
+_MODERN: Final = 140_000
+"""Version of PostgreSQL since which ranges of pages are scanned without looking at the others, and epochs are exact."""
 
 _TYPES: Final = SqlTypes(integer="bigint", decimal="numeric", timestamp="timestamptz")
 _PLAIN: Final[dict[str, tuple[DataType, str]]] = {
@@ -118,6 +122,22 @@ class PostgresqlSource:
             receipt=self.pin.words,
         )
 
+    def checksums(
+        self, columns: tuple[PlannedColumn, ...], buckets: KeyBuckets, predicate: Predicate = EVERY_ROW
+    ) -> Leaves:
+        """See `Source.checksums`; computed by the database where it spells every value as others do."""
+        check_forms(columns)
+        held = tuple(self._column(column.name) for column in columns)
+        if self.session.version >= _MODERN and is_pushable(columns, held):
+            test = where(predicate, _placeholder, _TYPES)
+            names = tuple(identifier(column.name) for column in columns)
+            found = self.session.all(
+                Bound(checksum_sql(columns, names, buckets, f"{self._from} where {test.sql}"), test.values)
+            )
+            if not any(is_odd for *_, is_odd in found):
+                return {bucket: Leaf(rows, int(total)) for bucket, rows, total, _ in found}
+        return local_checksums(self, columns, buckets, predicate)
+
     @cached_property
     def _held(self) -> dict[str, Held]:
         found = self.session.all(Bound(_COLUMNS_SQL, (self.table.schema, self.table.table)))
@@ -136,7 +156,7 @@ class PostgresqlSource:
 
     def _ranges(self) -> list[tuple[int, int | None]]:
         """Return ranges of pages, each for a part; the last is open, though nothing visible can lie beyond."""
-        if self.session.snapshot is None or self.session.version < _CTID_RANGES:
+        if self.session.snapshot is None or self.session.version < _MODERN:
             return [(0, None)]
         pages = [int(row[0]) for row in self.session.all(Bound(_PAGES_SQL, (self.table.schema, self.table.table)))]
         parts = min(self.workers, pages[0] // _PAGES_A_PART) if pages else 0
@@ -253,7 +273,8 @@ def _placeholder(number: int, kind: str) -> str:
 def _column(name: str, kind: str, precision: int | None, scale: int | None) -> Held:
     quoted = identifier(name)
     if kind == "numeric":
-        return Held(name, _decimal(precision, scale), f"{quoted}::text", is_text=True)
+        is_bounded = precision is not None and scale is not None
+        return Held(name, _decimal(precision, scale), f"{quoted}::text", is_text=True, is_bounded=is_bounded)
     if kind in _ARRAYS:
         # As they are, arrays of arrays would come flattened.
         return Held(name, _ARRAYS[kind], f"to_json({quoted})::text", is_text=True)

@@ -17,8 +17,11 @@ import pyarrow.compute as pc
 
 from core.contracts import DataType
 from core.errors import UnreadableError
-from reconcile.plans import DatabaseSpec
+from reconcile.compare.tree import Leaves
+from reconcile.plans import DatabaseSpec, PlannedColumn
+from reconcile.pushdown.buckets import KeyBuckets
 from reconcile.sources.adbc import Held, as_wanted, connection_uri, told, typed
+from reconcile.sources.checksums import local_checksums
 from reconcile.sources.extras import imported
 from reconcile.sources.model import EVERY_ROW, Part, Pin, Predicate, Rows, Wanted
 from reconcile.sources.sql import Bound, SqlTypes, identifier, where
@@ -84,6 +87,12 @@ class SnowflakeSource:
         test = self._where(predicate)
         [[rows]] = self._all(Bound(f"select count(*) from {self._from} where {test.sql}", test.values))  # noqa: S608 - quoted names, bound values
         return int(rows)
+
+    def checksums(
+        self, columns: tuple[PlannedColumn, ...], buckets: KeyBuckets, predicate: Predicate = EVERY_ROW
+    ) -> Leaves:
+        """See `Source.checksums`."""
+        return local_checksums(self, columns, buckets, predicate)
 
     def rows(self, columns: tuple[Wanted, ...], predicate: Predicate = EVERY_ROW) -> Rows:
         """See `Source.rows`; one part, which the driver fetches by several connections."""
