@@ -1,6 +1,7 @@
 """Whether the brokers answer and the topics are there; for the run's beginning and for `ingest doctor`."""
 
 import logging
+import re
 from collections.abc import Sequence
 from typing import Any, Final
 
@@ -15,6 +16,7 @@ from ingest.kafka.settings import KafkaSettings
 _log = structlog.get_logger(__name__)
 
 _TIMEOUT_S: Final = 10.0
+_OPTION: Final = re.compile(r"(ssl|sasl)(\.[a-z]+)+")
 
 
 class _ToStructlog(logging.Handler):
@@ -52,8 +54,13 @@ def check_topics(kafka: KafkaSettings, topics: Sequence[str], timeout_s: float =
     options: dict[str, Any] = kafka.client_options()
     try:
         client = AdminClient(options | {"error_cb": told.append, "logger": client_logger()})
+    except KafkaException as error:
+        raise _refused(kafka_error(error)) from error
+    try:
         found = client.list_topics(timeout=timeout_s)
     except KafkaException as error:
+        # Why a connection was refused the client has kept to itself until it is asked.
+        client.poll(0)
         raise _cause(kafka_error(error), told) from error
     for topic in topics:
         described = found.topics.get(topic)
@@ -68,3 +75,10 @@ def _cause(error: KafkaError, told: Sequence[KafkaError]) -> MillraceError:
     """Return why the brokers did not answer: the call itself knows only that they did not."""
     causes = [translate(one, "Kafka") for one in (*told, error)]
     return next((one for one in causes if isinstance(one, ConfigurationError)), causes[-1])
+
+
+def _refused(error: KafkaError) -> MillraceError:
+    """Return what is wrong with the options themselves: waiting helps with none of it."""
+    named = _OPTION.search(error.str())
+    setting = "*" if named is None else named[0].replace(".", "_").upper()
+    return ConfigurationError(f"Kafka: {error.str()}; check MILLRACE_INGEST_KAFKA_{setting}")
