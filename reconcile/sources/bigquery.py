@@ -1,20 +1,25 @@
 """A BigQuery table: rows through the Storage Read API, counts as a query, both as of one instant."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
+from typing import Any
 
-from google.api_core.exceptions import GoogleAPICallError
+from google.api_core.exceptions import GoogleAPICallError, RetryError
+from google.auth.exceptions import GoogleAuthError
 from google.cloud import bigquery
 
 from core.contracts import DataType
 from core.errors import UnreadableError
 from core.identifiers import qualified
-from reconcile.compare.tree import Leaves
-from reconcile.plans import PlannedColumn
+from reconcile.compare.tree import Leaf, Leaves
+from reconcile.plans import ComparisonPlan, PlannedColumn, SnapshotPlan, WarehousePlan
 from reconcile.pushdown.buckets import KeyBuckets
+from reconcile.pushdown.statements import checksum_statement
 from reconcile.read.filters import googlesql_literal, restriction
 from reconcile.read.warehouse import WarehouseTable, open_session, read_stream, table_schema
-from reconcile.sources.checksums import local_checksums
+from reconcile.rules import EXACT
+from reconcile.sources.checksums import check_forms, local_checksums
 from reconcile.sources.model import EVERY_ROW, Part, Pin, Predicate, Rows, Wanted
 from reconcile.sources.services import Services
 
@@ -46,16 +51,24 @@ class BigQuerySource:
         """See `Source.count`."""
         name = qualified(self.table.project, self.table.dataset, self.table.table)
         at = self.services.snapshot_time
-        as_of = f"for system_time as of {googlesql_literal(at)}" if at is not None else ""
+        as_of = f" for system_time as of {googlesql_literal(at)}" if at is not None else ""
         where = googlesql(predicate)
-        statement = "\n".join(("select count(*) as found", f"from {name} {as_of}", f"where {where}" if where else ""))
-        return _counted(self.services.bigquery(), statement, self.table)
+        lines = ("select count(*) as row_count", f"from {name}{as_of}", *([f"where {where}"] if where else []))
+        [[rows]] = self._answer("\n".join(lines))
+        return int(rows)
 
     def checksums(
         self, columns: tuple[PlannedColumn, ...], buckets: KeyBuckets, predicate: Predicate = EVERY_ROW
     ) -> Leaves:
-        """See `Source.checksums`."""
-        return local_checksums(self, columns, buckets, predicate)
+        """See `Source.checksums`; computed by BigQuery where no rule or cast has to be followed."""
+        check_forms(columns)
+        if predicate.in_flight or any(column.rule != EXACT or column.cast for column in columns):
+            return local_checksums(self, columns, buckets, predicate)
+        side = WarehousePlan(self.table, predicate.where, None, "")
+        plan = ComparisonPlan(str(self.table), None, columns, side, SnapshotPlan((), "bigquery", None, ()), ())
+        found = checksum_statement(plan, self.table, self.services.snapshot_time, buckets)
+        rows = self._answer(found.sql, found.parameters)
+        return {bucket: Leaf(count, int(total)) for bucket, count, total in rows}
 
     def rows(self, columns: tuple[Wanted, ...], predicate: Predicate = EVERY_ROW) -> Rows:
         """See `Source.rows`."""
@@ -75,6 +88,13 @@ class BigQuerySource:
         )
         return Rows(tuple(parts), receipt=session.name)
 
+    def _answer(self, statement: str, parameters: Sequence[bigquery.ScalarQueryParameter] = ()) -> list[Any]:
+        config = bigquery.QueryJobConfig(query_parameters=parameters)
+        try:
+            return [tuple(row) for row in self.services.bigquery().query(statement, job_config=config).result()]
+        except (GoogleAPICallError, RetryError, GoogleAuthError, ConnectionError) as error:
+            raise UnreadableError(f"{self.table}: BigQuery does not answer: {error}") from error
+
 
 def googlesql(predicate: Predicate) -> str:
     """Return a predicate as GoogleSQL, fit for a row restriction of the Storage Read API; empty for every row.
@@ -86,11 +106,3 @@ def googlesql(predicate: Predicate) -> str:
     if not where or predicate.in_flight is None:
         return where
     return f"({where}) or {predicate.in_flight.column} > {googlesql_literal(predicate.in_flight.after)}"
-
-
-def _counted(client: bigquery.Client, statement: str, table: WarehouseTable) -> int:
-    try:
-        [[rows]] = client.query(statement).result()
-    except GoogleAPICallError as error:
-        raise UnreadableError(f"{table}: its rows cannot be counted: {error}") from error
-    return int(rows)
