@@ -24,6 +24,7 @@ from reconcile.options import (
     ModeOption,
     OutputOption,
     RunIdOption,
+    ShardRowsOption,
     ShardsOption,
     SnapshotOption,
     StateOption,
@@ -75,6 +76,7 @@ def run(
     run_id: RunIdOption = None,
     task_index: IndexOption = 0,
     task_count: CountOption = 1,
+    shard_rows: ShardRowsOption = 5_000_000,
 ) -> None:
     """Compare tables with a snapshot and write the reports.
 
@@ -102,7 +104,7 @@ def run(
 
     with usage():
         names = _names(table, every=every)
-        task = _task(shards, run_id, task_index, task_count, fail_fast=fail_fast)
+        task = _task(shards, run_id, (task_index, task_count), shard_rows, fail_fast=fail_fast)
         loaded, settings = load_config(config), load_settings()
         configure_logs(settings.log_format, settings.log_level)
         count = len(loaded.select(names))
@@ -232,7 +234,10 @@ class _Asked(TypedDict):
     on_progress: "OnProgress"
 
 
-def _task(shards: Path | None, run_id: str | None, index: int, count: int, *, fail_fast: bool) -> "Task | None":
+def _task(
+    shards: Path | None, run_id: str | None, place: tuple[int, int], shard_rows: int, *, fail_fast: bool
+) -> "Task | None":
+    index, count = place
     if shards is None:
         if count > 1:
             raise ConfigurationError("several tasks need a folder that all of them share: name it with --shards")
@@ -243,7 +248,7 @@ def _task(shards: Path | None, run_id: str | None, index: int, count: int, *, fa
         raise ConfigurationError("--fail-fast and --shards exclude each other: tasks do not wait for one another")
     from reconcile.shards.running import Task
 
-    return Task(shards, run_id, index, count)
+    return Task(shards, run_id, index, count, shard_rows)
 
 
 def _end(result: "RunResult", output: Path, *, as_json: bool) -> None:

@@ -43,6 +43,9 @@ RunIdOption = Annotated[
 IndexOption = Annotated[
     int, typer.Option("--task-index", envvar="CLOUD_RUN_TASK_INDEX", min=0, help="This task, from 0.")
 ]
+ShardRowsOption = Annotated[
+    int, typer.Option("--shard-rows", min=1_000, help="Rows of a shard at most: what a killed task does again.")
+]
 CountOption = Annotated[int, typer.Option("--task-count", envvar="CLOUD_RUN_TASK_COUNT", min=1, help="How many tasks.")]
 
 

@@ -44,14 +44,33 @@ class _Side:
         return [group for groups in self.files for group in groups]
 
 
-def cut(plan: ComparisonPlan, services: Services, *, mode: str, rows: int, workers: int) -> tuple[Shard, ...]:
+@dataclass(frozen=True)
+class ShardSize:
+    """How large shards should be.
+
+    Attributes:
+        most: rows of the snapshot in a shard at most, about.
+        parts: how many shards there should be at least; fewer of a comparison that is small.
+        least: rows of a shard at least: opening both sides costs as much as comparing some ten thousand.
+    """
+
+    most: int
+    parts: int = 1
+    least: int = 250_000
+
+    def of(self, rows: int) -> int:
+        """Return the rows of a shard of a comparison that has so many."""
+        return min(self.most, max(self.least, rows // self.parts))
+
+
+def cut(plan: ComparisonPlan, services: Services, *, mode: str, size: ShardSize, workers: int) -> tuple[Shard, ...]:
     """Cut a comparison into shards.
 
     Args:
         plan: the comparison.
         services: where its files lie.
         mode: the mode asked for.
-        rows: about how many rows of the snapshot a shard should have.
+        size: how large shards should be.
         workers: how many footers are read at once.
 
     Returns:
@@ -71,7 +90,7 @@ def cut(plan: ComparisonPlan, services: Services, *, mode: str, rows: int, worke
     if plan.snapshot.expected_rows not in (None, sum(snapshot.rows)):
         return whole
     kinds = {type(group.low).__name__ for side in sides if side is not None for group in side.groups}
-    ranges = _ranges(snapshot.groups, rows)
+    ranges = _ranges(snapshot.groups, size.of(sum(snapshot.rows)))
     read = sum(snapshot.rows[n] for part in ranges for n in snapshot.within(part))
     if (
         len(kinds) != 1

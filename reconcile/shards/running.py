@@ -17,7 +17,7 @@ from reconcile.plans import ComparisonPlan, RunPlan, Unplanned
 from reconcile.report.files import prepare_output
 from reconcile.result import SCHEMA_VERSION, ComparisonResult, RunResult, worst
 from reconcile.runner import plan_with
-from reconcile.shards.cutting import cut, part_of
+from reconcile.shards.cutting import ShardSize, cut, part_of
 from reconcile.shards.folder import RunFolder
 from reconcile.shards.merging import differences_file, merged_comparison, merged_differences
 from reconcile.shards.model import (
@@ -32,7 +32,6 @@ from reconcile.sources.services import Services
 
 SHARD_ROWS: Final = 5_000_000
 """Rows of a shard at most, about: what one task compares in some seconds, and loses when it is killed."""
-_LEAST_ROWS: Final = 50_000
 _SHARDS_A_TASK: Final = 4
 """Shards that a task has at least where rows allow: several even out what they weigh."""
 _WAIT_S: Final = 900.0
@@ -233,7 +232,7 @@ def _planned(
     mode: AskedMode | None,
     values: bool,
 ) -> ShardedRun:
-    rows = _rows_a_shard(planned, task)
+    size = ShardSize(task.shard_rows, task.count * _SHARDS_A_TASK)
     plans = [found for found in planned.comparisons if isinstance(found, ComparisonPlan)]
     return ShardedRun(
         version=PLAN_VERSION,
@@ -252,15 +251,10 @@ def _planned(
             for shard in (
                 (Shard(found.name, 0, 1, 0),)
                 if isinstance(found, Unplanned)
-                else cut(found, services, mode=mode or found.mode, rows=rows, workers=config.limits.readers)
+                else cut(found, services, mode=mode or found.mode, size=size, workers=config.limits.readers)
             )
         ),
     )
-
-
-def _rows_a_shard(planned: RunPlan, task: Task) -> int:
-    stated = [found.snapshot.expected_rows or 0 for found in planned.comparisons if isinstance(found, ComparisonPlan)]
-    return max(_LEAST_ROWS, min(task.shard_rows, sum(stated) // (task.count * _SHARDS_A_TASK)))
 
 
 def _made(work: Work, run: ShardedRun, plan: ComparisonPlan | Unplanned, shard: Shard) -> ComparisonResult:

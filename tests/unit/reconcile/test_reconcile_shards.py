@@ -24,7 +24,7 @@ from reconcile.policy import Partition
 from reconcile.report.files import prepare_output
 from reconcile.result import ComparisonResult, SnapshotId
 from reconcile.shards.bounds import Between
-from reconcile.shards.cutting import cut, part_of
+from reconcile.shards.cutting import ShardSize, cut, part_of
 from reconcile.shards.folder import RunFolder
 from reconcile.shards.merging import merged_comparison, merged_differences
 from reconcile.shards.model import PLAN_VERSION, Shard, ShardedRun, assigned
@@ -74,7 +74,7 @@ def _work(services: Services, output: Path, partition: str) -> Work:
 def _in_parts(plan: ComparisonPlan, folder: Path, rows: int) -> tuple[int, ComparisonResult]:
     prepare_output(folder)
     with Services(Settings(), AT) as services:
-        shards = cut(plan, services, mode="auto", rows=rows, workers=1)
+        shards = cut(plan, services, mode="auto", size=ShardSize(rows), workers=1)
         parts = [
             make_comparison(_work(services, folder, part.name), part) for part in (part_of(plan, s) for s in shards)
         ]
@@ -90,7 +90,7 @@ def _whole(plan: ComparisonPlan, folder: Path) -> ComparisonResult:
 _CELLS = st.lists(st.tuples(st.integers(0, 60), st.sampled_from("ab"), st.integers(0, 2)), min_size=1, max_size=60)
 
 
-@hypothesis_settings(max_examples=12, deadline=None)
+@hypothesis_settings(max_examples=8, deadline=None)
 @given(_CELLS, _CELLS, st.integers(1, 12))
 def test_parts_add_up_to_the_whole(
     tmp_path_factory: pytest.TempPathFactory, left: Table, right: Table, per_file: int
@@ -126,11 +126,11 @@ def test_files_in_order_are_cut_and_others_stay_whole(tmp_path: Path) -> None:
         _files(tmp_path / "w2", mixed, per_file=100, group=50), _files(tmp_path / "s2", mixed, per_file=50, group=50)
     )
     with Services(Settings(), AT) as services:
-        assert [s.of for s in cut(unordered, services, mode="auto", rows=100, workers=1)] == [1]
-        assert [s.of for s in cut(plan, services, mode="sample", rows=100, workers=1)] == [1]
-        assert [s.of for s in cut(plan, services, mode="auto", rows=10**6, workers=1)] == [1]
+        assert [s.of for s in cut(unordered, services, mode="auto", size=ShardSize(100), workers=1)] == [1]
+        assert [s.of for s in cut(plan, services, mode="sample", size=ShardSize(100), workers=1)] == [1]
+        assert [s.of for s in cut(plan, services, mode="auto", size=ShardSize(10**6), workers=1)] == [1]
         (tmp_path / "s" / "part-003.parquet").write_bytes(b"PAR1")
-        assert [s.of for s in cut(plan, services, mode="auto", rows=100, workers=1)] == [1]
+        assert [s.of for s in cut(plan, services, mode="auto", size=ShardSize(100), workers=1)] == [1]
 
 
 def test_one_unreadable_part_makes_the_whole_unreadable(tmp_path: Path) -> None:
@@ -139,7 +139,7 @@ def test_one_unreadable_part_makes_the_whole_unreadable(tmp_path: Path) -> None:
     plan = _plan(_files(tmp_path / "w", rows, per_file=50, group=50), snapshot)
     prepare_output(tmp_path / "out")
     with Services(Settings(), AT) as services:
-        shards = cut(plan, services, mode="auto", rows=50, workers=1)
+        shards = cut(plan, services, mode="auto", size=ShardSize(50), workers=1)
         (tmp_path / "s" / "part-002.parquet").write_bytes(b"PAR1")
         parts = [make_comparison(_work(services, tmp_path / "out", "-"), part_of(plan, shard)) for shard in shards]
     merged = merged_comparison("things", parts, restriction="", sample=5)
@@ -155,7 +155,7 @@ def test_the_differences_of_all_parts_become_one_file(tmp_path: Path) -> None:
     )
     prepare_output(tmp_path / "run")
     with Services(Settings(), AT) as services:
-        shards = cut(plan, services, mode="auto", rows=50, workers=1)
+        shards = cut(plan, services, mode="auto", size=ShardSize(50), workers=1)
         parts = [make_comparison(_work(services, tmp_path / "run", "-"), part_of(plan, shard)) for shard in shards]
     target = tmp_path / "out" / "differences" / "things.parquet"
     assert merged_differences(tmp_path / "run", parts, target)
@@ -199,6 +199,11 @@ def test_every_shard_is_done_by_exactly_one_task(rows: list[int], count: int) ->
     assert sorted(shard.number for task in tasks for shard in task) == list(range(len(rows)))
     loads = sorted(sum(shard.rows + 1 for shard in task) for task in tasks)
     assert loads[-1] - loads[0] <= max(rows, default=0) + 1
+
+
+def test_shards_are_neither_too_large_nor_too_small() -> None:
+    size = ShardSize(5_000_000, parts=16)
+    assert [size.of(rows) for rows in (0, 100_000, 8_000_000, 10**9)] == [250_000, 250_000, 500_000, 5_000_000]
 
 
 def test_bounds_survive_the_plan() -> None:
