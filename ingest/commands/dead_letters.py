@@ -11,10 +11,10 @@ import msgspec
 import typer
 
 from core.cli import usage
-from core.clock import utc_now
-from core.errors import ConfigurationError, MillraceError
+from core.errors import MillraceError
 from core.logs import configure_logs
 from core.settings import Settings, load_settings
+from ingest.commands.letter_filters import Topic, filtered
 
 if TYPE_CHECKING:
     from ingest.dead_letters.archive import Archive, Group
@@ -26,32 +26,15 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
 )
 
-_Reason = Annotated[str | None, typer.Option("--reason", metavar="CODE", help="Only of this reason.")]
-_Table = Annotated[str | None, typer.Option("--table", metavar="TABLE", help="Only those meant for this raw table.")]
-_Topic = Annotated[str | None, typer.Option("--topic", metavar="TOPIC", help="Only of this topic.")]
-_EventIds = Annotated[
-    list[str] | None, typer.Option("--event-id", metavar="ID", help="Only this message; may be repeated.")
-]
-_Since = Annotated[
-    str | None,
-    typer.Option("--since", metavar="INSTANT", help="Given up since then: ISO 8601 (UTC), or 90m, 6h, 7d ago."),
-]
-_Until = Annotated[str | None, typer.Option("--until", metavar="INSTANT", help="Given up before then; as --since.")]
-_Limit = Annotated[int, typer.Option("--limit", min=1, max=1_000_000, metavar="N", help="At most so many.")]
 _Json = Annotated[bool, typer.Option("--json", help="Print the result as JSON on standard output.")]
 _DryRun = Annotated[bool, typer.Option("--dry-run", help="Only say what would be done.")]
 
 
 @app.command("list")
+@filtered(100)
 def list_letters(
     *,
-    reason: _Reason = None,
-    table: _Table = None,
-    topic: _Topic = None,
-    since: _Since = None,
-    until: _Until = None,
-    event_id: _EventIds = None,
-    limit: _Limit = 100,
+    filters: "Filters",
     json: _Json = False,
 ) -> None:
     """Count dead letters by reason and table, with an example of each.
@@ -62,7 +45,6 @@ def list_letters(
 
     `ingest dead-letters list --since 24h --json`
     """
-    filters = _filters(limit, since, until, reason=reason, table=table, topic=topic, event_ids=tuple(event_id or ()))
     archive = _archive(_settings())
     groups = archive.groups(filters)
     if json:
@@ -74,7 +56,7 @@ def list_letters(
 @app.command()
 def show(
     event_id: Annotated[str, typer.Argument(metavar="ID", help="Message id, as `list` shows one.")],
-    topic: _Topic = None,
+    topic: Topic = None,
     reveal: Annotated[bool, typer.Option("--reveal", help="Show the content, which may be personal data.")] = False,
     max_bytes: Annotated[
         int, typer.Option("--max-bytes", min=1, metavar="N", help="Bytes of the body to show at most.")
@@ -106,15 +88,10 @@ def show(
 
 
 @app.command("replay")
+@filtered(10_000)
 def replay_letters(
     *,
-    reason: _Reason = None,
-    table: _Table = None,
-    topic: _Topic = None,
-    since: _Since = None,
-    until: _Until = None,
-    event_id: _EventIds = None,
-    limit: _Limit = 10_000,
+    filters: "Filters",
     everything: Annotated[bool, typer.Option("--all", help="Every dead letter, when nothing else is given.")] = False,
     dry_run: _DryRun = False,
     json: _Json = False,
@@ -132,7 +109,6 @@ def replay_letters(
 
     `ingest dead-letters replay --event-id 12345 --json`
     """
-    filters = _filters(limit, since, until, reason=reason, table=table, topic=topic, event_ids=tuple(event_id or ()))
     if filters.are_empty and not everything:
         raise typer.BadParameter("say which letters: give a filter, or --all")
     filters = replace(filters, unreplayed=True)
@@ -156,16 +132,11 @@ def replay_letters(
 
 
 @app.command("export")
+@filtered(100_000)
 def export_letters(
     target: Annotated[str, typer.Argument(metavar="FILE", help="A file, or s3://bucket/name or gs://bucket/name.")],
     *,
-    reason: _Reason = None,
-    table: _Table = None,
-    topic: _Topic = None,
-    since: _Since = None,
-    until: _Until = None,
-    event_id: _EventIds = None,
-    limit: _Limit = 100_000,
+    filters: "Filters",
     dry_run: _DryRun = False,
     json: _Json = False,
 ) -> None:
@@ -179,7 +150,6 @@ def export_letters(
 
     `ingest dead-letters export s3://bucket/letters.ndjson --reason invalid_json`
     """
-    filters = _filters(limit, since, until, reason=reason, table=table, topic=topic, event_ids=tuple(event_id or ()))
     settings = _settings()
     archive = _archive(settings)
     if dry_run:
@@ -209,20 +179,6 @@ def _archive(settings: Settings) -> "Archive":
     from ingest.dead_letters.archive import open_archive
 
     return open_archive(settings)
-
-
-def _filters(limit: int, since: str | None, until: str | None, **chosen: Any) -> "Filters":
-    from ingest.dead_letters.filters import Filters, instant
-
-    now = utc_now()
-    try:
-        begin = instant(since, now) if since is not None else None
-        end = instant(until, now) if until is not None else None
-    except ConfigurationError as error:
-        raise typer.BadParameter(str(error)) from error
-    if begin is not None and end is not None and begin >= end:
-        raise typer.BadParameter("--since is not before --until")
-    return Filters(**chosen, since=begin, until=end, limit=limit)
 
 
 def _print_groups(groups: "list[Group]") -> None:

@@ -134,20 +134,7 @@ class Archive:
             ConfigurationError: when the tables are not there, or may not be read.
             UnavailableError: when BigQuery does not answer.
         """
-        return [
-            Group(
-                reason=row["reason"],
-                table=row["table_name"],
-                topic=row["topic"],
-                letters=row["letters"],
-                replayed=row["replayed"],
-                first_at=row["first_at"],
-                latest_at=row["latest_at"],
-                example_event_id=row["example_event_id"],
-                example_error=row["example_error"],
-            )
-            for row in self._rows(_GROUPS, filters, _PAGE_ROWS)
-        ]
+        return [Group(**dict(row)) for row in self._rows(_GROUPS, filters, _PAGE_ROWS)]
 
     def totals(self, filters: Filters) -> Totals:
         """Return what `letters` would bring.
@@ -269,7 +256,7 @@ letters as (
 _GROUPS: Final = """
 select
     reason,
-    table_name,
+    table_name as `table`,
     topic,
     count(*) as letters,
     countif(replayed_at is not null) as replayed,
@@ -297,7 +284,22 @@ from (
 """
 
 _LETTERS: Final = """
-select *
+select
+    event_id,
+    reason,
+    error,
+    attempts,
+    topic,
+    table_name as `table`,
+    ordering_key,
+    data,
+    attributes,
+    publish_ts,
+    dead_lettered_at,
+    load_id,
+    data_bytes,
+    data_uri,
+    replayed_at
 from letters
 order by publish_ts, topic, event_id
 limit @row_limit
@@ -317,20 +319,8 @@ def open_archive(settings: Settings) -> Archive:
 
 
 def _letter(row: Any) -> Letter:
+    values = dict(row)
+    attributes = msgspec.json.decode(values.pop("attributes") or "{}", type=dict[str, str])
     return Letter(
-        event_id=row["event_id"],
-        reason=row["reason"],
-        error=row["error"],
-        attempts=row["attempts"],
-        topic=row["topic"],
-        table=row["table_name"],
-        ordering_key=row["ordering_key"] or "",
-        data=row["data"] or b"",
-        attributes=msgspec.json.decode(row["attributes"] or "{}", type=dict[str, str]),
-        publish_ts=row["publish_ts"],
-        dead_lettered_at=row["dead_lettered_at"],
-        load_id=row["load_id"],
-        data_bytes=row["data_bytes"],
-        data_uri=row["data_uri"],
-        replayed_at=row["replayed_at"],
+        **values | {"ordering_key": row["ordering_key"] or "", "data": row["data"] or b"", "attributes": attributes}
     )

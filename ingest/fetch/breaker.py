@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Literal
 
+from core.errors import MillraceError
 from ingest.fetch.errors import CircuitOpenError, ServiceDownError
 
 CircuitState = Literal["closed", "open", "half_open"]
@@ -55,7 +56,8 @@ class CircuitBreaker:
     def guard(self) -> Iterator[None]:
         """Let one request pass, and take note of how it ends.
 
-        `ServiceDownError` is a failure; any other outcome is an answer, whatever it says, and cancellation is neither.
+        `ServiceDownError` is a failure; any other of our errors stands for an answer, whatever it says. What ends a
+        request without one, such as its cancellation or a fault of this program, is neither.
 
         Raises:
             CircuitOpenError: when the request must not be made.
@@ -66,7 +68,7 @@ class CircuitBreaker:
         except ServiceDownError:
             self._fail(era)
             raise
-        except Exception:
+        except MillraceError:
             self._succeed(era)
             raise
         except BaseException:

@@ -91,11 +91,15 @@ async def test_what_the_api_answers_is_no_failure_of_the_host(answer: Answer) ->
 def end(event: str) -> None:
     if event == "down":
         raise ServiceDownError("down")
+    if event == "refused":
+        raise FetchError("fetch_refused", "an answer, of a kind")
     if event == "cancel":
         raise asyncio.CancelledError
+    if event == "bug":
+        raise ZeroDivisionError
 
 
-@given(st.lists(st.sampled_from(["ok", "down", "cancel", "tick"]), max_size=60), st.integers(1, 4))
+@given(st.lists(st.sampled_from(["ok", "refused", "down", "cancel", "bug", "tick"]), max_size=60), st.integers(1, 4))
 def test_the_breaker_is_the_textbook_state_machine(events: list[str], limit: int) -> None:
     clock = [0.0]
     states: list[str] = []
@@ -115,9 +119,9 @@ def test_the_breaker_is_the_textbook_state_machine(events: list[str], limit: int
             assert opened_at is not None
             assert not is_trial
             continue
-        except (ServiceDownError, asyncio.CancelledError):
+        except (ServiceDownError, FetchError, ZeroDivisionError, asyncio.CancelledError):
             pass
-        if event == "ok":
+        if event in ("ok", "refused"):
             failures, opened_at = 0, None
         elif event == "down":
             failures += 1
