@@ -239,8 +239,7 @@ class S3Objects:
             return self.client.get_object(Bucket=self.bucket, Key=key)["Body"].read()
 
     def _place(self, name: str) -> tuple[str, str]:
-        key = f"{self.prefix}/{name}" if self.prefix else name
-        return f"s3://{self.bucket}/{key}", key
+        return _place("s3", self.bucket, self.prefix, name)
 
 
 @dataclass(frozen=True)
@@ -279,8 +278,13 @@ class GcsObjects:
             return data
 
     def _place(self, name: str) -> tuple[str, str]:
-        key = f"{self.prefix}/{name}" if self.prefix else name
-        return f"gs://{self.bucket}/{key}", key
+        return _place("gs", self.bucket, self.prefix, name)
+
+
+def _place(scheme: str, bucket: str, prefix: str, name: str) -> tuple[str, str]:
+    """Return the URI of an object below a prefix, and its key within the bucket."""
+    key = f"{prefix}/{name}" if prefix else name
+    return f"{scheme}://{bucket}/{key}", key
 
 
 @dataclass(frozen=True)

@@ -87,7 +87,8 @@ def grants(plan: list[Change]) -> list[tuple[str, str, str]]:
         if "_iam_" not in change["type"]:
             continue
         target = next(
-            (after[k] for k in ("dataset_id", "subscription", "topic", "secret_id", "bucket", "name") if k in after), None
+            (after[k] for k in ("dataset_id", "subscription", "topic", "secret_id", "bucket", "name") if k in after),
+            None,
         )
         found.append((change["module_address"].removeprefix("module.millrace."), target or "project", after["role"]))
     return found
