@@ -24,6 +24,7 @@ from pipeline.config import PipelineConfig, load_config
 from pipeline.dbt_project import DbtProject, DbtSettings
 from pipeline.history import History
 from pipeline.locks import lock_owner
+from pipeline.quality.cli import app as quality_app
 from pipeline.reconciliation import Reconciliation, reconcile_command
 from pipeline.runner import Runner, RunSummary
 from pipeline.status import Status
@@ -37,6 +38,8 @@ app: Final = typer.Typer(
     pretty_exceptions_enable=False,
     rich_markup_mode="markdown",
 )
+
+app.add_typer(quality_app, name="quality")
 
 ConfigOption = Annotated[Path, typer.Option("--config", help="Zones, cadences, order.", dir_okay=False)]
 StateOption = Annotated[

@@ -20,7 +20,7 @@ present as (
 
 former as (
     {% if history %}
-    select max_by(checked_rows, recorded_at) as former_rows
+    select any_value(checked_rows having max recorded_at) as former_rows
     from {{ history }}
     where rule = '{{ quality_rule_name() }}'
         and status = 'pass'
