@@ -80,7 +80,7 @@ class CsvForm(Strict):
         null: what stands, without quotes, for null; nothing at all by default.
     """
 
-    delimiter: Annotated[str, Field(pattern=r'^[^"\r\n]$')] = ","
+    delimiter: Annotated[str, Field(pattern=r"^[\t !#-~]$")] = ","
     null: Annotated[str, Field(pattern=r'^[^"\r\n]*$')] = ""
 
 

@@ -12,11 +12,18 @@ from core.pinned import ObjectRef
 
 _QUOTE: Final = b'"'
 _BLANK_LINES: Final = (b"\n\n", b"\n\r\n", b"\r\r")
-_TAIL: Final = 3
+_OTHER: Final = b"\0"
+"""Stands for whatever ends no field."""
+_MISPLACED: Final = (_QUOTE + _OTHER, _OTHER + _QUOTE)
+_TAIL: Final = 2
+"""Bytes that decide with those after them: the longest fault has one more."""
 
 
 class Guard(io.RawIOBase):
     """A CSV file, checked as it is read through.
+
+    What is checked is the file without what stands within quotes, of which the opening quote is left: quotes must
+    touch delimiters and ends of lines there, or each other, where one was doubled.
 
     Args:
         ref: the file, for messages.
@@ -29,11 +36,11 @@ class Guard(io.RawIOBase):
         super().__init__()
         self._ref = ref
         self._source = source
-        self._ends = frozenset(delimiter.encode() + b"\r\n")
+        kept = frozenset(delimiter.encode() + _QUOTE + b"\r\n")
+        self._kinds = bytes(byte if byte in kept else _OTHER[0] for byte in range(256))
         self._columns = columns
         self._is_inside = False
-        self._is_first = True
-        self._segment = b""
+        self._outside = b""
         self._last = b"\n"
 
     def readable(self) -> bool:
@@ -52,49 +59,23 @@ class Guard(io.RawIOBase):
         return len(data)
 
     def _check(self, data: bytes) -> None:
-        """Look at what stands outside of quotes: it must touch them with a delimiter or the end of a line only."""
         parts = data.split(_QUOTE)
-        parts[0] = self._segment + parts[0]
-        first_outside = 1 if self._is_inside else 0
-        outside = parts[first_outside::2]
-        ends_outside = (len(parts) - 1) % 2 == first_outside
-        begins_here = first_outside == 1 or not self._is_first
-        closed = outside[:-1] if ends_outside else outside
-        self._check_segments(closed, begins_after_quote=begins_here)
-        if ends_outside:
-            self._check_blank(outside[-1])
-        if len(parts) > 1:
-            self._is_first = False
-        self._is_inside = not ends_outside
-        self._segment = _summary(outside[-1]) if ends_outside else b""
-
-    def _check_segments(self, closed: list[bytes], *, begins_after_quote: bool) -> None:
-        """Check segments that end at a quote; all but the first of the file also begin after one."""
-        for number, segment in enumerate(dict.fromkeys(closed) if begins_after_quote else closed):
-            if not segment:
-                continue
-            touches = (begins_after_quote or number > 0, segment[0] in self._ends, segment[-1] in self._ends)
-            if (touches[0] and not touches[1]) or not touches[2]:
-                raise self._fault("a quote stands in the middle of a field")
-            self._check_blank(segment)
-
-    def _check_blank(self, segment: bytes) -> None:
-        if self._columns > 1 and any(blank in segment for blank in _BLANK_LINES):
+        outside = parts[1 if self._is_inside else 0 :: 2]
+        if len(parts) % 2 == 0:
+            self._is_inside = not self._is_inside
+        found = _QUOTE.join(outside) + (_QUOTE if self._is_inside and outside else b"")
+        text = self._outside + found.translate(self._kinds)
+        if any(fault in text for fault in _MISPLACED):
+            raise self._fault("a quote stands in the middle of a field")
+        if self._columns > 1 and any(blank in text for blank in _BLANK_LINES):
             raise self._fault("a line is blank")
+        self._outside = text[-_TAIL:]
 
     def _finish(self) -> None:
         if self._is_inside:
             raise self._fault("a quote is never closed")
-        if not self._is_first and self._segment and self._segment[0] not in self._ends:
-            raise self._fault("a quote stands in the middle of a field")
         if self._last not in (b"\n", b"\r"):
             raise self._fault("the last line does not end")
 
     def _fault(self, what: str) -> UnreadableError:
         return UnreadableError(f"{self._ref.uri}: is not a whole CSV file (RFC 4180): {what}")
-
-
-def _summary(segment: bytes) -> bytes:
-    """Return what later checks need to know of an open segment: how it begins, and its last bytes."""
-    # Something that ends no line stands for what is left out.
-    return segment if len(segment) <= _TAIL else segment[:1] + b"x" + segment[-_TAIL:]

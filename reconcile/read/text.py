@@ -30,16 +30,7 @@ ARROW: Final[dict[DataType, pa.DataType]] = {
 """The Arrow type that texts of each type become."""
 
 _ANY_DAY: Final = "1970-01-01T"
-_NUMBER: Final = r"[+-]?(\d+(\.\d*)?|\.\d+)([eE][+-]?\d+)?"
-_NOT_FINITE: Final = r"(?i:nan|[+-]?inf(inity)?)"
-_SPELLINGS: Final[dict[DataType, str]] = {
-    # Arrow takes hexadecimal numbers, 1 for true, and what is too great for infinity.
-    "int64": r"^-?\d+$",
-    "numeric": f"^{_NUMBER}$",
-    "bignumeric": f"^{_NUMBER}$",
-    "float64": f"^({_NUMBER}|{_NOT_FINITE})$",
-    "bool": r"^(?i:true|false)$",
-}
+_LEAST_BOOL: Final = len("true")
 _LISTS: Final[dict[DataType, Any]] = {"array<string>": list[str | None], "array<int64>": list[int | None]}
 
 
@@ -71,8 +62,6 @@ def from_text(texts: pa.Array, kind: DataType) -> pa.Array:
         ValueError: when a text does not spell a value of the type, or one that it cannot hold (Arrow's errors are
             value errors, too).
     """
-    if kind in _SPELLINGS:
-        _check_spelling(texts, kind)
     if kind in _PARSED:
         parse = _PARSED[kind]
         return pa.array([None if text is None else parse(text) for text in texts.to_pylist()], ARROW[kind])
@@ -80,19 +69,31 @@ def from_text(texts: pa.Array, kind: DataType) -> pa.Array:
         # Arrow parses points in time, but not times of day; on any day they are the same.
         return pc.binary_join_element_wise(_ANY_DAY, texts, "").cast(pa.timestamp("us")).cast(pa.time64("us"))
     found = texts.cast(ARROW[kind])
-    if kind == "float64":
-        _check_finite(texts, found)
+    if kind in _LAX:
+        _refuse(texts, _LAX[kind](texts, found), kind)
     return found
 
 
-def _check_spelling(texts: pa.Array, kind: DataType) -> None:
-    spelled = pc.match_substring_regex(texts, _SPELLINGS[kind])
-    _refuse(texts, pc.invert(spelled), kind)
+def _hexadecimal(texts: pa.Array, _: pa.Array) -> pa.Array:
+    return pc.or_(pc.match_substring(texts, "x"), pc.match_substring(texts, "X"))
 
 
-def _check_finite(texts: pa.Array, values: pa.Array) -> None:
-    overflown = pc.and_(pc.is_inf(values), pc.match_substring_regex(texts, r"\d"))
-    _refuse(texts, overflown, "float64")
+def _overflown(texts: pa.Array, values: pa.Array) -> pa.Array:
+    infinite = pc.is_inf(values)
+    # Most often there is none, and its texts need no look.
+    return pc.and_(infinite, pc.match_substring_regex(texts, r"\d")) if pc.any(infinite).as_py() else infinite
+
+
+def _digit(texts: pa.Array, _: pa.Array) -> pa.Array:
+    return pc.less(pc.binary_length(texts), _LEAST_BOOL)
+
+
+_LAX: Final[dict[DataType, Callable[[pa.Array, pa.Array], pa.Array]]] = {
+    "int64": _hexadecimal,
+    "float64": _overflown,
+    "bool": _digit,
+}
+"""What Arrow takes for a value and we do not: hexadecimal numbers, numbers too great for a double, 1 for true."""
 
 
 def _refuse(texts: pa.Array, wrong: pa.Array, kind: DataType) -> None:
