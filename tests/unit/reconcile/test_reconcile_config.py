@@ -144,3 +144,44 @@ def test_rules_are_described_in_words() -> None:
     assert describe(Rule(absolute=Decimal("0.01"), null_equivalents=("", "n/a"))) == (
         "absolute 0.01, null equivalents ''/'n/a'"
     )
+
+
+def test_the_example_of_the_guide_to_sources_is_valid(tmp_path: Path) -> None:
+    guide = (ROOT / "docs/guides/reconcile-sources.md").read_text(encoding="utf-8")
+    example = guide.split("```yaml\n")[1].split("```")[0]
+    config = load_config(_written(tmp_path, example))
+    assert [type(c.warehouse).__name__ for c in config.comparisons] == ["str", "DeltaTable", "DatabaseTable"]
+    assert [type(c.snapshot).__name__ for c in config.comparisons] == ["DatabaseTable", "IcebergTable", "FilesTable"]
+
+
+@pytest.mark.parametrize(
+    ("side", "fault"),
+    [
+        (
+            "{type: oracle, table: a.b}",
+            "line 5: comparisons[0] (a).snapshot: must be a name, or a mapping whose `type`",
+        ),
+        ("{uri: s3://a}", "comparisons[0] (a).snapshot: must be a name, or a mapping"),
+        ("{type: delta, uri: s3://a, version: -1}", "line 5: comparisons[0] (a).snapshot.version: Input should be"),
+        ("{type: delta}", "comparisons[0] (a).snapshot.uri: Field required"),
+        ("{type: delta, uri: 'http://a'}", "comparisons[0] (a).snapshot.uri: String should match"),
+        ("{type: files, uri: s3://a, csv: {delimiter: ';;'}}", "(a).snapshot.csv.delimiter: String should match"),
+        ("{type: postgresql, connection: 'postgresql://me:secret@h/d', table: a.b}", "(a).snapshot.connection: String"),
+        ("{type: postgresql, connection: URI, table: b}", "(a).snapshot.table: 'b' must be schema.table"),
+        ("{type: snowflake, connection: URI, table: 'a.b;c'}", "is not a valid BigQuery name"),
+        ("{type: iceberg, catalog: c}", "(a).snapshot: name the metadata file, or a catalog and its table"),
+        ("{type: bigquery, table: b}", "(a).snapshot.table: 'b' must be dataset.table"),
+    ],
+)
+def test_a_fault_of_a_described_side_names_its_line(tmp_path: Path, side: str, fault: str) -> None:
+    path = _written(tmp_path, f"version: 1\n\ncomparisons:\n  - contract: a\n    snapshot: {side}\n")
+    with pytest.raises(ConfigurationError) as caught:
+        load_config(path)
+    assert fault in str(caught.value)
+
+
+def test_a_fault_names_the_line_of_its_key(tmp_path: Path) -> None:
+    lines = ("version: 1", "comparisons:", "  - contract: a", "  - name: b", "    key: [k]", "    columns:")
+    text = "\n".join((*lines, "      v:", "        case: no"))
+    with pytest.raises(ConfigurationError, match=r"line 8: comparisons\[1\] \(b\)\.columns\.v\.case: Input should be"):
+        load_config(_written(tmp_path, text))
