@@ -1,13 +1,13 @@
 # A worker pool, not a service: the ingester pulls and serves no requests, so there is no port to probe, its CPU is
 # always allocated, and an instance whose process ends is replaced.
 resource "google_cloud_run_v2_worker_pool" "this" {
-  project             = var.project
+  project             = var.runtime.project
   name                = var.name
-  location            = var.region
+  location            = var.runtime.region
   description         = "Moves change events from Pub/Sub into the raw tables."
   launch_stage        = "BETA"
-  deletion_protection = var.deletion_protection
-  labels              = var.labels
+  deletion_protection = var.runtime.deletion_protection
+  labels              = var.runtime.labels
 
   scaling {
     scaling_mode          = "MANUAL"
@@ -15,23 +15,23 @@ resource "google_cloud_run_v2_worker_pool" "this" {
   }
 
   template {
-    service_account = var.service_account_email
-    labels          = var.labels
+    service_account = var.runtime.service_account_email
+    labels          = var.runtime.labels
 
     containers {
       name  = "ingest"
-      image = var.image
+      image = var.runtime.image
       args  = ["run"]
 
       resources {
         limits = {
-          cpu    = var.limits.cpu
-          memory = var.limits.memory
+          cpu    = var.runtime.limits.cpu
+          memory = var.runtime.limits.memory
         }
       }
 
       dynamic "env" {
-        for_each = var.env
+        for_each = var.runtime.env
 
         content {
           name  = env.key
@@ -40,7 +40,7 @@ resource "google_cloud_run_v2_worker_pool" "this" {
       }
 
       dynamic "env" {
-        for_each = var.secret_env
+        for_each = var.runtime.secret_env
 
         content {
           name = env.key

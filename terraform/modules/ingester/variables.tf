@@ -1,32 +1,27 @@
-variable "project" {
-  description = "Google Cloud project id."
-  type        = string
-}
+variable "runtime" {
+  description = "What everything on Cloud Run needs: the project and the region, the image by its digest, the account it acts under, CPU and memory, environment variables, those of them that come from Secret Manager (secret id by variable), whether Terraform refuses to delete it, and its labels."
+  type = object({
+    project               = string
+    region                = string
+    image                 = string
+    service_account_email = string
+    limits                = optional(object({ cpu = string, memory = string }), { cpu = "1", memory = "1Gi" })
+    env                   = optional(map(string), {})
+    secret_env            = optional(map(string), {})
+    deletion_protection   = optional(bool, true)
+    labels                = optional(map(string), {})
+  })
 
-variable "region" {
-  description = "Cloud Run region."
-  type        = string
+  validation {
+    condition     = can(regex("@sha256:[0-9a-f]{64}$", var.runtime.image))
+    error_message = "Name the image by its digest (…@sha256:…): a tag may mean another image tomorrow."
+  }
 }
 
 variable "name" {
   description = "Name of the worker pool."
   type        = string
   default     = "millrace-ingest"
-}
-
-variable "image" {
-  description = "Container image, by digest."
-  type        = string
-
-  validation {
-    condition     = can(regex("@sha256:[0-9a-f]{64}$", var.image))
-    error_message = "Name the image by its digest (…@sha256:…): a tag may mean another image tomorrow."
-  }
-}
-
-variable "service_account_email" {
-  description = "Account the ingester acts under."
-  type        = string
 }
 
 variable "instances" {
@@ -38,37 +33,4 @@ variable "instances" {
     condition     = var.instances >= 0 && var.instances <= 100 && floor(var.instances) == var.instances
     error_message = "Give a whole number from 0 (paused) to 100."
   }
-}
-
-variable "limits" {
-  description = "CPU and memory of an instance."
-  type = object({
-    cpu    = string
-    memory = string
-  })
-  default = { cpu = "1", memory = "1Gi" }
-}
-
-variable "env" {
-  description = "Environment variables."
-  type        = map(string)
-  default     = {}
-}
-
-variable "secret_env" {
-  description = "Environment variables that come from Secret Manager: secret id by variable."
-  type        = map(string)
-  default     = {}
-}
-
-variable "deletion_protection" {
-  description = "Whether Terraform refuses to delete the worker pool."
-  type        = bool
-  default     = true
-}
-
-variable "labels" {
-  description = "Labels of the worker pool."
-  type        = map(string)
-  default     = {}
 }

@@ -1,34 +1,34 @@
 resource "google_cloud_run_v2_job" "this" {
-  project             = var.project
+  project             = var.runtime.project
   name                = var.name
-  location            = var.region
-  deletion_protection = var.deletion_protection
-  labels              = var.labels
+  location            = var.runtime.region
+  deletion_protection = var.runtime.deletion_protection
+  labels              = var.runtime.labels
 
   template {
-    labels      = var.labels
+    labels      = var.runtime.labels
     task_count  = 1
     parallelism = 1
 
     template {
-      service_account = var.service_account_email
+      service_account = var.runtime.service_account_email
       timeout         = "${var.timeout_seconds}s"
       max_retries     = var.max_retries
 
       containers {
         name  = var.name
-        image = var.image
+        image = var.runtime.image
         args  = var.args
 
         resources {
           limits = {
-            cpu    = var.limits.cpu
-            memory = var.limits.memory
+            cpu    = var.runtime.limits.cpu
+            memory = var.runtime.limits.memory
           }
         }
 
         dynamic "env" {
-          for_each = var.env
+          for_each = var.runtime.env
 
           content {
             name  = env.key
@@ -37,7 +37,7 @@ resource "google_cloud_run_v2_job" "this" {
         }
 
         dynamic "env" {
-          for_each = var.secret_env
+          for_each = var.runtime.secret_env
 
           content {
             name = env.key
@@ -56,16 +56,16 @@ resource "google_cloud_run_v2_job" "this" {
 }
 
 resource "google_cloud_run_v2_job_iam_member" "scheduler" {
-  project  = var.project
-  location = var.region
+  project  = var.runtime.project
+  location = var.runtime.region
   name     = google_cloud_run_v2_job.this.name
   role     = "roles/run.invoker"
   member   = "serviceAccount:${var.scheduler_service_account_email}"
 }
 
 resource "google_cloud_scheduler_job" "this" {
-  project          = var.project
-  region           = var.region
+  project          = var.runtime.project
+  region           = var.runtime.region
   name             = var.name
   description      = var.description
   schedule         = var.schedule
@@ -81,7 +81,7 @@ resource "google_cloud_scheduler_job" "this" {
 
   http_target {
     http_method = "POST"
-    uri         = "https://run.googleapis.com/v2/projects/${var.project}/locations/${var.region}/jobs/${google_cloud_run_v2_job.this.name}:run"
+    uri         = "https://run.googleapis.com/v2/projects/${var.runtime.project}/locations/${var.runtime.region}/jobs/${google_cloud_run_v2_job.this.name}:run"
 
     oauth_token {
       service_account_email = var.scheduler_service_account_email

@@ -1,11 +1,21 @@
-variable "project" {
-  description = "Google Cloud project id."
-  type        = string
-}
+variable "runtime" {
+  description = "What everything on Cloud Run needs: the project and the region, the image by its digest, the account it acts under, CPU and memory, environment variables, those of them that come from Secret Manager (secret id by variable), whether Terraform refuses to delete it, and its labels."
+  type = object({
+    project               = string
+    region                = string
+    image                 = string
+    service_account_email = string
+    limits                = optional(object({ cpu = string, memory = string }), { cpu = "1", memory = "2Gi" })
+    env                   = optional(map(string), {})
+    secret_env            = optional(map(string), {})
+    deletion_protection   = optional(bool, true)
+    labels                = optional(map(string), {})
+  })
 
-variable "region" {
-  description = "Region of Cloud Run and Cloud Scheduler."
-  type        = string
+  validation {
+    condition     = can(regex("@sha256:[0-9a-f]{64}$", var.runtime.image))
+    error_message = "Name the image by its digest (…@sha256:…): a tag may mean another image tomorrow."
+  }
 }
 
 variable "name" {
@@ -23,24 +33,9 @@ variable "description" {
   type        = string
 }
 
-variable "image" {
-  description = "Container image, by digest."
-  type        = string
-
-  validation {
-    condition     = can(regex("@sha256:[0-9a-f]{64}$", var.image))
-    error_message = "Name the image by its digest (…@sha256:…): a tag may mean another image tomorrow."
-  }
-}
-
 variable "args" {
   description = "Arguments of the image's command."
   type        = list(string)
-}
-
-variable "service_account_email" {
-  description = "Account the job acts under."
-  type        = string
 }
 
 variable "scheduler_service_account_email" {
@@ -79,37 +74,4 @@ variable "max_retries" {
   description = "How often a failed run is tried again at once; the next scheduled run comes anyway."
   type        = number
   default     = 0
-}
-
-variable "limits" {
-  description = "CPU and memory of the run."
-  type = object({
-    cpu    = string
-    memory = string
-  })
-  default = { cpu = "1", memory = "2Gi" }
-}
-
-variable "env" {
-  description = "Environment variables."
-  type        = map(string)
-  default     = {}
-}
-
-variable "secret_env" {
-  description = "Environment variables that come from Secret Manager: secret id by variable."
-  type        = map(string)
-  default     = {}
-}
-
-variable "deletion_protection" {
-  description = "Whether Terraform refuses to delete the job."
-  type        = bool
-  default     = true
-}
-
-variable "labels" {
-  description = "Labels of the job."
-  type        = map(string)
-  default     = {}
 }

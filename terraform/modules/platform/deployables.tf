@@ -10,11 +10,33 @@ locals {
     MILLRACE_LOG_FORMAT  = "json"
   }
 
+  # What all of them have in common.
+  runtime = {
+    project             = var.project
+    region              = var.region
+    deletion_protection = var.deletion_protection
+    labels              = local.labels
+  }
+
   # The same whether messages are pulled or pushed.
   ingest_env = merge(local.env, {
     MILLRACE_API_BASE_URL        = var.api_base_url
     MILLRACE_DEAD_LETTER_TOPIC   = module.stream.dead_letter_topic
     MILLRACE_INGEST_OVERSIZE_URI = module.oversize.uri
+  })
+
+  ingest_runtime = merge(local.runtime, {
+    image                 = try(var.images.ingest, "")
+    service_account_email = module.ingest_identity.email
+    limits                = var.ingest_limits
+    env                   = local.ingest_env
+    secret_env            = local.ingest_secrets
+  })
+
+  pipeline_runtime = merge(local.runtime, {
+    image                 = try(var.images.pipeline, "")
+    service_account_email = module.pipeline_identity.email
+    env                   = local.env
   })
 }
 
@@ -22,55 +44,34 @@ module "ingester" {
   source = "../ingester"
   count  = local.deployed && !local.is_pushed ? 1 : 0
 
-  project               = var.project
-  region                = var.region
-  image                 = var.images.ingest
-  service_account_email = module.ingest_identity.email
-  instances             = var.ingest_instances
-  limits                = var.ingest_limits
-  secret_env            = local.ingest_secrets
-  deletion_protection   = var.deletion_protection
-  labels                = local.labels
-  env                   = local.ingest_env
+  instances = var.ingest_instances
+  runtime   = local.ingest_runtime
 }
 
 module "push" {
   source = "../push"
   count  = local.is_pushed ? 1 : 0
 
-  project               = var.project
-  project_number        = data.google_project.this.number
-  region                = var.region
-  name                  = local.ingest_name
-  audience              = local.ingest_name
-  image                 = var.images.ingest
-  service_account_email = module.ingest_identity.email
-  instances             = { minimum = var.ingest_instances, maximum = max(10, var.ingest_instances) }
-  limits                = var.ingest_limits
-  secret_env            = local.ingest_secrets
-  deletion_protection   = var.deletion_protection
-  labels                = local.labels
-  env                   = local.ingest_env
+  project        = var.project
+  project_number = data.google_project.this.number
+  name           = local.ingest_name
+  audience       = local.ingest_name
+  instances      = { minimum = var.ingest_instances, maximum = max(10, var.ingest_instances) }
+  runtime        = local.ingest_runtime
 }
 
 module "pipeline" {
   source = "../job"
   count  = local.deployed ? 1 : 0
 
-  project                         = var.project
-  region                          = var.region
   name                            = "millrace-pipeline"
   description                     = "Builds every zone with dbt, in order."
-  image                           = var.images.pipeline
   args                            = ["run", "--once", "--json"]
-  service_account_email           = module.pipeline_identity.email
   scheduler_service_account_email = module.scheduler_identity.email
   schedule                        = var.pipeline_schedule
   paused                          = var.schedules_paused
   timeout_seconds                 = 3600
-  deletion_protection             = var.deletion_protection
-  labels                          = local.labels
-  env                             = local.env
+  runtime                         = local.pipeline_runtime
 }
 
 # A raw row that became visible later than the overlap that every run reads again is picked up here.
@@ -78,45 +79,38 @@ module "sweep" {
   source = "../job"
   count  = local.deployed ? 1 : 0
 
-  project                         = var.project
-  region                          = var.region
   name                            = "millrace-sweep"
   description                     = "Reads two days of raw again, for rows that came too late for the pipeline's overlap."
-  image                           = var.images.pipeline
   args                            = ["run", "--once", "--json", "--zone", "structure", "--vars", "{cdc_overlap_minutes: 2880}"]
-  service_account_email           = module.pipeline_identity.email
   scheduler_service_account_email = module.scheduler_identity.email
   schedule                        = var.sweep_schedule
   paused                          = var.schedules_paused
   timeout_seconds                 = 3600
-  deletion_protection             = var.deletion_protection
-  labels                          = local.labels
-  env                             = local.env
+  runtime                         = local.pipeline_runtime
 }
 
 module "reconcile" {
   source = "../job"
   count  = local.deployed ? 1 : 0
 
-  project                         = var.project
-  region                          = var.region
   name                            = "millrace-reconcile"
   description                     = "Holds the warehouse against the source's own snapshots, row by row."
-  image                           = var.images.reconcile
   args                            = ["run", "--json", "--output", "/var/tmp/millrace/reconcile"]
-  service_account_email           = module.reconcile_identity.email
   scheduler_service_account_email = module.scheduler_identity.email
   schedule                        = var.reconcile_schedule
   paused                          = var.schedules_paused
   timeout_seconds                 = 14400
-  limits                          = { cpu = "2", memory = "4Gi" }
-  secret_env                      = local.reconcile_secrets
-  deletion_protection             = var.deletion_protection
-  labels                          = local.labels
 
-  env = merge(
-    local.env,
-    { MILLRACE_SNAPSHOT_URI = var.snapshot_uri },
-    startswith(var.snapshot_uri, "s3://") ? { AWS_DEFAULT_REGION = var.aws_region } : {},
-  )
+  runtime = merge(local.runtime, {
+    image                 = var.images.reconcile
+    service_account_email = module.reconcile_identity.email
+    limits                = { cpu = "2", memory = "4Gi" }
+    secret_env            = local.reconcile_secrets
+
+    env = merge(
+      local.env,
+      { MILLRACE_SNAPSHOT_URI = var.snapshot_uri },
+      startswith(var.snapshot_uri, "s3://") ? { AWS_DEFAULT_REGION = var.aws_region } : {},
+    )
+  })
 }

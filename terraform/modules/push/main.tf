@@ -1,17 +1,17 @@
 # A service, not a worker pool: Pub/Sub calls it, and Cloud Run starts as many instances as the messages want.
 resource "google_cloud_run_v2_service" "this" {
-  project             = var.project
+  project             = var.runtime.project
   name                = var.name
-  location            = var.region
+  location            = var.runtime.region
   description         = "Takes change events that Pub/Sub pushes, and appends them to the raw tables."
   ingress             = "INGRESS_TRAFFIC_INTERNAL_ONLY"
   custom_audiences    = [var.audience]
-  deletion_protection = var.deletion_protection
-  labels              = var.labels
+  deletion_protection = var.runtime.deletion_protection
+  labels              = var.runtime.labels
 
   template {
-    service_account                  = var.service_account_email
-    labels                           = var.labels
+    service_account                  = var.runtime.service_account_email
+    labels                           = var.runtime.labels
     timeout                          = "${var.request_timeout_seconds}s"
     max_instance_request_concurrency = var.concurrency
 
@@ -22,7 +22,7 @@ resource "google_cloud_run_v2_service" "this" {
 
     containers {
       name  = "ingest"
-      image = var.image
+      image = var.runtime.image
       args  = ["run"]
 
       ports {
@@ -35,8 +35,8 @@ resource "google_cloud_run_v2_service" "this" {
         startup_cpu_boost = true
 
         limits = {
-          cpu    = var.limits.cpu
-          memory = var.limits.memory
+          cpu    = var.runtime.limits.cpu
+          memory = var.runtime.limits.memory
         }
       }
 
@@ -63,7 +63,7 @@ resource "google_cloud_run_v2_service" "this" {
       }
 
       dynamic "env" {
-        for_each = merge(var.env, {
+        for_each = merge(var.runtime.env, {
           MILLRACE_INGEST_TRANSPORT            = "push"
           MILLRACE_INGEST_PUSH_AUDIENCE        = var.audience
           MILLRACE_INGEST_PUSH_SERVICE_ACCOUNT = google_service_account.push.email
@@ -76,7 +76,7 @@ resource "google_cloud_run_v2_service" "this" {
       }
 
       dynamic "env" {
-        for_each = var.secret_env
+        for_each = var.runtime.secret_env
 
         content {
           name = env.key
@@ -102,8 +102,8 @@ resource "google_service_account" "push" {
 }
 
 resource "google_cloud_run_v2_service_iam_member" "push" {
-  project  = var.project
-  location = var.region
+  project  = var.runtime.project
+  location = var.runtime.region
   name     = google_cloud_run_v2_service.this.name
   role     = "roles/run.invoker"
   member   = google_service_account.push.member

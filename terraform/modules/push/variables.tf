@@ -1,5 +1,25 @@
+variable "runtime" {
+  description = "What everything on Cloud Run needs: the project and the region, the image by its digest, the account it acts under, CPU and memory, environment variables, those of them that come from Secret Manager (secret id by variable), whether Terraform refuses to delete it, and its labels."
+  type = object({
+    project               = string
+    region                = string
+    image                 = string
+    service_account_email = string
+    limits                = optional(object({ cpu = string, memory = string }), { cpu = "1", memory = "1Gi" })
+    env                   = optional(map(string), {})
+    secret_env            = optional(map(string), {})
+    deletion_protection   = optional(bool, true)
+    labels                = optional(map(string), {})
+  })
+
+  validation {
+    condition     = can(regex("@sha256:[0-9a-f]{64}$", var.runtime.image))
+    error_message = "Name the image by its digest (…@sha256:…): a tag may mean another image tomorrow."
+  }
+}
+
 variable "project" {
-  description = "Google Cloud project id."
+  description = "Google Cloud project id, once more: Pub/Sub's account is made before the subscriptions that name it, and those before the account that `runtime` names."
   type        = string
 }
 
@@ -8,30 +28,10 @@ variable "project_number" {
   type        = string
 }
 
-variable "region" {
-  description = "Cloud Run region."
-  type        = string
-}
-
 variable "name" {
   description = "Name of the service."
   type        = string
   default     = "millrace-ingest"
-}
-
-variable "image" {
-  description = "Container image, by digest."
-  type        = string
-
-  validation {
-    condition     = can(regex("@sha256:[0-9a-f]{64}$", var.image))
-    error_message = "Name the image by its digest (…@sha256:…): a tag may mean another image tomorrow."
-  }
-}
-
-variable "service_account_email" {
-  description = "Account the ingester acts under."
-  type        = string
 }
 
 variable "push_account_id" {
@@ -75,37 +75,4 @@ variable "request_timeout_seconds" {
   description = "How long a request may take; the ingester answers within 50 seconds."
   type        = number
   default     = 60
-}
-
-variable "limits" {
-  description = "CPU and memory of an instance."
-  type = object({
-    cpu    = string
-    memory = string
-  })
-  default = { cpu = "1", memory = "1Gi" }
-}
-
-variable "env" {
-  description = "Environment variables."
-  type        = map(string)
-  default     = {}
-}
-
-variable "secret_env" {
-  description = "Environment variables that come from Secret Manager: secret id by variable."
-  type        = map(string)
-  default     = {}
-}
-
-variable "deletion_protection" {
-  description = "Whether Terraform refuses to delete the service."
-  type        = bool
-  default     = true
-}
-
-variable "labels" {
-  description = "Labels of the service."
-  type        = map(string)
-  default     = {}
 }

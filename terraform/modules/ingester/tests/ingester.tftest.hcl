@@ -1,11 +1,14 @@
 variables {
-  project               = "acme-millrace"
-  region                = "europe-west1"
-  image                 = "europe-west1-docker.pkg.dev/acme-millrace/millrace/ingest@sha256:0000000000000000000000000000000000000000000000000000000000000000"
-  service_account_email = "millrace-ingest@acme-millrace.iam.gserviceaccount.com"
-  instances             = 2
-  env                   = { MILLRACE_PROJECT = "acme-millrace" }
-  secret_env            = { MILLRACE_API_TOKEN = "millrace-api-token" }
+  instances = 2
+
+  runtime = {
+    project               = "acme-millrace"
+    region                = "europe-west1"
+    image                 = "europe-west1-docker.pkg.dev/acme-millrace/millrace/ingest@sha256:0000000000000000000000000000000000000000000000000000000000000000"
+    service_account_email = "millrace-ingest@acme-millrace.iam.gserviceaccount.com"
+    env                   = { MILLRACE_PROJECT = "acme-millrace" }
+    secret_env            = { MILLRACE_API_TOKEN = "millrace-api-token" }
+  }
 }
 
 run "it_runs_all_the_time_under_its_own_account_with_the_token_from_secret_manager" {
@@ -17,7 +20,7 @@ run "it_runs_all_the_time_under_its_own_account_with_the_token_from_secret_manag
   }
 
   assert {
-    condition     = google_cloud_run_v2_worker_pool.this.template[0].service_account == var.service_account_email
+    condition     = google_cloud_run_v2_worker_pool.this.template[0].service_account == var.runtime.service_account_email
     error_message = "The default account may do far too much."
   }
 
@@ -41,8 +44,15 @@ run "wrong_values_are_refused" {
 
   variables {
     instances = 1.5
-    image     = "europe-west1-docker.pkg.dev/acme-millrace/millrace/ingest:latest"
+
+    runtime = {
+      project               = "acme-millrace"
+      region                = "europe-west1"
+      service_account_email = "millrace@acme-millrace.iam.gserviceaccount.com"
+      image                 = "europe-west1-docker.pkg.dev/acme-millrace/millrace/ingest:latest"
+    }
+
   }
 
-  expect_failures = [var.image, var.instances]
+  expect_failures = [var.runtime, var.instances]
 }

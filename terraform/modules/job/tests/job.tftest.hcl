@@ -1,13 +1,16 @@
 variables {
-  project                         = "acme-millrace"
-  region                          = "europe-west1"
   name                            = "millrace-pipeline"
   description                     = "Builds every zone."
-  image                           = "europe-west1-docker.pkg.dev/acme-millrace/millrace/pipeline@sha256:0000000000000000000000000000000000000000000000000000000000000000"
   args                            = ["run", "--once"]
-  service_account_email           = "millrace-pipeline@acme-millrace.iam.gserviceaccount.com"
   scheduler_service_account_email = "millrace-scheduler@acme-millrace.iam.gserviceaccount.com"
   schedule                        = "*/5 * * * *"
+
+  runtime = {
+    project               = "acme-millrace"
+    region                = "europe-west1"
+    image                 = "europe-west1-docker.pkg.dev/acme-millrace/millrace/pipeline@sha256:0000000000000000000000000000000000000000000000000000000000000000"
+    service_account_email = "millrace-pipeline@acme-millrace.iam.gserviceaccount.com"
+  }
 }
 
 run "the_scheduler_starts_one_task_of_this_job_and_nothing_else" {
@@ -38,11 +41,18 @@ run "wrong_values_are_refused" {
   command = plan
 
   variables {
-    name            = "Pipeline"
-    image           = "pipeline:latest"
+    name = "Pipeline"
+
+    runtime = {
+      project               = "acme-millrace"
+      region                = "europe-west1"
+      service_account_email = "millrace@acme-millrace.iam.gserviceaccount.com"
+      image                 = "pipeline:latest"
+    }
+
     timeout_seconds = 1
     schedule        = "every 5 minutes"
   }
 
-  expect_failures = [var.schedule, var.name, var.image, var.timeout_seconds]
+  expect_failures = [var.schedule, var.name, var.runtime, var.timeout_seconds]
 }

@@ -1,11 +1,15 @@
 variables {
-  project               = "acme-millrace"
-  project_number        = "123456789012"
-  region                = "europe-west1"
-  image                 = "europe-west1-docker.pkg.dev/acme-millrace/millrace/ingest@sha256:0000000000000000000000000000000000000000000000000000000000000000"
-  service_account_email = "millrace-ingest@acme-millrace.iam.gserviceaccount.com"
-  env                   = { MILLRACE_PROJECT = "acme-millrace" }
-  secret_env            = { MILLRACE_API_TOKEN = "millrace-api-token" }
+  project        = "acme-millrace"
+  project_number = "123456789012"
+
+  runtime = {
+    project               = "acme-millrace"
+    region                = "europe-west1"
+    image                 = "europe-west1-docker.pkg.dev/acme-millrace/millrace/ingest@sha256:0000000000000000000000000000000000000000000000000000000000000000"
+    service_account_email = "millrace-ingest@acme-millrace.iam.gserviceaccount.com"
+    env                   = { MILLRACE_PROJECT = "acme-millrace" }
+    secret_env            = { MILLRACE_API_TOKEN = "millrace-api-token" }
+  }
 }
 
 run "only_pub_sub_may_call_it_and_it_is_probed" {
@@ -52,8 +56,15 @@ run "wrong_values_are_refused" {
   variables {
     instances   = { minimum = 5, maximum = 1 }
     concurrency = 2000
-    image       = "europe-west1-docker.pkg.dev/acme-millrace/millrace/ingest:latest"
+
+    runtime = {
+      project               = "acme-millrace"
+      region                = "europe-west1"
+      service_account_email = "millrace@acme-millrace.iam.gserviceaccount.com"
+      image                 = "europe-west1-docker.pkg.dev/acme-millrace/millrace/ingest:latest"
+    }
+
   }
 
-  expect_failures = [var.image, var.instances, var.concurrency]
+  expect_failures = [var.runtime, var.instances, var.concurrency]
 }
