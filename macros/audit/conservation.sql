@@ -5,6 +5,7 @@
     - evidence: the tombstone after a delete, which tells nothing new;
     - a truncate: it goes to `str_truncates`;
     - applied: the change, or another delivery of it, that made the structure row what it is;
+    - erased: it belongs to a member that was erased;
     - superseded: an older change of a key that structure holds;
     - lost: a change that structure should hold and does not.
 
@@ -20,6 +21,7 @@
         countif(fate = 'quarantined') as quarantined,
         countif(fate = 'evidence') as evidence,
         countif(fate = 'truncate') as truncates,
+        countif(fate = 'erased') as erased,
         countif(fate = 'applied') as applied,
         countif(fate = 'superseded') as superseded,
         countif(fate = 'lost') as lost
@@ -30,6 +32,7 @@
                 when judged.reason is not null then 'quarantined'
                 when judged._op = 'TRUNCATE' then 'truncate'
                 when judged._source_position is null then 'evidence'
+                when judged.belongs_to_erased then 'erased'
                 when held._event_id = judged._event_id then 'applied'
                 when {{ cdc_order_key('judged', "judged._op = 'DELETE'") }} <= {{ cdc_order_key('held', "held._op = 'DELETE'") }}
                     then 'superseded'
@@ -41,6 +44,7 @@
                 {{ cdc_cast(column, data_type, image='_key_image') }} as {{ column }},
                 {%- endfor %}
                 {{ cdc_quarantine_reason('key_can_be_read') }} as reason,
+                {{ is_erased("if(_op = 'DELETE', " ~ cdc_json_object('before') ~ ", " ~ cdc_json_object('payload') ~ ")") }} as belongs_to_erased,
                 _row,
                 _op,
                 _source_position,
@@ -53,6 +57,8 @@
                     {{ cdc_key_can_be_read(table) }} as key_can_be_read,
                     row_number() over () as _row,
                     payload,
+                    before,
+                    _key,
                     _op,
                     _op_inferred,
                     _source_position,

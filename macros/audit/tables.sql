@@ -34,6 +34,21 @@
                 'slot_ms': ['int64', 'Slot time they took, in milliseconds; null where BigQuery does not tell.'],
             },
         },
+        'erasures': {
+            'description': 'One row for each table that rows of erased members were deleted from. Append-only; no personal data.',
+            'partition': 'erased_at',
+            'cluster': [],
+            'columns': {
+                'erasure_id': ['string', 'Invocation of dbt that deleted the rows.'],
+                'request': ['string', 'Reference of the request; null when noted erasures were enforced anew.'],
+                'zone': ['string', 'Zone of the table.'],
+                'table_name': ['string', 'Dataset and name of the table.'],
+                'rows_deleted': ['int64', 'Rows that were deleted from it.'],
+                'members_noted': ['int64', 'Members noted as erased by then; told in one row of each erasure.'],
+                'erased_at': ['timestamp', 'When the rows were deleted (UTC).'],
+                'erased_by': ['string', 'Service account that did it, or the target where dbt takes the identity of its environment.'],
+            },
+        },
         'model_runs': {
             'description': 'One row for each model, snapshot and seed of each invocation of dbt. Append-only.',
             'partition': 'started_at',

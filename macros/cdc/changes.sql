@@ -39,7 +39,10 @@
                 r'"([A-Za-z0-9_]+)"\s*:\s*(?:\[\s*)?"(?:{{ cdc_unavailable_marker() }}|{{ cdc_unavailable_marker_base64() }})"'
             ) as _omitted
         from readable
-        where _op = 'DELETE' or _image is not null
+        where
+            (_op = 'DELETE' or _image is not null)
+            -- who was erased stays erased, whatever lands again
+            and not {{ is_erased('_image') }}
 
     )
 

@@ -77,7 +77,7 @@ class River:
     def build(self, *arguments: str) -> None:
         # Buildable: tests that also need a table of another model are left out.
         command = ["--quiet", "build", "--exclude-resource-type", "unit_test", "--indirect-selection", "buildable"]
-        command += ["--select", "str_truncates", *MODELS]
+        command += ["--select", "str_erasures", "str_truncates", *MODELS]
         run_text("dbt", [*command, *arguments], self._environment, self._folder / "dbt.log")
 
     def structure(self, *, deleted: bool = False) -> Tables:

@@ -3,9 +3,12 @@
 from collections.abc import Callable
 
 import pytest
+from dbt.artifacts.resources.types import NodeType
 from dbt_statements import Recording, compiled
 from googlesql import Catalog
 
+_BUILT = (NodeType.Model, NodeType.Snapshot)
+_LETTERS = {"data": "bytes", "ordering_key": "string", "dead_lettered_at": "timestamp"}
 _JOBS = "`millrace-local`.`region-us`.INFORMATION_SCHEMA.JOBS_BY_USER"
 
 
@@ -25,3 +28,23 @@ def test_how_the_rows_of_a_merge_divide_is_asked_in_googlesql(rendered: Callable
     assert "job_id in ('one')" in join
     query = f"select dml_rows.rows_updated + 0 from unnest([json '{{}}']) as given {join}"
     assert catalog.analyze(query.replace(_JOBS, "audit.jobs")) is None
+
+
+def test_an_erasure_is_googlesql_in_every_table(
+    recording: Recording, rendered: Callable[..., str], catalog: Catalog
+) -> None:
+    nodes = [node for node in recording.manifest.nodes.values() if node.resource_type in _BUILT]
+    holding = [node for node in nodes if "member_id" in node.columns and node.name != "str_erasures"]
+    for node in nodes:
+        # snapshots declare no types, and are asked for their members only
+        types = {column.name: (column.data_type or "int64").partition("(")[0] for column in node.columns.values()}
+        catalog.add(node.schema, node.alias, types)
+    catalog.add("audit", "dead_letters", _LETTERS)
+    deletes = rendered("{% for _, _, sql in erasure_deletes() %}{{ sql }};;{% endfor %}").split(";;")[:-1]
+    tables = rendered("{{ cdc_tables() | join(' ') }}").split()
+    notes = rendered("{% for table in cdc_tables() %}{{ erasure_note(table, 7) }};;{% endfor %}").split(";;")[:-1]
+    assert len(notes) == len(tables)
+    assert {sql: words for sql in (*deletes, *notes) if (words := catalog.analyze(sql)) is not None} == {}
+    stored = [node for node in holding if node.config.materialized not in ("view", "ephemeral")]
+    assert len(deletes) == len(tables) + len(stored) + 1
+    assert all(any(f"`{node.schema}`.`{node.alias}`" in sql for sql in deletes) for node in stored)

@@ -16,7 +16,7 @@ counted as (
 
     select
         -- rows that have no fate, or more than one, are as bad as lost ones
-        sum(lost + abs(raw_rows - quarantined - evidence - truncates - applied - superseded - lost)) as failing_rows,
+        sum(lost + abs(raw_rows - quarantined - evidence - truncates - erased - applied - superseded - lost)) as failing_rows,
         sum(raw_rows) as checked_rows,
         array_agg(distinct if(lost > 0, table_name, null) ignore nulls) as failing_keys
     from fates

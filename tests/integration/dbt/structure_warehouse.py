@@ -80,8 +80,14 @@ class Warehouse:
         parsed = manifest or self.manifest
         # dbt marks nodes while it compiles them, and copies of a whole manifest mix up its lookups
         fresh = dataclasses.replace(parsed, nodes=copy.deepcopy(parsed.nodes))
-        outcome = dbtRunner(manifest=fresh).invoke([*arguments, *options(self.folder)])
-        faults = [f"{r.node.name}: {r.message}" for r in outcome.result or [] if r.status in ("error", "fail")]
+        faults: list[str] = []
+
+        def note(event: Any) -> None:
+            # an operation says why it failed in no other way
+            if event.info.level == "error":
+                faults.append(event.info.msg)
+
+        outcome = dbtRunner(manifest=fresh, callbacks=[note]).invoke([*arguments, *options(self.folder)])
         assert outcome.success, faults or outcome.exception
 
     def build(self, models: Sequence[str], *arguments: str, manifest: Any = None) -> None:
@@ -134,7 +140,9 @@ def connect(settings: Settings, contracts: Contracts, folder: Path) -> Warehouse
         client.create_table(raw_table(settings, contract), exists_ok=True)
     parsed = dbtRunner().invoke(["parse", *options(folder)])
     assert parsed.success, parsed.exception
-    return Warehouse(settings, client, contracts, folder, parsed.result)
+    made = Warehouse(settings, client, contracts, folder, parsed.result)
+    made.build(["str_erasures"])  # which every structure model reads
+    return made
 
 
 def options(folder: Path) -> list[str]:

@@ -52,4 +52,4 @@ select
     _ingestion_ts,
     _load_id
 from judged
-where reason is not null
+where reason is not null and not {{ is_erased_as_landed() }}
