@@ -1,0 +1,142 @@
+"""Rules of the dbt project, held against its manifest: dbt-bouncer's, and those it does not know."""
+
+import json
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from dbt.cli.main import dbtRunner
+
+ROOT = Path(__file__).parents[3]
+CONFIGURATION = ROOT / "dbt-bouncer.yml"
+ZONES = ("structure", "snapshots", "refined", "analytics")
+# What may be read besides the own zone: structure alone reads raw, and no zone is skipped but for these.
+ABOVE = {"structure": set(), "snapshots": {"structure"}, "refined": {"structure"}, "analytics": {"refined"}}
+SKIPS = {
+    # facts and history are taken from where they are whole; refined keeps neither transactions nor versions
+    "fct_transactions": {"structure"},
+    "dim_members": {"structure", "snapshots"},
+}
+
+
+@pytest.fixture(scope="module")
+def manifest(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("dbt")
+    options = ["--project-dir", str(ROOT), "--profiles-dir", str(ROOT / "profiles"), "--target", "local"]
+    options += ["--target-path", str(folder), "--log-path", str(folder / "logs"), "--log-level", "none"]
+    outcome = dbtRunner().invoke(["parse", *options])
+    assert outcome.success, outcome.exception
+    return folder / "manifest.json"
+
+
+@pytest.fixture(scope="module")
+def project(manifest: Path) -> dict[str, Any]:
+    found: dict[str, Any] = json.loads(manifest.read_text(encoding="utf-8"))
+    return found
+
+
+def bounced(manifest: Path, folder: Path) -> list[str]:
+    """Return the rules of dbt-bouncer that a manifest breaks."""
+    configuration = yaml.safe_load(CONFIGURATION.read_text(encoding="utf-8"))
+    configuration["dbt_artifacts_dir"] = str(manifest.parent)
+    (folder / "rules.yml").write_text(yaml.safe_dump(configuration))
+    command = [str(Path(sys.executable).parent / "dbt-bouncer"), "--config-file", str(folder / "rules.yml")]
+    found = folder / "found.json"
+    done = subprocess.run([*command, "--output-file", str(found)], capture_output=True, text=True, check=False)
+    assert found.exists(), done.stdout + done.stderr
+    checks = json.loads(found.read_text(encoding="utf-8"))
+    assert len(checks) > 500
+    return [f"{c['check_run_id']}: {c['failure_message']}" for c in checks if c["outcome"] != "success"]
+
+
+def test_the_project_keeps_the_rules(manifest: Path, tmp_path: Path) -> None:
+    assert bounced(manifest, tmp_path) == []
+
+
+def test_a_broken_rule_is_found(project: dict[str, Any], tmp_path: Path) -> None:
+    changed: dict[str, Any] = json.loads(json.dumps(project))
+    name = "model.millrace.ref_member_loyalty"
+    changed["nodes"][name]["description"] = ""
+    for meta in (changed["nodes"][name]["meta"], changed["nodes"][name]["config"]["meta"]):
+        meta.pop("owner", None)
+    changed["nodes"][name]["depends_on"]["nodes"].append("model.millrace.ms_member")
+    (tmp_path / "manifest.json").write_text(json.dumps(changed))
+    found = {line.split(":")[0] for line in bounced(tmp_path / "manifest.json", tmp_path)}
+    assert {
+        "check_model_description_populated",
+        "check_model_has_meta_keys",
+        "check_lineage_permitted_upstream_models",
+    } <= found
+
+
+def test_no_zone_is_skipped(project: dict[str, Any]) -> None:
+    skipping = {
+        f"{node['name']} reads {read['name']}"
+        for node in _nodes(project)
+        for name in node["depends_on"]["nodes"]
+        if (read := project["nodes"].get(name) or project["sources"][name])
+        and _zone(read) not in {_zone(node), *ABOVE[_zone(node)], *SKIPS.get(node["name"], ())}
+        and not (_zone(node) == "structure" and read["resource_type"] == "source")
+        and read["resource_type"] != "seed"
+    }
+    assert skipping == set()
+
+
+def test_every_exception_is_needed(project: dict[str, Any]) -> None:
+    read = {
+        node["name"]: {_zone(project["nodes"][n]) for n in node["depends_on"]["nodes"] if n in project["nodes"]}
+        for node in _nodes(project)
+    }
+    assert all(zones <= read[name] for name, zones in SKIPS.items())
+
+
+def test_everything_that_the_docs_show_is_described(project: dict[str, Any]) -> None:
+    things = {
+        name: thing
+        for kind in ("nodes", "sources", "exposures", "groups")
+        for name, thing in project[kind].items()
+        if thing["resource_type"] not in ("test", "unit_test", "operation")
+    }
+    bare = {name for name, thing in things.items() if not (thing.get("description") or "").strip()}
+    bare |= {
+        f"{name}.{column['name']}"
+        for name, thing in things.items()
+        for column in thing.get("columns", {}).values()
+        if not column["description"].strip()
+    }
+    assert bare == set()
+
+
+def test_analytics_holds_no_column_of_a_personal_class(project: dict[str, Any]) -> None:
+    """Neither declared as one, nor called like one that structure declares."""
+    personal = {
+        column["name"]
+        for node in _nodes(project)
+        if _zone(node) in ("structure", "snapshots", "refined")
+        for column in node["columns"].values()
+        if column["config"]["meta"].get("pii")
+    }
+    assert {"email", "last_name", "birth_date", "phone_number"} <= personal
+    shown = {
+        f"{node['name']}.{column['name']}"
+        for node in _nodes(project)
+        if _zone(node) == "analytics"
+        for column in node["columns"].values()
+        if column["name"] in personal or column["config"]["meta"].get("pii")
+    }
+    assert shown == set()
+
+
+def _nodes(project: dict[str, Any]) -> Iterator[dict[str, Any]]:
+    for node in project["nodes"].values():
+        if node["resource_type"] in ("model", "snapshot"):
+            yield node
+
+
+def _zone(thing: dict[str, Any]) -> str:
+    """Return the zone of a model, snapshot, seed or source: its dataset, but for developers' prefixes."""
+    return next((zone for zone in ZONES if thing["schema"].endswith(zone)), thing["schema"])
