@@ -10,7 +10,9 @@ from pathlib import Path
 from typing import Any
 
 import adbc_driver_postgresql.dbapi as postgresql
+import pyarrow as pa
 import pytest
+from deltalake import write_deltalake
 from postgres_server import execute, running_server
 from source_rows import COLUMNS, ROWS, oracle, read, seen
 
@@ -205,6 +207,76 @@ def test_views_are_read_and_what_is_not_there_is_unreadable(
     monkeypatch.setitem(sys.modules, "adbc_driver_postgresql.dbapi", None)
     with pytest.raises(ConfigurationError, match=r"millrace\[postgresql\]"):
         opened(table)
+
+
+def test_redshift_is_read_by_the_connection_that_pins_it(
+    server: str, table: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # A PostgreSQL takes what is sent to a Redshift, and no more of Redshift is to be had here.
+    monkeypatch.setenv("SHOP_URI", server)
+    execute(server, f"create table {table} as select g::bigint as id from generate_series(1, 50) g")
+    with open_source(DatabaseSpec("redshift", "SHOP_URI", "public", table), SERVICES, workers=4) as source:
+        assert source.pin.words == "transaction"
+        assert source.schema() == ID
+        execute(server, f"delete from {table} where id > 5")
+        for _ in range(2):
+            assert len(read(source, ID)) == source.count() == 50
+        assert len(source.rows(()).parts) == 1
+
+
+def test_rows_in_flight_are_told_by_any_warehouse(
+    server: str, table: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("SHOP_URI", server)
+    write_deltalake(tmp_path / "delta", pa.table({"id": [1, 2, 3], "v": ["a", "b", "c"]}))
+    execute(
+        server,
+        f"create table {table} (id bigint, v text, is_deleted boolean, landed_at timestamptz)",
+        f"insert into {table} values (1, 'a', false, '2026-01-01Z'), (2, 'later', false, '2100-01-01Z'), "
+        "(3, 'c', true, '2100-01-01Z')",
+    )
+    config = tmp_path / "reconcile.yml"
+    config.write_text(
+        f"""
+version: 1
+comparisons:
+  - name: things
+    key: [id]
+    warehouse: {{type: postgresql, connection: SHOP_URI, table: public.{table}}}
+    where: {{is_deleted: false}}
+    in_flight: {{column: landed_at}}
+    snapshot: {{type: delta, uri: "{(tmp_path / "delta").as_uri()}"}}
+    columns: {{is_deleted: {{ignore: true}}, landed_at: {{ignore: true}}}}
+"""
+    )
+    [found] = run(load_config(config), Settings(), audit=False).comparisons
+    assert found.counts is not None, found.reason
+    assert (found.verdict, found.counts.matched, found.counts.in_flight) == ("equal", 1, 2)
+
+
+def test_a_type_that_would_lose_something_names_the_cast_before_rows_are_read(
+    server: str, table: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("SHOP_URI", server)
+    execute(server, f"create table {table} as select 1::bigint as id, 1.5::float8 as v")
+    (tmp_path / "lines").mkdir()
+    (tmp_path / "lines/a.ndjson").write_text('{"id": 1, "v": 1.5}\n')
+    config = tmp_path / "reconcile.yml"
+    side = f"{{type: postgresql, connection: SHOP_URI, table: public.{table}}}"
+    files = f'{{type: files, uri: "{(tmp_path / "lines").as_uri()}"}}'
+    comparison = f"{{name: a, key: [id], warehouse: {files}, snapshot: {side}}}"
+    config.write_text(f"{{version: 1, comparisons: [{comparison}]}}")
+    assert "its format says nothing of types" in (
+        run(load_config(config), Settings(), audit=False).comparisons[0].reason or ""
+    )
+    execute(server, f"create table w{table} as select 1::bigint as id, 1.5::numeric(9, 2) as v")
+    other = f"{{type: postgresql, connection: SHOP_URI, table: public.w{table}}}"
+    for columns, verdict in (("{}", "unreadable"), ("{v: {cast: numeric}}", "equal")):
+        comparison = f"{{name: a, key: [id], warehouse: {other}, snapshot: {side}, columns: {columns}}}"
+        config.write_text(f"{{version: 1, comparisons: [{comparison}]}}")
+        [found] = run(load_config(config), Settings(), audit=False).comparisons
+        assert found.verdict == verdict, found.reason
+        assert verdict == "equal" or "give the column `cast: numeric`" in (found.reason or "")
 
 
 def test_a_connection_that_breaks_in_mid_read_is_unreadable(
