@@ -7,7 +7,7 @@ from rich.console import Console
 
 from reconcile.config import AskedMode
 from reconcile.modes import Chosen, choose, last_run, recall_run
-from reconcile.plans import ComparisonPlan, RunPlan, Unplanned
+from reconcile.plans import ComparisonPlan, FileSet, RunPlan, Unplanned
 from reconcile.report.words import plural
 from reconcile.rules import EXACT, describe
 
@@ -64,6 +64,7 @@ def _plan_document(
         "contract": comparison.contract.name if comparison.contract else None,
         "warehouse": str(comparison.warehouse.table),
         "row_restriction": comparison.warehouse.restriction,
+        "snapshot": str(comparison.snapshot.spec),
         "snapshot_format": comparison.snapshot.format,
         "snapshot_objects": [
             {"uri": ref.uri, "etag": ref.etag, "size": ref.size} for ref in comparison.snapshot.objects
@@ -98,8 +99,9 @@ def _print_comparison(console: Console, plan: ComparisonPlan, chosen: Chosen) ->
     source = plan.snapshot
     size = sum(ref.size for ref in source.objects)
     rows = plural(source.expected_rows, "row") if source.expected_rows is not None else "rows not stated"
-    files = plural(len(source.objects), "file")
-    console.print(f"  snapshot  {files}, {size:,} bytes, {source.format}, {rows}", markup=False)
+    files = f"{plural(len(source.objects), 'file')}, {size:,} bytes, {source.format}, {rows}"
+    told = f"{files}: {source.spec}" if isinstance(source.spec, FileSet) else str(source.spec)
+    console.print(f"  snapshot  {told}", markup=False)
     console.print(f"  mode      {chosen.mode}: {chosen.why}", markup=False)
     warehouse = "unknown" if chosen.warehouse_bytes is None else f"about {chosen.warehouse_bytes:,} bytes"
     console.print(f"  reads     warehouse {warehouse}, snapshot {chosen.snapshot_bytes:,} bytes at most", markup=False)

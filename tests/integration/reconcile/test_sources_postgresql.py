@@ -14,14 +14,16 @@ import pyarrow as pa
 import pytest
 from deltalake import write_deltalake
 from postgres_server import execute, running_server
+from rich.console import Console
 from source_rows import COLUMNS, ROWS, oracle, read, seen
 
 from core.contracts import DataType
 from core.errors import ConfigurationError, UnreadableError
 from core.settings import Settings
-from reconcile import load_config, run
+from reconcile import load_config, plan, run
 from reconcile.plans import DatabaseSpec, InFlightPlan
 from reconcile.read.filters import conditions
+from reconcile.report.plan_view import print_plan
 from reconcile.sources.model import Predicate
 from reconcile.sources.opening import open_source
 from reconcile.sources.postgresql import PostgresqlSource
@@ -316,6 +318,11 @@ comparisons:
     snapshot: {{type: files, uri: "{folder.as_uri()}", rows: 500}}
 """
     )
+    shown = Console(record=True, width=200)
+    print_plan(shown, plan(load_config(config), Settings()))
+    text = shown.export_text()
+    assert f"warehouse postgresql public.{table} (SHOP_URI)" in text
+    assert f"ndjson, 500 rows: ndjson files in {folder.as_uri()}" in text
     found = run(load_config(config), Settings(), audit=False)
     assert found.verdict == "equal", found.comparisons[0].reason
     inputs = found.comparisons[0].inputs
