@@ -82,7 +82,11 @@ class FileSource:
     def count(self, predicate: Predicate = EVERY_ROW) -> int:
         """See `Source.count`; from the footers alone where they tell."""
         if self.files.format == "parquet" and predicate == EVERY_ROW and not self.files.selections:
-            return sum(map(self._footer_rows, self.files.objects))
+            tally = _Tally(self.files)
+            for ref in self.files.objects:
+                tally.add(self._footer_rows(ref))
+            tally.check()
+            return tally.rows
         rows = self.rows((), predicate)
         found = int(sum(batch.num_rows for part in rows.parts for batch in part.read()))
         rows.check()
@@ -221,13 +225,13 @@ class _Tally:
     def __init__(self, files: FileSet) -> None:
         self._files = files
         self._lock = threading.Lock()
-        self._rows = 0
+        self.rows = 0
 
     def add(self, rows: int) -> None:
         with self._lock:
-            self._rows += rows
+            self.rows += rows
 
     def check(self) -> None:
         expected = self._files.expected_rows
-        if expected is not None and expected != self._rows:
-            raise UnreadableError(f"{self._files}: the manifest says {expected} rows and the files hold {self._rows}")
+        if expected is not None and expected != self.rows:
+            raise UnreadableError(f"{self._files}: the manifest says {expected} rows and the files hold {self.rows}")

@@ -2,7 +2,8 @@
 
 import json
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
+from dataclasses import replace
 from datetime import UTC, date, datetime
 from decimal import Decimal
 from pathlib import Path
@@ -157,8 +158,6 @@ def test_tables_whose_files_hold_other_names_are_refused(tmp_path: Path) -> None
 
 # Iceberg
 
-Make = Callable[..., Any]
-
 
 @pytest.fixture
 def catalog(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[SqlCatalog]:
@@ -230,6 +229,15 @@ def test_columns_that_came_later_are_null_before_and_renamed_ones_are_refused(ca
 
 
 # Both
+
+
+def test_a_count_that_is_not_the_stated_one_is_unreadable_though_no_row_is_read(tmp_path: Path) -> None:
+    write_deltalake(tmp_path, pa.table({"id": [1, 2]}))
+    source = delta(tmp_path)
+    assert source.count() == 2
+    wrong = replace(source, files=replace(source.files, expected_rows=3))
+    with pytest.raises(UnreadableError, match="says 3 rows and the files hold 2"):
+        wrong.count()
 
 
 def test_a_lake_is_compared_with_a_lake_and_no_warehouse_is_needed(tmp_path: Path, catalog: SqlCatalog) -> None:
