@@ -260,7 +260,7 @@ def shards(
     with tempfile.TemporaryDirectory(prefix="millrace-bench-") as scratch:
         folder = Path(scratch) / "files"
         write_files(folder, rows)
-        measured = [measure(folder, count, max(1, rows // 16)) for count in tasks or (1, 2, 4)]
+        measured = [measure(folder, count, max(1, rows // 8)) for count in tasks or (1, 2, 4)]
     best = max(run.size / run.work_cpu_s for run in measured)
     load = os.getloadavg()[0]
     output.parent.mkdir(parents=True, exist_ok=True)

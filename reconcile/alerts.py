@@ -32,7 +32,7 @@ def tell(alert: Alert | None, result: RunResult) -> None:
     failed = [found.name for found in result.comparisons if found.outcome == "failed"]
     log = _log.error if result.outcome == "failed" else _log.info
     log(f"reconciliation {result.outcome}", run_id=result.run_id, verdict=result.verdict, failed=failed)
-    if alert is not None and (alert.on == "always" or result.outcome == "failed"):
+    if alert is not None and (alert.when == "always" or result.outcome == "failed"):
         _post(alert, message(result))
 
 

@@ -112,10 +112,10 @@ class Alert(_Strict):
 
     Attributes:
         webhook_variable: environment variable that holds the URL to post to, for such a URL is a secret.
-        on: whether of failed runs only, or of all.
+        when: whether of failed runs only, or of all.
         timeout_s: seconds until a post is given up.
     """
 
     webhook_variable: Annotated[str, Field(pattern=r"^[A-Z][A-Z0-9_]*$")] = "MILLRACE_RECONCILE_WEBHOOK"
-    on: Literal["failed", "always"] = "failed"
+    when: Literal["failed", "always"] = "failed"
     timeout_s: Annotated[float, Field(gt=0, le=60)] = 10.0

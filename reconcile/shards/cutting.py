@@ -196,7 +196,8 @@ def _ranges(groups: Sequence[KeyGroup], rows: int) -> tuple[KeyRange, ...]:
     bounds: list[Bound] = []
     held = 0
     for group in sorted(groups, key=lambda group: group.low):
-        if held >= rows and (not bounds or group.low > bounds[-1]):
+        # As near to the size as row groups allow: to overshoot by half a file would have it read twice.
+        if held and held + group.rows / 2 >= rows and (not bounds or group.low > bounds[-1]):
             bounds.append(group.low)
             held = 0
         held += group.rows

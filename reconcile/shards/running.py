@@ -32,7 +32,7 @@ from reconcile.sources.services import Services
 
 SHARD_ROWS: Final = 5_000_000
 """Rows of a shard at most, about: what one task compares in some seconds, and loses when it is killed."""
-_SHARDS_A_TASK: Final = 4
+_SHARDS_A_TASK: Final = 2
 """Shards that a task has at least where rows allow: several even out what they weigh."""
 _WAIT_S: Final = 900.0
 _RUN_ID: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,99}")

@@ -197,7 +197,7 @@ def test_a_run_that_passes_is_told_only_when_that_is_asked_for(hook: _Hook) -> N
     tell(Alert(), passed)
     tell(None, _run())
     assert hook.posted == []
-    tell(Alert(on="always"), passed)
+    tell(Alert(when="always"), passed)
     assert [post["outcome"] for post in hook.posted] == ["passed"]
 
 
