@@ -133,7 +133,9 @@ class FileSource:
             UnreadableError: when a file is truncated, damaged, replaced or gone, or the rows are not as many as stated.
         """
         files = self.files
-        if files.format != "parquet" or files.constants or files.selections or predicate.in_flight or not files.objects:
+        needed = {*names, *predicate.columns}
+        in_metadata = any(needed & set(values) for values in files.constants.values())
+        if files.format != "parquet" or in_metadata or files.selections or predicate.in_flight or not files.objects:
             return None
         footers = read_footers(
             columns,

@@ -2,6 +2,7 @@
 
 import json
 import sys
+import threading
 from collections.abc import Iterator
 from dataclasses import replace
 from datetime import UTC, date, datetime
@@ -22,12 +23,13 @@ from core.contracts import DataType
 from core.errors import ConfigurationError, UnreadableError
 from core.settings import Settings
 from reconcile import load_config, run
-from reconcile.plans import FileSet
+from reconcile.plans import FileSet, PlannedColumn
 from reconcile.read.filters import conditions
 from reconcile.read.text import ARROW
+from reconcile.rules import EXACT
 from reconcile.source_config import DeltaTable, IcebergTable
 from reconcile.sources.files import FileSource
-from reconcile.sources.model import Predicate
+from reconcile.sources.model import EVERY_ROW, Predicate
 from reconcile.sources.resolving import Resolved, resolve
 from reconcile.sources.services import Services
 
@@ -229,6 +231,23 @@ def test_columns_that_came_later_are_null_before_and_renamed_ones_are_refused(ca
 
 
 # Both
+
+
+def test_what_the_engine_reads_as_we_would_is_scanned_where_it_lies(tmp_path: Path) -> None:
+    write_deltalake(tmp_path / "t", pa.table({"id": [1, 2], "p": ["a", "b"], "v": ["x", "y"]}), partition_by=["p"])
+    source = delta(tmp_path / "t")
+
+    def is_scanned(*names: str, predicate: Predicate = EVERY_ROW) -> bool:
+        kinds: dict[str, DataType] = {"id": "int64", "p": "string", "v": "string", "new": "string"}
+        columns = tuple(PlannedColumn(n, n, kinds[n], n == "id", EXACT, None, cast=False) for n in names)
+        stop = threading.Event()
+        found = source.scanned(columns, names, predicate, tmp_path, workers=2, stop=stop, on_rows=lambda _: None)
+        return found is not None and found.rows == 2
+
+    assert is_scanned("id", "v")
+    assert not is_scanned("id", "p")
+    assert not is_scanned("id", "v", predicate=Predicate(conditions({"p": "a"})))
+    assert not is_scanned("id", "new")
 
 
 def test_a_count_that_is_not_the_stated_one_is_unreadable_though_no_row_is_read(tmp_path: Path) -> None:
