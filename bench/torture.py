@@ -189,7 +189,12 @@ class Peer:
 PEERS: Final = (
     Peer("datacompy", ("datacompy==1.1.0", "polars==1.33.1", "pyarrow"), "torture_datacompy.py"),
     Peer("reladiff", ("reladiff[duckdb]==0.6.0",), "torture_differ.py", ("reladiff", "hashdiff")),
-    Peer("data-diff", ("data-diff[duckdb]==0.11.2", "dbt-core<1.9", "setuptools<81"), "torture_differ.py", ("data_diff", "hashdiff")),
+    Peer(
+        "data-diff",
+        ("data-diff[duckdb]==0.11.2", "dbt-core<1.9", "setuptools<81"),
+        "torture_differ.py",
+        ("data_diff", "hashdiff"),
+    ),
 )
 
 

@@ -65,7 +65,7 @@ class ColumnConfig(Strict):
     case: Literal["exact", "ignore"] = "exact"
     space: Literal["exact", "trim", "collapse"] = "exact"
     unicode: Literal["exact", "nfc"] = "exact"
-    order: Literal["exact", "ignore"] = "exact"
+    order: Literal["exact", "ignore", "set"] = "exact"
     null_array: Literal["empty", "distinct"] = "empty"
     numbers: JsonNumbers = "value"
     null_equivalents: tuple[str, ...] = ()

@@ -145,7 +145,7 @@ def _untold(*, can_push: bool) -> tuple[Mode, str]:
 
 
 def _warehouse_bytes(plan: ComparisonPlan) -> int | None:
-    # Whatever the mode, the Storage Read API hands over every row.
+    # Every row is handed over by the Storage Read API, or looked at by a statement of push-down, once.
     rows = plan.snapshot.expected_rows
     width = sum(_VALUE_BYTES.get(column.data_type, _USUAL_BYTES) for column in plan.columns)
     return None if rows is None else rows * width

@@ -36,7 +36,8 @@ class Rule:
         case: whether letter case counts.
         space: `trim` drops white space at both ends; `collapse` also makes every run of it one space.
         unicode: `nfc` brings text to normalization form C first (Unicode Standard Annex #15).
-        order: whether the order of an array's elements counts.
+        order: whether the order of an array's elements counts; `set` says that how often one stands there does not
+            count either.
         null_array: whether an empty array equals null.
         numbers: how numbers inside JSON compare: by exact value, by nearest double (as BigQuery stores them
             when asked to round), or by their text.
@@ -51,7 +52,7 @@ class Rule:
     case: Literal["exact", "ignore"] = "exact"
     space: Literal["exact", "trim", "collapse"] = "exact"
     unicode: Literal["exact", "nfc"] = "exact"
-    order: Literal["exact", "ignore"] = "exact"
+    order: Literal["exact", "ignore", "set"] = "exact"
     null_array: Literal["empty", "distinct"] = "empty"
     numbers: JsonNumbers = "value"
     null_equivalents: tuple[str, ...] = ()
@@ -228,6 +229,10 @@ def _time_form(rule: Rule, column: str) -> str:
 
 def _array_form(rule: Rule, column: str) -> str:
     value = f"list_sort({column})" if rule.order == "ignore" else column
+    if rule.order == "set":
+        # Null elements are no elements to `list_distinct`.
+        elements = f"list_sort(list_distinct({column}))"
+        value = f"case when len({column}) > list_count({column}) then list_append({elements}, null) else {elements} end"
     return f"case when len({value}) = 0 then null else {value} end" if rule.null_array == "empty" else value
 
 

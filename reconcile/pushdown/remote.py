@@ -63,21 +63,6 @@ def leaves(source: BigQuerySource, plan: ComparisonPlan, buckets: KeyBuckets) ->
     return {bucket: Leaf(rows, int(total)) for bucket, rows, total in answer}
 
 
-def bytes_of(source: BigQuerySource, statement: Statement) -> int:
-    """Return how many bytes a statement would be billed for, as BigQuery estimates before it runs (a dry run).
-
-    Args:
-        source: the table, whose BigQuery is asked.
-        statement: the statement.
-
-    Raises:
-        UnreadableError: when BigQuery refuses the statement.
-    """
-    with _told(source):
-        config = bigquery.QueryJobConfig(query_parameters=statement.parameters, dry_run=True, use_query_cache=False)
-        return int(source.services.bigquery().query(statement.sql, job_config=config).total_bytes_processed or 0)
-
-
 def rows(source: BigQuerySource, plan: ComparisonPlan, restriction: str) -> Rows:
     """Return some rows of the warehouse, to be read in parts.
 

@@ -177,8 +177,9 @@ def _normalised(column: PlannedColumn, values: _Values) -> str:
         value = f"lower({value})"
     if rule.precision is not None:
         value = f"{_TRUNCATIONS[column.data_type]}({value}, {rule.precision})"
-    if rule.order == "ignore":
-        value = f"array(select e from unnest({value}) as e order by e)"  # noqa: S608 - a checked name
+    if rule.order != "exact":
+        elements = "distinct e" if rule.order == "set" else "e"
+        value = f"array(select {elements} from unnest({value}) as e order by e)"  # noqa: S608 - a checked name
     if rule.null_equivalents:
         kind = column.data_type
         alike = ", ".join(f"cast({values.bind(text, 'STRING')} as {kind})" for text in rule.null_equivalents)

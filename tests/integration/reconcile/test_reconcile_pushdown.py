@@ -39,7 +39,11 @@ TYPES = {
     "at": ("timestamp", pa.timestamp("us", "UTC")),
     "tags": ("array<string>", pa.list_(pa.string())),
 }
-COLUMNS = {"loose": {"case": "ignore", "space": "collapse", "null_equivalents": ["n/a"]}, "at": {"precision": "second"}}
+COLUMNS: dict[str, dict[str, Any]] = {
+    "loose": {"case": "ignore", "space": "collapse", "null_equivalents": ["n/a"]},
+    "at": {"precision": "second"},
+    "tags": {"order": "set"},
+}
 """Rules that both engines must apply alike before they hash."""
 EDITS: tuple[dict[str, Any], ...] = (
     {"score": ULP},
@@ -58,6 +62,7 @@ SAME: tuple[dict[str, Any], ...] = (
     {"score": -0.0},
     {"loose": " A  b "},
     {"at": datetime(2026, 1, 1, 0, 0, 0, 999_999, tzinfo=UTC)},
+    {"tags": ["b", "a", "b"]},
 )
 """Edits that the rules call equal."""
 

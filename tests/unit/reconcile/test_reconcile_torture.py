@@ -105,6 +105,19 @@ def test_keys_that_look_alike_are_not_matched() -> None:
         ("timestamp", Rule(precision="day"), [(at(0), datetime(2026, 3, 29, tzinfo=UTC), EQUAL)]),
         ("time", Rule(precision="second"), [(time(1, 2, 3, 4), time(1, 2, 3), EQUAL), (time(1), time(2), DIFFERENT)]),
         ("array<string>", Rule(order="ignore"), [(["a", "b"], ["b", "a"], EQUAL), (["a"], ["a", "a"], DIFFERENT)]),
+        (
+            "array<string>",
+            Rule(order="set"),
+            [
+                (["b", "a"], ["a", "b", "b"], EQUAL),
+                (["a"], ["a", "b"], DIFFERENT),
+                ([None], [], DIFFERENT),
+                (["a", None], ["a"], DIFFERENT),
+                ([None, None], [None], EQUAL),
+                (None, [], EQUAL),
+            ],
+        ),
+        ("array<int64>", Rule(order="set"), [([2, 1, 2], [1, 2], EQUAL), ([1], [2], DIFFERENT)]),
         ("array<string>", Rule(null_array="distinct"), [(None, [], DIFFERENT), ([], [], EQUAL)]),
         ("json", Rule(numbers="text"), [("1.10", "1.1", DIFFERENT), ('{"b":1.5,"a":2}', '{"a":2,"b":1.5}', EQUAL)]),
         (
