@@ -6,7 +6,7 @@ of a table are read at once and agree ("Snapshot Synchronization Functions" in i
 """
 
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from functools import cached_property, partial
 from typing import Any, Final
@@ -197,10 +197,13 @@ def open_postgresql(table: DatabaseSpec, workers: int) -> Iterator[PostgresqlSou
         ConfigurationError: when the driver is not installed.
     """
     module, uri = imported(_MODULE, "postgresql"), connection_uri(table)
-    with told(table, module, uri), module.connect(uri, autocommit=True) as connection, connection.cursor() as cursor:
-        snapshot, version = _begin_redshift(cursor) if table.kind == "redshift" else _begin(table, cursor)
+    with ExitStack() as stack:
+        # Around the connecting alone: what goes wrong while the source is open has its own words.
+        with told(table, module, uri):
+            connection = stack.enter_context(module.connect(uri, autocommit=True))
+            cursor = stack.enter_context(connection.cursor())
+            snapshot, version = _begin_redshift(cursor) if table.kind == "redshift" else _begin(table, cursor)
         yield PostgresqlSource(table, _Session(table, module, uri, cursor, snapshot, version), workers)
-        cursor.execute("rollback")
 
 
 def _begin_redshift(cursor: Any) -> tuple[None, int]:

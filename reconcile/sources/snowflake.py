@@ -6,7 +6,7 @@ driver; it has never been run against Snowflake.
 """
 
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from datetime import datetime
 from functools import cached_property, partial
@@ -175,9 +175,13 @@ def open_snowflake(table: DatabaseSpec) -> Iterator[SnowflakeSource]:
         ConfigurationError: when the driver is not installed.
     """
     module, uri = imported(_MODULE, "snowflake"), connection_uri(table)
-    with told(table, module, uri), module.connect(uri) as connection, connection.cursor() as cursor:
-        cursor.execute(_NOW_SQL)
-        [(now,)] = cursor.fetchall()
+    with ExitStack() as stack:
+        # Around the connecting alone: what goes wrong while the source is open has its own words.
+        with told(table, module, uri):
+            connection = stack.enter_context(module.connect(uri))
+            cursor = stack.enter_context(connection.cursor())
+            cursor.execute(_NOW_SQL)
+            [(now,)] = cursor.fetchall()
         yield SnowflakeSource(table, module, uri, cursor, datetime.fromisoformat(now))
 
 

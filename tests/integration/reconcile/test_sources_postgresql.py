@@ -335,3 +335,15 @@ comparisons:
     assert (counts.changed, counts.missing, counts.matched) == (1, 1, 498)
     execute(server, f"drop table {table}")
     assert run(load_config(config), Settings(), audit=False).verdict == "unreadable"
+
+
+def test_what_goes_wrong_beside_an_open_source_keeps_its_own_words(server: str, table: str, opened: Open) -> None:
+    execute(server, f"create table {table} as select 1::bigint as id")
+    with (
+        pytest.raises(pa.ArrowInvalid, match="elsewhere"),
+        open_source(DatabaseSpec("postgresql", "SHOP_URI", "public", table), SERVICES),
+    ):
+        raise pa.ArrowInvalid("elsewhere")
+    # Nothing is left behind that would lock the table.
+    execute(server, "begin", "set local lock_timeout = '5s'", f"truncate {table}", "commit")
+    assert read(opened(table), ID) == []
