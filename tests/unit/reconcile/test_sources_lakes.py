@@ -1,6 +1,7 @@
 """Delta and Iceberg tables as sources: real tables, of the version that is named, or refused."""
 
 import json
+import subprocess
 import sys
 import threading
 from collections.abc import Iterator
@@ -291,3 +292,10 @@ def test_what_is_not_installed_is_named(module: str, extra: str, monkeypatch: py
     table = DeltaTable(type="delta", uri="file:///x") if extra == "delta" else None
     with pytest.raises(ConfigurationError, match=rf"install the extra: pip install 'millrace\[{extra}\]'"):
         resolve(table or IcebergTable(type="iceberg", metadata="file:///x"), SERVICES)
+
+
+def test_nothing_of_the_extras_is_imported_before_a_comparison_names_it() -> None:
+    extras = ("deltalake", "pyiceberg", "adbc_driver_manager", "adbc_driver_postgresql", "adbc_driver_snowflake")
+    code = f"import sys, reconcile.cli, reconcile.runner; print([n for n in {extras} if n in sys.modules])"
+    found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert found.stdout.strip() == "[]"
