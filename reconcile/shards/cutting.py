@@ -23,7 +23,8 @@ from reconcile.sources.services import Services
 
 _LONGEST_OVERLAP: Final = 1.5
 """How often a file may be read on average before cutting costs more than it saves."""
-_CUTTABLE: Final = frozenset({"auto", "typed", "count"})
+_CUTTABLE: Final = frozenset({"auto", "typed"})
+"""Modes that are cut: the others are cheap, or say something of the whole that parts cannot say."""
 _KEY_TYPES: Final[dict[str, Literal["int", "str", "date"]]] = {"int": "int", "str": "str", "date": "date"}
 
 

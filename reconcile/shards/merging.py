@@ -17,9 +17,7 @@ from reconcile.result import (
     ComparisonResult,
     Counts,
     Difference,
-    Evidence,
     Inputs,
-    Measure,
     Timing,
     worst,
 )
@@ -65,7 +63,6 @@ def merged_comparison(
         inputs=inputs,
         timing=timing,
         why=f"in {len(parts)} ranges of the key; {first.why}",
-        evidence=_evidence(first.evidence, counts),
         causes=causes.merged(cause for part in parts for cause in part.causes),
         partitions=_partitions(parts),
     )
@@ -118,12 +115,6 @@ def _columns(parts: Sequence[ComparisonResult], paired: int) -> tuple[ColumnResu
 def _sample(parts: Sequence[ComparisonResult], most: int) -> tuple[Difference, ...]:
     of_kind = [[found for part in parts for found in part.sample if found.kind == kind] for kind in KINDS]
     return tuple(found for kind in of_kind for found in kind[:most])
-
-
-def _evidence(first: Evidence | None, counts: Counts) -> Evidence | None:
-    if first is None:
-        return None
-    return Evidence(first.words, (Measure("rows", str(counts.warehouse_rows), str(counts.snapshot_rows)),))
 
 
 def _inputs(parts: Sequence[Inputs], restriction: str) -> Inputs | None:

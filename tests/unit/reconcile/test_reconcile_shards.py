@@ -127,7 +127,8 @@ def test_files_in_order_are_cut_and_others_stay_whole(tmp_path: Path) -> None:
     )
     with Services(Settings(), AT) as services:
         assert [s.of for s in cut(unordered, services, mode="auto", size=ShardSize(100), workers=1)] == [1]
-        assert [s.of for s in cut(plan, services, mode="sample", size=ShardSize(100), workers=1)] == [1]
+        for mode in ("count", "aggregate", "sample", "checksum"):
+            assert [s.of for s in cut(plan, services, mode=mode, size=ShardSize(100), workers=1)] == [1]
         assert [s.of for s in cut(plan, services, mode="auto", size=ShardSize(10**6), workers=1)] == [1]
         (tmp_path / "s" / "part-003.parquet").write_bytes(b"PAR1")
         assert [s.of for s in cut(plan, services, mode="auto", size=ShardSize(100), workers=1)] == [1]
