@@ -24,6 +24,7 @@ _NOT_FOUND: Final = frozenset({"404", "NoSuchKey", "NoSuchBucket", "NotFound"})
 _FORBIDDEN: Final = frozenset(
     {"401", "403", "AccessDenied", "Forbidden", "InvalidAccessKeyId", "SignatureDoesNotMatch"}
 )
+_EXPIRED: Final = frozenset({"ExpiredToken", "ExpiredTokenException", "TokenRefreshRequired", "RequestExpired"})
 
 
 @dataclass(frozen=True)
@@ -123,6 +124,8 @@ def _explained(where: str, error: ClientError) -> UnreadableError:
         return replaced(where)
     if code in _NOT_FOUND:
         return MissingError(f"{where}: is not there ({code}); check its address")
+    if code in _EXPIRED:
+        return ForbiddenError(f"{where}: the credentials have expired ({code}); renew them and run again")
     if code in _FORBIDDEN:
         return ForbiddenError(f"{where}: access denied ({code}); the role needs s3:ListBucket and s3:GetObject")
     status = error.response["ResponseMetadata"]["HTTPStatusCode"]

@@ -4,6 +4,7 @@ Units of reading (a file, a stream) are shared out among a few workers; each wri
 at a time, so memory is bounded by the workers and not by the rows.
 """
 
+import errno
 import queue
 import threading
 from collections.abc import Callable, Iterator, Sequence
@@ -15,6 +16,9 @@ from typing import Final, Self
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from core.errors import UnreadableError
+
+_FULL: Final = frozenset({errno.ENOSPC, errno.EDQUOT})
 _GROUP_ROWS: Final = 65_536
 _GROUP_BYTES: Final = 16 * 1024 * 1024
 
@@ -58,6 +62,7 @@ def spill(
         The files.
 
     Raises:
+        UnreadableError: when scratch space is full.
         Exception: the first fault of any unit, as it was; the other units are then given up.
     """
     pending: queue.SimpleQueue[Unit] = queue.SimpleQueue()
@@ -81,15 +86,33 @@ def _work(
 ) -> int:
     finished = False
     try:
-        with _Writer(path, schema) as writer:
-            for batch in _batches(pending, stop):
-                writer.write(batch)
-                on_rows(batch.num_rows)
+        rows = _written(pending, schema, path, stop, on_rows)
+    except OSError as error:
+        if error.errno in _FULL:
+            raise UnreadableError(
+                f"scratch space is full ({path.parent}): point TMPDIR at a larger disk, or split the run into shards"
+            ) from error
+        raise
+    else:
         finished = True
-        return writer.rows
+        return rows
     finally:
         if not finished:
             stop.set()
+
+
+def _written(
+    pending: "queue.SimpleQueue[Unit]",
+    schema: pa.Schema,
+    path: Path,
+    stop: threading.Event,
+    on_rows: Callable[[int], None],
+) -> int:
+    with _Writer(path, schema) as writer:
+        for batch in _batches(pending, stop):
+            writer.write(batch)
+            on_rows(batch.num_rows)
+    return writer.rows
 
 
 def _batches(pending: "queue.SimpleQueue[Unit]", stop: threading.Event) -> Iterator[pa.RecordBatch]:

@@ -8,6 +8,7 @@ from datetime import UTC, datetime
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from threading import Thread
+from time import sleep
 from typing import Any
 
 import httpx
@@ -99,10 +100,16 @@ def load_structure(client: bigquery.Client, dataset: str, contracts: Contracts, 
 
 @dataclass
 class Faults:
-    """What a proxy does to answers: `cut` that many bodies short, refuse with `status` when it is set."""
+    """What a proxy does to answers: `cut` that many bodies short, refuse with `status` and `code` when it is set.
+
+    Of refusals, `most` are given, then none; answers come `late_s` seconds late.
+    """
 
     cut: int = 0
     status: int | None = None
+    code: str = "AccessDenied"
+    most: int = 1_000_000
+    late_s: float = 0.0
     requests: int = 0
 
 
@@ -117,8 +124,10 @@ def faulty_proxy(target: str) -> Iterator[tuple[str, Faults]]:
 
         def do_GET(self) -> None:
             faults.requests += 1
-            if faults.status is not None:
-                self._answer(faults.status, {}, b"<Error><Code>AccessDenied</Code></Error>")
+            sleep(faults.late_s)
+            if faults.status is not None and faults.most > 0:
+                faults.most -= 1
+                self._answer(faults.status, {}, f"<Error><Code>{faults.code}</Code></Error>".encode())
                 return
             headers = {name: value for name, value in self.headers.items() if name.lower() != "host"}
             answer = upstream.get(self.path, headers=headers)

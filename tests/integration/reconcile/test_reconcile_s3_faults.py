@@ -157,6 +157,38 @@ def test_a_refusal_is_unreadable_and_names_the_permissions(settings: Settings) -
         assert "access denied (AccessDenied); the role needs s3:ListBucket and s3:GetObject" in _reason(_run(proxied))
 
 
+def test_credentials_that_have_expired_are_unreadable_and_say_so(settings: Settings) -> None:
+    _write(settings, {"a.parquet": _parquet()})
+    with _proxied(settings) as (proxied, faults):
+        faults.status, faults.code = 400, "ExpiredToken"
+        assert "the credentials have expired (ExpiredToken); renew them and run again" in _reason(_run(proxied))
+
+
+def test_a_service_that_asks_to_slow_down_is_asked_again(settings: Settings) -> None:
+    _write(settings, {"a.parquet": _parquet(groups=3)})
+    with _proxied(settings) as (proxied, faults):
+        faults.status, faults.code, faults.most = 503, "SlowDown", 2
+        found = _run(proxied)
+        assert found.reason is None
+        assert (found.verdict, faults.most) == ("equal", 0)
+
+
+def test_a_service_that_never_recovers_is_unreadable(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("AWS_MAX_ATTEMPTS", "1")
+    monkeypatch.setattr("core.pinned.s3._RETRY", _impatient())
+    _write(settings, {"a.parquet": _parquet()})
+    with _proxied(settings) as (proxied, faults):
+        faults.status, faults.code = 503, "SlowDown"
+        assert "SlowDown" in _reason(_run(proxied))
+
+
+def test_a_slow_service_is_waited_for(settings: Settings) -> None:
+    _write(settings, {"a.parquet": _parquet(groups=3)})
+    with _proxied(settings) as (proxied, faults):
+        faults.late_s = 0.2
+        assert _run(proxied).verdict == "equal"
+
+
 def test_a_connection_that_breaks_in_mid_body_is_taken_up_again(settings: Settings) -> None:
     _write(settings, {"a.parquet": _parquet(groups=3)})
     with _proxied(settings) as (proxied, faults):
