@@ -48,3 +48,19 @@ def test_an_erasure_is_googlesql_in_every_table(
     stored = [node for node in holding if node.config.materialized not in ("view", "ephemeral")]
     assert len(deletes) == len(tables) + len(stored) + 1
     assert all(any(f"`{node.schema}`.`{node.alias}`" in sql for sql in deletes) for node in stored)
+
+
+def test_masks_and_policies_are_googlesql(rendered: Callable[..., str], catalog: Catalog) -> None:
+    catalog.add("privacy", "hash_key", {"key": "string"})
+    classes = {"email": "email", "phone": "phone", "name": "name", "identifier": "number", "birth_date": "born",
+               "location": "latitude", "financial": "income", "address": "line", "free_text": "line"}  # fmt: skip
+    types = dict.fromkeys(classes.values(), "string") | {"born": "date", "latitude": "float64", "income": "numeric"}
+    catalog.add("refined", "people", types)
+    masks = [f"{{{{ privacy_mask('{column}', '{pii}') }}}} as {pii}" for pii, column in classes.items()]
+    assert catalog.analyze(rendered(f"select {', '.join(masks)} from refined.people")) is None
+    policy = {"name": "germany", "grantees": ["group:crm-de@example.com"], "filter": "line = 'DE'"}
+    statement = rendered(f"{{{{ privacy_row_access_policy('refined.people', {policy!r}) }}}}")
+    assert catalog.analyze(statement) is None
+    assert "grant to ('group:crm-de@example.com')" in statement
+    wrong = rendered(f"{{{{ privacy_row_access_policy('refined.people', {policy | {'filter': 'nope'}!r}) }}}}")
+    assert "Unrecognized name: nope" in (catalog.analyze(wrong) or "")

@@ -111,6 +111,13 @@ def test_every_deletion_is_audited_without_personal_data(erasure: Erasure) -> No
     assert again == {f"raw.{table}" for table in TABLES}
 
 
+def test_no_log_and_no_artifact_of_dbt_holds_personal_data(erasure: Erasure, structure_warehouse: Warehouse) -> None:
+    assert erasure.seen
+    written = [path for path in structure_warehouse.folder.rglob("*") if path.is_file()]
+    assert any(path.name == "dbt.log" for path in written)
+    assert not [path for path in written if CANARY.encode() in path.read_bytes()]
+
+
 @pytest.mark.parametrize("wrong", ["{member_id: 1 or 1, request: A}", "{member_id: 1, request: 'a b'}"])
 def test_what_is_no_member_or_no_reference_is_refused(structure_warehouse: Warehouse, wrong: str) -> None:
     with pytest.raises(AssertionError, match="give the"):
