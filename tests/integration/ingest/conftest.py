@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from bounded_memory import watched_flows
 from ingest_river import River, new_river
 
 from core.contracts import load_contracts
@@ -27,6 +28,12 @@ def stand_ins(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Settings]:
             bigquery_storage_emulator_host=bigquery.grpc_target,
             pubsub_emulator_host=pubsub,
         )
+
+
+@pytest.fixture(autouse=True)
+def memory_is_bounded(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    with watched_flows(monkeypatch):
+        yield
 
 
 @pytest.fixture
