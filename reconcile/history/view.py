@@ -11,6 +11,7 @@ from rich.text import Text
 from reconcile.history.trail import PastComparison
 
 _COUNTED: Final = ("missing", "extra", "changed", "duplicated_keys", "in_flight")
+_WIDTH: Final = 140
 _STYLES: Final = {"passed": "green", "failed": "red"}
 
 
@@ -40,7 +41,9 @@ def print_past(console: Console, found: Sequence[PastComparison]) -> None:
             *("-" if number is None else f"{number:,}" for number in numbers),
             "-" if past.seconds is None else f"{past.seconds:.1f}",
         )
-    console.print(table)
+    # A name cut short could not be given to --table; wider than the terminal, lines are left to it to wrap.
+    wide = Console(file=console.file, width=max(console.width, _WIDTH), soft_wrap=True, highlight=False)
+    wide.print(table)
 
 
 def past_json(found: Sequence[PastComparison]) -> str:

@@ -70,6 +70,9 @@ def test_tasks_find_together_what_one_run_finds_and_the_last_one_keeps_it(comman
     # Merged again, by whoever, it is the same run, and the audit trail keeps it once.
     assert command("merge", "--shards", "tasks", "--run-id", "of-two", "--output", "again").exit_code == 1
     found = json.loads(command("history", "--json", "--limit", "10000").stdout)
+    told = command("history", "--table", "members").output
+    assert ("members" in told, "member_points" in told) == (True, False), told
+    assert "no run is kept" in command("history", "--table", "nobody").output
     mine = [past for past in found if past["run_id"] == "of-two"]
     assert sorted(past["comparison"] for past in mine) == sorted(f.name for f in together.comparisons)
     assert {past["outcome"] for past in mine} == {"passed", "failed"} or {past["outcome"] for past in mine} == {
@@ -79,10 +82,10 @@ def test_tasks_find_together_what_one_run_finds_and_the_last_one_keeps_it(comman
         f"select kind, count(*) as found from {estate.settings.audit_dataset}.reconciliation_differences "
         "where run_id = 'of-two' group by kind"
     ).result()
-    told: dict[str, int] = {}
+    kinds: dict[str, int] = {}
     for difference in (d for f in together.comparisons for d in f.sample):
-        told[difference.kind] = told.get(difference.kind, 0) + 1
-    assert {row["kind"]: row["found"] for row in rows} == told
+        kinds[difference.kind] = kinds.get(difference.kind, 0) + 1
+    assert {row["kind"]: row["found"] for row in rows} == kinds
     other = command(*_task(0, 2, "of-two", "--table", "members")[:2], "--table", "members")
     assert other.exit_code == 2
 
