@@ -69,7 +69,8 @@ def row_text(fields: Sequence[tuple[DataType, str]], dialect: Dialect) -> str:
         fields: type and SQL of each.
         dialect: which engine will read it.
     """
-    return " || ".join(field(data_type, value, dialect) for data_type, value in fields)
+    # One call, for a chain of operators nests as deep as the table is wide.
+    return f"concat({', '.join(field(data_type, value, dialect) for data_type, value in fields)})"
 
 
 def row_hash(fields: Sequence[tuple[DataType, str]], dialect: Dialect, digits: int = _HASH_DIGITS) -> str:
