@@ -8,8 +8,9 @@
 >>> [(found.name, found.counts.changed, found.causes) for found in result.comparisons]  # doctest: +SKIP
 [('members', 0, ())]
 
-What a run returns is a tree of frozen dataclasses, `RunResult`, which every report is a view of; `read_report` reads one
-back from a `report.json`. A difference is a result and no exception; what is raised is a `core.errors.MillraceError`.
+What a run returns is a tree of frozen dataclasses, `RunResult`, which every report is a view of; `read_report` reads
+one back from a `report.json`. A difference is a result and no exception; what is raised is a
+`core.errors.MillraceError`.
 """
 
 from importlib import import_module
