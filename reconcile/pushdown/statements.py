@@ -156,6 +156,9 @@ def _from(plan: ComparisonPlan, table: WarehouseTable, at: datetime | None, valu
 
 
 def _test(condition: Condition, values: _Values) -> str:
+    if type(condition) is not Condition:
+        # Another kind of condition, such as a range of keys, knows its own words.
+        return condition.googlesql()
     name = f"`{check_name(condition.column)}`"
     constants = [values.bind(value) for value in condition.values if value is not None]
     parts = [f"{name} in ({', '.join(constants)})"] if constants else []

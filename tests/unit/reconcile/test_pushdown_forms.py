@@ -24,6 +24,7 @@ from reconcile.pushdown.suits import refusal
 from reconcile.read.filters import Condition
 from reconcile.read.warehouse import WarehouseTable
 from reconcile.rules import Rule
+from reconcile.shards.bounds import Between
 from reconcile.sources.bigquery import BigQuerySource
 from reconcile.sources.services import Services
 
@@ -126,6 +127,12 @@ def _where(plan: ComparisonPlan, *conditions: Condition) -> ComparisonPlan:
 
 
 ID = column("id", "int64", is_key=True)
+
+
+def test_a_range_of_keys_restricts_what_is_counted() -> None:
+    plan = planned(column("id", "int64", is_key=True))
+    shard = replace(plan, warehouse=replace(plan.warehouse, where=(Between("id", (), low=5, high=9, is_first=True),)))
+    assert "where ((id >= 5 and id < 9) or id is null)" in " ".join(count_statement(shard, TABLE, None).sql.split())
 
 
 @pytest.mark.parametrize(
