@@ -112,7 +112,7 @@ CASES = {
         },
     ),
     "arrays": Case(
-        lambda rng: _hex(";".join(_text(rng)[:3] for _ in range(rng.randint(1, 2)))),
+        lambda rng: _hex(";".join(_text(rng)[:2] for _ in range(rng.choice([1, 1, 2])))),
         ("", *map(_hex, (";", "a|b", "a;b", "1:a;b", "1;:a"))),
         {
             "array<string>": (f"split({_GOOGLESQL_TEXT}, ';')", f"string_split({_DUCKDB_TEXT}, ';')"),
