@@ -20,6 +20,7 @@ TABLES = ("members", "member_emails", "member_transactions")
 STRUCTURE = ("str_erasures", "str_truncates", "str_quarantine", *(f"str_{table}" for table in TABLES))
 BUILT = (*STRUCTURE, "snp_members", "currencies", "dim_members", "fct_transactions")
 MOVED = (99,)
+LOGGED = ("--log-level-file", "debug")
 
 
 @dataclass(frozen=True)
@@ -55,7 +56,7 @@ def erasure(structure_warehouse: Warehouse) -> Iterator[Erasure]:
     _build(warehouse)
     seen = _with_canary(warehouse)
     arguments = f"{{member_id: {ERASED}, request: DSR-1}}"
-    warehouse.dbt("run-operation", "erase_member", "--args", arguments)
+    warehouse.dbt("run-operation", "erase_member", "--args", arguments, *LOGGED)
     first, erased = warehouse.rows("audit.erasures"), _with_canary(warehouse)
     warehouse.land(replace(event, landed_at=event.landed_at + timedelta(hours=1)) for event in events)
     _build(warehouse)
@@ -125,7 +126,7 @@ def test_what_is_no_member_or_no_reference_is_refused(structure_warehouse: Wareh
 
 
 def _build(warehouse: Warehouse, *arguments: str) -> None:
-    warehouse.dbt("build", "--exclude-resource-type", "test", "unit_test", "--select", *BUILT, *arguments)
+    warehouse.dbt("build", "--exclude-resource-type", "test", "unit_test", "--select", *BUILT, *arguments, *LOGGED)
 
 
 def _with_canary(warehouse: Warehouse) -> set[str]:
