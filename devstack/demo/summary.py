@@ -3,7 +3,6 @@
 from dataclasses import asdict, dataclass, field
 from typing import Any, Final
 
-
 _MAY_BE_EMPTY: Final = frozenset({"structure.quarantine", "structure.erasures"})
 """Nothing is in quarantine when all is well: poison was dead-lettered before it could land. Nobody asks for erasure."""
 
