@@ -8,18 +8,18 @@ from googlesql import Catalog
 
 from core.contracts import load_contracts
 from core.raw_row import RAW_COLUMNS
-from core.settings import load_settings
 from devstack.bigquery import running_bigquery
 
 
 @pytest.fixture(scope="session")
 def recording(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Recording]:
-    with running_bigquery() as address, pytest.MonkeyPatch.context() as patch:
-        patch.setenv("BIGQUERY_EMULATOR_HOST", address.rest_url)
-        patch.setenv("BIGQUERY_STORAGE_EMULATOR_HOST", address.grpc_target)
-        patch.setenv("MILLRACE_PROJECT", "millrace-local")
-        contracts = load_contracts(ROOT / "dbt_project/models/raw")
-        yield record(load_settings(), contracts, tmp_path_factory.mktemp("dbt"))
+    with running_bigquery() as address:
+        environment = {
+            "BIGQUERY_EMULATOR_HOST": address.rest_url,
+            "BIGQUERY_STORAGE_EMULATOR_HOST": address.grpc_target,
+            "MILLRACE_PROJECT": "millrace-local",
+        }
+        yield record(environment, load_contracts(ROOT / "dbt_project/models/raw"), tmp_path_factory.mktemp("dbt"))
 
 
 @pytest.fixture

@@ -1,17 +1,19 @@
 """Every statement dbt sends, as it was sent."""
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import pytest
 from dbt.artifacts.resources.types import NodeType
 from dbt.cli.main import dbtRunner
 
 from core.clients import bigquery_client
 from core.contracts import Contracts
-from core.settings import Settings
+from core.settings import load_settings
 from ingest.setup import raw_table
 
 ROOT = Path(__file__).parents[2]
@@ -40,12 +42,14 @@ class Recording:
         statements: in the order they were sent, each text once a node.
         manifest: the project, as dbt parsed it.
         folder: scratch space of dbt.
+        environment: variables that say where its BigQuery is.
         tested: the unit tests that passed, by unique id.
     """
 
     statements: list[Statement]
     manifest: Any
     folder: Path
+    environment: Mapping[str, str]
     tested: list[str] = field(default_factory=list)
 
     def seeds(self) -> Iterator[tuple[str, str, dict[str, str]]]:
@@ -55,21 +59,23 @@ class Recording:
                 yield node.schema, node.alias, dict(node.config.column_types)
 
 
-def record(settings: Settings, contracts: Contracts, folder: Path) -> Recording:
+def record(environment: Mapping[str, str], contracts: Contracts, folder: Path) -> Recording:
     """Build every zone twice, for the statements of a first and of an incremental run, and run the unit tests.
 
     Args:
-        settings: where the local BigQuery is; it must be empty.
+        environment: variables that say where the local BigQuery is; it must be empty.
         contracts: the raw tables, created here without rows: the statements are the same.
         folder: scratch space of dbt.
 
     Returns:
         All statements.
     """
-    with bigquery_client(settings) as client:
-        client.create_dataset("raw")
-        for contract in contracts.values():
-            client.create_table(raw_table(settings, contract))
+    with _variables(environment):
+        settings = load_settings()
+        with bigquery_client(settings) as client:
+            client.create_dataset("raw")
+            for contract in contracts.values():
+                client.create_table(raw_table(settings, contract))
     sent: dict[Statement, None] = {}
 
     def listen(event: Any) -> None:
@@ -79,9 +85,12 @@ def record(settings: Settings, contracts: Contracts, folder: Path) -> Recording:
 
     zones = ("raw", "structure", "refined", "analytics")
     commands = [("build", "--selector", zone) for zone in (*zones, *zones[1:])]
-    outcomes = [_dbt(listen, folder, *command) for command in (("parse",), *commands, ("test", "--selector", "unit"))]
+    with _variables(environment):
+        outcomes = [
+            _dbt(listen, folder, *command) for command in (("parse",), *commands, ("test", "--selector", "unit"))
+        ]
     tested = [result.node.unique_id for result in outcomes[-1].result if result.status == "pass"]
-    return Recording(list(sent), outcomes[0].result, folder, tested)
+    return Recording(list(sent), outcomes[0].result, folder, environment, tested)
 
 
 def compiled(recording: Recording, sql: str) -> str:
@@ -91,8 +100,18 @@ def compiled(recording: Recording, sql: str) -> str:
         recording: whose project it is.
         sql: text with macros.
     """
-    outcome = _dbt(lambda _: None, recording.folder, "compile", "--inline", sql)
+    with _variables(recording.environment):
+        outcome = _dbt(lambda _: None, recording.folder, "compile", "--inline", sql)
     return str(outcome.result.results[0].node.compiled_code)
+
+
+@contextmanager
+def _variables(environment: Mapping[str, str]) -> Iterator[None]:
+    """Set variables while dbt runs: by the next time another test may have set its own."""
+    with pytest.MonkeyPatch.context() as patch:
+        for name, value in environment.items():
+            patch.setenv(name, value)
+        yield
 
 
 def _dbt(listen: Any, folder: Path, *command: str) -> Any:
