@@ -85,6 +85,7 @@ def test_a_literal_evaluates_to_its_value(text: str, number: float, whole: int, 
             "select to_json_string(struct("
             f"to_code_points({typed_literal(text, 'string')}) as t, "
             f"cast({typed_literal(number, 'float64')} as string) as f, "
+            f"cast(ieee_divide(1, {typed_literal(number, 'float64')}) as string) as s, "
             f"cast({typed_literal(whole, 'int64')} as string) as i, "
             f"unix_micros({typed_literal(at, 'timestamp')}) as u, "
             f"cast({typed_literal(at, 'datetime')} as string) as d))"
@@ -92,8 +93,9 @@ def test_a_literal_evaluates_to_its_value(text: str, number: float, whole: int, 
     )
     assert "".join(map(chr, map(int, told["t"] or ()))) == text
     found = float(told["f"])
-    is_same = found == number and math.copysign(1, found) == math.copysign(1, number)
-    assert is_same or (math.isnan(found) and math.isnan(number))
+    assert found == number or (math.isnan(found) and math.isnan(number))
+    # As text both zeros are 0; what one divided by them is tells their signs.
+    assert number != 0 or float(told["s"]) == math.copysign(math.inf, number)
     assert int(told["i"]) == whole
     since = at.replace(tzinfo=UTC) - datetime(1970, 1, 1, tzinfo=UTC)
     assert int(told["u"]) == (since.days * 86_400 + since.seconds) * 1_000_000 + since.microseconds
