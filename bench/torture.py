@@ -24,6 +24,7 @@ from reconcile.compare.engine import EngineLimits, How, compare
 from reconcile.plans import ComparisonPlan, PlannedColumn, SnapshotPlan, WarehousePlan
 from reconcile.read.sides import settled, stored_rows, stored_schema
 from reconcile.read.spill import Spill
+from reconcile.read.text import ARROW
 from reconcile.read.warehouse import WarehouseTable
 from reconcile.result import Mode
 from reconcile.rules import EXACT
@@ -32,22 +33,6 @@ PAGE: Final = Path("docs/design/reconciliation-peers.md")
 _HERE: Final = Path(__file__).parent
 _SCRIPTS: Final = _HERE / "peer-scripts"
 _TIMEOUT_S: Final = 900.0
-_ARROW: Final[dict[DataType, pa.DataType]] = {
-    "int64": pa.int64(),
-    "numeric": pa.decimal128(38, 9),
-    "bignumeric": pa.decimal256(76, 38),
-    "float64": pa.float64(),
-    "bool": pa.bool_(),
-    "string": pa.string(),
-    "bytes": pa.binary(),
-    "date": pa.date32(),
-    "datetime": pa.timestamp("us"),
-    "time": pa.time64("us"),
-    "timestamp": pa.timestamp("us", "UTC"),
-    "json": pa.string(),
-    "array<string>": pa.list_(pa.string()),
-    "array<int64>": pa.list_(pa.int64()),
-}
 
 Rows = Sequence[tuple[Any, ...]]
 
@@ -253,7 +238,7 @@ def page(given: Sequence[Case], tools: Sequence[Tool], at: datetime, absent: Seq
 
 
 def _table(case: Case, rows: Rows) -> pa.Table:
-    schema = pa.schema([(name, _ARROW[kind]) for name, kind in case.types.items()])
+    schema = pa.schema([(name, ARROW[kind]) for name, kind in case.types.items()])
     arrays = [pa.array([row[n] for row in rows], kind) for n, kind in enumerate(schema.types)]
     return pa.Table.from_arrays(arrays, schema=schema)
 

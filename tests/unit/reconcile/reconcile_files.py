@@ -8,12 +8,13 @@ from typing import Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
-from reconcile_tables import ARROW, LIMITS, spilled
+from reconcile_tables import LIMITS, spilled
 
 from core.pinned import FileStore
 from reconcile.compare.engine import TYPED, Compared, EngineLimits, How, compare
 from reconcile.plans import ComparisonPlan
 from reconcile.read.direct import Direct, read_direct, read_footers
+from reconcile.read.text import ARROW
 
 
 def direct(plan: ComparisonPlan, folder: Path, *, names: tuple[str, ...] | None = None) -> Direct | None:

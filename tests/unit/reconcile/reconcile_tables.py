@@ -14,27 +14,11 @@ from reconcile.plans import ComparisonPlan, PlannedColumn, SnapshotPlan, Warehou
 from reconcile.read.convert import to_stored
 from reconcile.read.sides import stored_schema
 from reconcile.read.spill import Spill
+from reconcile.read.text import ARROW
 from reconcile.read.warehouse import WarehouseTable
 from reconcile.rules import EXACT, Rule
 
 LIMITS = EngineLimits(memory_mb=256, threads=2, sample=1000)
-ARROW: dict[DataType, pa.DataType] = {
-    "int64": pa.int64(),
-    "numeric": pa.decimal128(38, 9),
-    "bignumeric": pa.decimal256(76, 38),
-    "float64": pa.float64(),
-    "bool": pa.bool_(),
-    "string": pa.string(),
-    "bytes": pa.binary(),
-    "date": pa.date32(),
-    "datetime": pa.timestamp("us"),
-    "time": pa.time64("us"),
-    "timestamp": pa.timestamp("us", "UTC"),
-    "json": pa.string(),
-    "array<string>": pa.list_(pa.string()),
-    "array<int64>": pa.list_(pa.int64()),
-}
-"""The type each side's reader would hand over."""
 
 
 def column(

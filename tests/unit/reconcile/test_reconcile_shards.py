@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given
 from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
-from reconcile_tables import ARROW, column
+from reconcile_tables import column
 
 from core.errors import ConfigurationError, UnavailableError, UnreadableError
 from core.pinned import open_store
@@ -21,6 +21,7 @@ from reconcile.comparing import Work, make_comparison
 from reconcile.config import Limits
 from reconcile.plans import ComparisonPlan, FileSet, SnapshotPlan, WarehousePlan
 from reconcile.policy import Partition
+from reconcile.read.text import ARROW
 from reconcile.report.files import prepare_output
 from reconcile.result import ComparisonResult, SnapshotId
 from reconcile.shards.bounds import Between
