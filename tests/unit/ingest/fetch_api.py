@@ -28,6 +28,8 @@ class Answer:
     status: int = 200
     body: bytes = b""
     headers: dict[str, str] = field(default_factory=dict)
+    announced: int | None = None
+    """Length that is told instead of the body's own; the connection ends behind the body."""
 
 
 @dataclass
@@ -43,6 +45,14 @@ Script = Callable[[Request], Answer]
 class Api:
     url: str = ""
     requests: list[Request] = field(default_factory=list)
+
+    @property
+    def paths(self) -> list[str]:
+        return [request.path for request in self.requests]
+
+    @property
+    def tokens(self) -> list[str | None]:
+        return [request.headers.get("authorization") for request in self.requests]
 
 
 @contextmanager
@@ -60,9 +70,10 @@ def scripted(script: Script) -> Iterator[Api]:
             self.send_response(answer.status)
             for name, value in answer.headers.items():
                 self.send_header(name, value)
-            self.send_header("Content-Length", str(len(answer.body)))
+            self.send_header("Content-Length", str(answer.announced or len(answer.body)))
             self.end_headers()
             self.wfile.write(answer.body)
+            self.close_connection = answer.announced is not None
 
         def log_message(self, *_: object) -> None:
             pass

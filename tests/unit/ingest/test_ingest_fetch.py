@@ -2,21 +2,16 @@
 
 import asyncio
 import json
-import threading
-from collections.abc import AsyncIterator, Iterator
-from contextlib import asynccontextmanager, contextmanager
-from dataclasses import dataclass, field
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from datetime import UTC, datetime
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from pathlib import Path
 from urllib.parse import unquote
 
 import pytest
+from fetch_api import CONTRACTS, MESSAGE, Answer, Api, fetching, in_turn, scripted
 from hypothesis import given
 from hypothesis import strategies as st
-from pydantic import SecretStr
 
-from core.contracts import load_contracts
 from core.errors import ConfigurationError, DecodeError, MillraceError, UnavailableError
 from core.settings import Settings
 from ingest.decode.notification import Notification
@@ -31,72 +26,13 @@ from ingest.fetch import (
     retry_after_s,
 )
 from ingest.keys import key_encoder
-from ingest.message import Message
 from ingest.settings import IngestSettings
-
-CONTRACTS = load_contracts(Path("dbt_project/models/raw"))
-MESSAGE = Message("projects/p/subscriptions/s", "topic", "event-1", b"")
-
-
-@dataclass
-class Answer:
-    status: int = 200
-    body: bytes = b""
-    headers: dict[str, str] = field(default_factory=dict)
-    announced: int | None = None
-
-
-@dataclass
-class Api:
-    """A server that gives its answers in turn, the last one for ever."""
-
-    url: str = ""
-    answers: list[Answer] = field(default_factory=list)
-    paths: list[str] = field(default_factory=list)
-    tokens: list[str | None] = field(default_factory=list)
-
-
-@contextmanager
-def serving(*answers: Answer) -> Iterator[Api]:
-    api = Api(answers=list(answers))
-
-    class Handler(BaseHTTPRequestHandler):
-        protocol_version = "HTTP/1.1"
-
-        def do_GET(self) -> None:
-            api.paths.append(self.path)
-            api.tokens.append(self.headers["Authorization"])
-            answer = api.answers.pop(0) if len(api.answers) > 1 else api.answers[0]
-            self.send_response(answer.status)
-            for name, value in answer.headers.items():
-                self.send_header(name, value)
-            self.send_header("Content-Length", str(answer.announced or len(answer.body)))
-            self.end_headers()
-            self.wfile.write(answer.body)
-            self.close_connection = answer.announced is not None
-
-        def log_message(self, *_: object) -> None:
-            pass
-
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    thread = threading.Thread(target=server.serve_forever, args=(0.01,))
-    thread.start()
-    api.url = f"http://127.0.0.1:{server.server_port}"
-    try:
-        yield api
-    finally:
-        server.shutdown()
-        thread.join()
-        server.server_close()
 
 
 @asynccontextmanager
 async def fetcher(url: str, **tunables: object) -> AsyncIterator[Fetcher]:
-    settings = Settings(api_base_url=url, api_token=SecretStr("canary-token"))
-    quick = {"retry_first_wait_s": 0.001, "retry_longest_wait_s": 0.01, "fetch_attempts": 3, "fetch_timeout_s": 2}
-    limits = IngestSettings.model_validate(quick | tunables)
-    async with api_client(settings, limits) as client:
-        yield Fetcher(client, limits)
+    async with fetching(url, **tunables) as (fetch, _):
+        yield fetch
 
 
 def notification(table: str = "member_emails", version: int = 5, **key: object) -> Notification:
@@ -111,7 +47,7 @@ def row(version: int = 5, **fields: object) -> Answer:
 
 
 async def failure(*answers: Answer, **tunables: object) -> tuple[MillraceError, Api]:
-    with serving(*answers) as api:
+    with scripted(in_turn(*answers)) as api:
         async with fetcher(api.url, **tunables) as fetch:
             with pytest.raises(MillraceError) as caught:
                 await fetch.fetch(notification())
@@ -121,7 +57,7 @@ async def failure(*answers: Answer, **tunables: object) -> tuple[MillraceError, 
 async def test_a_row_is_taken_word_for_word() -> None:
     text = b'{ "email_id": 7, "balance": 1.10, "note": "\xc3\xa4" }'
     answer = Answer(body=b'{"data": ' + text + b', "version": 6, "updated_at": "1970-01-01T00:00:01.5Z"}')
-    with serving(answer) as api:
+    with scripted(in_turn(answer)) as api:
         async with fetcher(api.url) as fetch:
             entity = await fetch.fetch(notification())
     assert (entity.payload, entity.version, entity.changed_at) == (text, 6, 1_500_000)
@@ -139,7 +75,7 @@ async def test_a_row_is_taken_word_for_word() -> None:
     ],
 )
 async def test_a_row_that_is_gone_is_a_deletion(answer: Answer, version: int, changed_at: int | None) -> None:
-    with serving(answer) as api:
+    with scripted(in_turn(answer)) as api:
         async with fetcher(api.url) as fetch:
             entity = await fetch.fetch(notification())
     assert (entity.payload, entity.version, entity.changed_at) == (None, version, changed_at)
@@ -160,7 +96,7 @@ async def test_a_row_that_is_gone_is_a_deletion(answer: Answer, version: int, ch
     ids=["error", "unavailable", "throttled", "throttled-silently", "stale", "malformed", "dropped"],
 )
 async def test_a_passing_fault_is_tried_again(first: Answer) -> None:
-    with serving(first, row()) as api:
+    with scripted(in_turn(first, row())) as api:
         async with fetcher(api.url) as fetch:
             assert (await fetch.fetch(notification())).version == 5
             assert fetch.answered == 1
@@ -210,7 +146,7 @@ async def test_a_refused_token_stops_the_run_without_telling_it(status: int) -> 
 
 
 async def test_nobody_listening_is_unavailable() -> None:
-    with serving(Answer()) as api:
+    with scripted(in_turn(Answer())) as api:
         url = api.url
     async with fetcher(url) as fetch:
         with pytest.raises(UnavailableError, match="did not answer"):
@@ -218,7 +154,7 @@ async def test_nobody_listening_is_unavailable() -> None:
 
 
 async def test_all_requests_wait_when_one_is_told_to() -> None:
-    with serving(Answer(429, headers={"Retry-After": "1"}), row()) as api:
+    with scripted(in_turn(Answer(429, headers={"Retry-After": "1"}), row())) as api:
         async with fetcher(api.url, retry_longest_wait_s=0.3, fetch_attempts=1) as fetch:
             with pytest.raises(ThrottledError):
                 await fetch.fetch(notification())
@@ -245,7 +181,7 @@ def test_no_key_value_leaves_its_segment(values: tuple[str, str]) -> None:
 @pytest.mark.parametrize("value", ["a/b", "..%2f..", "ü?x#y", "a b+c;d", "%", "\\"])
 async def test_what_stands_in_a_key_arrives_as_one_segment(value: str) -> None:
     asked = notification("member_preferences", member_id=1, channel="email", topic=value)
-    with serving(Answer(404)) as api:
+    with scripted(in_turn(Answer(404))) as api:
         async with fetcher(api.url) as fetch:
             await fetch.fetch(asked)
     [path] = api.paths
