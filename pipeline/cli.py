@@ -23,6 +23,7 @@ from core.stand_ins import BIGQUERY, FIX, check_stand_ins
 from pipeline.config import PipelineConfig, load_config
 from pipeline.dbt_project import DbtProject, DbtSettings
 from pipeline.history import History
+from pipeline.lineage.emit import lineage_from_environment
 from pipeline.locks import lock_owner
 from pipeline.quality.cli import app as quality_app
 from pipeline.reconciliation import Reconciliation, reconcile_command
@@ -103,13 +104,16 @@ def run(
     history = History(state / "runs.sqlite")
     project = DbtProject(_dbt_settings(settings, target, state, _parse_variables(variables)))
     _check_warehouse(settings, target)
-    builder = functools.partial(build, project=project, locks=state / "locks", full_refresh=full_refresh)
-    runner = Runner(build=builder, history=history, clock=utc_now, stop=stop)
-    if follow:
-        background = _reconciliation(loaded, history, state) if reconciliation and not zone else None
-        runner.follow(zones, _print_line if as_json else _print_nothing, background)
-        return
-    summary = runner.run_once(zones)
+    with lineage_from_environment() as lineage:
+        builder = functools.partial(
+            build, project=project, locks=state / "locks", full_refresh=full_refresh, lineage=lineage
+        )
+        runner = Runner(build=builder, history=history, clock=utc_now, stop=stop)
+        if follow:
+            background = _reconciliation(loaded, history, state) if reconciliation and not zone else None
+            runner.follow(zones, _print_line if as_json else _print_nothing, background)
+            return
+        summary = runner.run_once(zones)
     if as_json:
         _print_line(summary)
     else:

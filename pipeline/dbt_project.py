@@ -63,16 +63,33 @@ class DbtSettings:
 
 
 @dataclass(frozen=True)
+class DbtArtifacts:
+    """What dbt writes to `manifest.json` and `run_results.json`, as objects of dbt.
+
+    Taken from memory: the files are overwritten by whoever runs dbt next, another zone of another process included.
+
+    Attributes:
+        manifest: the project, its nodes as they were compiled (`dbt.contracts.graph.manifest.Manifest`).
+        results: what came of them (`dbt.artifacts.schemas.run.RunResultsArtifact`).
+    """
+
+    manifest: Any
+    results: Any
+
+
+@dataclass(frozen=True)
 class DbtOutcome:
     """What one invocation of dbt brought.
 
     Attributes:
         nodes: what came of every node, in the order of completion.
         errors: why dbt stopped short, when it did; faults of single nodes stand in `nodes`.
+        artifacts: what dbt leaves of it; None when it built nothing.
     """
 
     nodes: tuple[NodeResult, ...]
     errors: tuple[str, ...]
+    artifacts: DbtArtifacts | None = None
 
 
 class DbtProject:
@@ -118,8 +135,8 @@ class DbtProject:
         if self.settings.threads is not None:
             arguments += ["--threads", str(self.settings.threads)]
         with self._busy:
-            outcome = self._invoke(arguments, _fresh(self._parsed()))
-        return _outcome(outcome)
+            manifest = _fresh(self._parsed())
+            return _outcome(self._invoke(arguments, manifest), manifest)
 
     def _parsed(self) -> Any:
         if self._manifest is None:
@@ -185,13 +202,24 @@ def _fresh(manifest: Any) -> Any:
     return dataclasses.replace(manifest, nodes=copy.deepcopy(manifest.nodes))
 
 
-def _outcome(outcome: Any) -> DbtOutcome:
+def _outcome(outcome: Any, manifest: Any) -> DbtOutcome:
     results: Iterable[Any] = getattr(outcome.result, "results", None) or ()
     nodes = tuple(_node_result(result) for result in results)
     errors = (_one_line(outcome.exception),) if outcome.exception is not None else ()
     if not outcome.success and not errors and not any(node.outcome == "failed" for node in nodes):
         errors = ("dbt reported a failure without naming a node; see dbt.log",)
-    return DbtOutcome(nodes=nodes, errors=errors)
+    return DbtOutcome(nodes=nodes, errors=errors, artifacts=_artifacts(outcome.result, manifest))
+
+
+def _artifacts(result: Any, manifest: Any) -> DbtArtifacts | None:
+    from dbt.artifacts.schemas.run import RunExecutionResult, RunResultsArtifact
+
+    if not isinstance(result, RunExecutionResult) or not result.results:
+        return None
+    results = RunResultsArtifact.from_execution_results(
+        results=result.results, elapsed_time=result.elapsed_time, generated_at=result.generated_at, args=result.args
+    )
+    return DbtArtifacts(manifest, results)
 
 
 def _node_result(result: Any) -> NodeResult:

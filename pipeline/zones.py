@@ -9,6 +9,7 @@ import structlog
 
 from core.clock import Clock, utc_now
 from pipeline.dbt_project import DbtProject
+from pipeline.lineage.emit import Lineage
 from pipeline.locks import zone_lock
 from pipeline.results import ZoneResult, zone_result
 
@@ -26,6 +27,7 @@ def build(
     locks: Path = LOCK_FOLDER,
     run_id: str | None = None,
     clock: Clock = utc_now,
+    lineage: Lineage | None = None,
 ) -> ZoneResult:
     """Build the models of a zone and run their tests.
 
@@ -37,6 +39,7 @@ def build(
         locks: folder of the locks that keep two runs of a zone apart.
         run_id: run of the pipeline this belongs to; a new one by default.
         clock: what time it is.
+        lineage: gets what the build read and wrote; None for nobody.
 
     Returns:
         What came of it. Failing models and tests are part of the result, not errors.
@@ -57,6 +60,8 @@ def build(
         outcome = project.build(selector or zone, full_refresh=full_refresh)
         result = zone_result(zone, started_at, time.monotonic() - started, outcome.nodes, outcome.errors)
     _log_result(result, run)
+    if lineage is not None:
+        lineage.send(result, outcome.artifacts, run)
     return result
 
 

@@ -35,7 +35,7 @@ import pipeline.cli
 from pipeline.locks import zone_lock
 from pipeline.results import ZoneResult
 
-def build(zone, *, run_id, project, locks, full_refresh):
+def build(zone, *, run_id, project, locks, full_refresh, lineage):
     with zone_lock(locks, zone, run_id):
         Path(f"{zone}.begun").touch()
         deadline = time.monotonic() + 30
@@ -131,7 +131,9 @@ def inside(folder: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[list[tuple
     """The command within this process, where a start costs nothing; notes what would have been built."""
     built: list[tuple[str, str | None, bool]] = []
 
-    def build(zone: str, *, run_id: str, project: DbtProject, locks: Path, full_refresh: bool) -> ZoneResult:
+    def build(
+        zone: str, *, run_id: str, project: DbtProject, locks: Path, full_refresh: bool, lineage: object
+    ) -> ZoneResult:
         assert run_id
         assert locks == Path("build/pipeline/locks")
         built.append((zone, project.settings.target, full_refresh))
