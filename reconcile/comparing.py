@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from functools import partial
 from pathlib import Path
-from typing import Literal
+from typing import Final, Literal
 
 from core.errors import UnreadableError
 from reconcile.compare.engine import DirectReadError, EngineLimits, How, compare
@@ -18,9 +18,11 @@ from reconcile.config import AskedMode, Limits
 from reconcile.modes import Chosen, LastRun, choose, keep_run, last_run, recall_run
 from reconcile.plans import ComparisonPlan, Unplanned
 from reconcile.policy import Partition
-from reconcile.pushdown.push import Pushing, push_down
-from reconcile.pushdown.suits import refusal
+from reconcile.pushdown.asked import asked_sides
+from reconcile.pushdown.push import push_down
+from reconcile.pushdown.summing import Pushing
 from reconcile.read.direct import Direct
+from reconcile.read.sides import Side, side_columns
 from reconcile.reading import Reading, ReadSides, check_still_there, read_sides
 from reconcile.report.files import DIFFERENCES
 from reconcile.result import (
@@ -29,10 +31,12 @@ from reconcile.result import (
     PinnedObject,
     Timing,
 )
-from reconcile.sources.bigquery import BigQuerySource
+from reconcile.sources.files import FileSource
 from reconcile.sources.model import Pin
 from reconcile.sources.opening import open_source
 from reconcile.sources.services import Services
+
+_SIDES: Final[tuple[Side, ...]] = ("warehouse", "snapshot")
 
 Phase = Literal["planned", "warehouse", "snapshot", "compare", "done"]
 
@@ -142,18 +146,34 @@ class _Read:
 
 def _read(work: Work, reading: Reading, scratch: Path, *, by_value: bool) -> _Read:
     """Read both sides; of a warehouse that can do its part by itself, only what that leaves."""
-    plan, warehouse = reading.plan, reading.warehouse
-    if isinstance(warehouse, BigQuerySource) and plan.name not in work.partitions:
+    plan = reading.plan
+    if plan.name not in work.partitions:
         # Counts by partition look at every row of both sides.
-        can_push = refusal(plan, warehouse, "checksum") is None
+        can_push = bool(asked_sides(reading, "checksum"))
         chosen = _chosen(work, plan, is_ordered=False, can_push=can_push)
-        if refusal(plan, warehouse, chosen.mode) is None:
-            pushing = Pushing(reading, warehouse, scratch, _limits(work), _kept(work, plan), by_value)
-            found = push_down(pushing, chosen.mode, plan.sample_share)
-            return _Read(found.sides, chosen, found.pushed)
+        if chosen.mode != "typed" and (asked_sides(reading, chosen.mode) or _may_skip(work, reading, chosen)):
+            pushing = Pushing(reading, scratch, _limits(work), _trees(work, plan), by_value)
+            sides, pushed = push_down(pushing, chosen.mode, plan.sample_share)
+            return _Read(sides, chosen, pushed)
     sides = read_sides(reading, scratch, by_value=by_value)
     is_ordered = all(isinstance(side, Direct) for side in sides.rows)
     return _Read(sides, _chosen(work, plan, is_ordered=is_ordered), None)
+
+
+def _may_skip(work: Work, reading: Reading, chosen: Chosen) -> bool:
+    """Return whether files need not be read that are still as the last run left them."""
+    if chosen.mode != "checksum" or work.state is None:
+        return False
+    # What both sides are scanned for range by range, `auto` compares value by value.
+    return (work.mode or reading.plan.mode) != "auto" or not all(map(partial(_is_scanned, reading), _SIDES))
+
+
+def _is_scanned(reading: Reading, side: Side) -> bool:
+    source, columns = reading.source(side), side_columns(reading.plan, side)
+    names = tuple(column.name for column in columns)
+    return isinstance(source, FileSource) and (
+        source.footers(columns, names, reading.predicate(side), workers=reading.workers) is not None
+    )
 
 
 def _limits(work: Work) -> EngineLimits:
@@ -162,6 +182,13 @@ def _limits(work: Work) -> EngineLimits:
 
 def _kept(work: Work, plan: ComparisonPlan) -> Path | None:
     return work.state / f"{plan.name}.tree.json" if work.state is not None else None
+
+
+def _trees(work: Work, plan: ComparisonPlan) -> Callable[[Side], Path] | None:
+    state = work.state
+    if state is None:
+        return None
+    return lambda side: state / (f"{plan.name}.tree.json" if side == "snapshot" else f"{plan.name}.{side}.tree.json")
 
 
 def _compared(
@@ -218,7 +245,7 @@ def _compared(
     )
 
 
-def _chosen(work: Work, comparison: ComparisonPlan, *, is_ordered: bool, can_push: bool = False) -> Chosen:
+def _chosen(work: Work, comparison: ComparisonPlan, *, is_ordered: bool | None, can_push: bool = False) -> Chosen:
     last = recall_run(last_run(work.state, comparison.name)) if work.state is not None else None
     return choose(comparison, work.mode, last, is_ordered=is_ordered, can_push=can_push)
 

@@ -8,6 +8,7 @@ from typing import Final
 
 import duckdb
 
+from core.pinned import ObjectRef
 from reconcile.compare.checksum import Hashing, buckets_for, check_hashable, engine_hashing, leaves, narrow
 from reconcile.compare.tree import Leaves, keep, merged, recall
 from reconcile.compare.workspace import Workspace
@@ -129,24 +130,44 @@ def snapshot_leaves(space: Workspace, hashing: Hashing, kept: Path | None) -> tu
     side = space.snapshot
     if kept is None or not isinstance(side, Direct):
         return leaves(space.connection, "snapshot", hashing), 0
-    basis = _basis(space, hashing)
-    known, files = recall(kept, basis), {}
+    made_of = basis(space, hashing)
+    known = recall(kept, made_of)
+    found: list[Leaves] = []
     skipped = 0
     for file in side.contents:
-        version = f"{file.ref.etag} {file.ref.size}"
+        version = version_of(file.ref)
         if version in known:
-            files[version] = known[version]
+            found.append(known[version])
             skipped += 1
             continue
         alone = Workspace(space.connection, space.statements, space.warehouse, side.only((file,)), space.condition)
         alone.show_side("snapshot")
-        files[version] = leaves(space.connection, "snapshot", hashing)
-    keep(kept, basis, files)
-    return merged(list(files.values())), skipped
+        found.append(leaves(space.connection, "snapshot", hashing))
+    keep(kept, made_of, {version_of(f.ref): held for f, held in zip(side.contents, found, strict=True)})
+    return merged(found), skipped
 
 
-def _basis(space: Workspace, hashing: Hashing) -> str:
-    """Return what checksums depend on besides the rows, as text."""
+def version_of(ref: ObjectRef) -> str:
+    """Return what is the same only for files of the same bytes.
+
+    Args:
+        ref: a file.
+
+    Returns:
+        On S3, the entity tag and the size, whatever the file is called: it may lie in another folder the next day.
+        Elsewhere also its name, for two objects may have one generation.
+    """
+    name = "" if ref.uri.startswith("s3://") else ref.uri
+    return f"{name} {ref.etag} {ref.size}"
+
+
+def basis(space: Workspace, hashing: Hashing) -> str:
+    """Return what checksums of the snapshot's view depend on besides the rows, as text.
+
+    Args:
+        space: both sides.
+        hashing: how a row is hashed.
+    """
     forms = space.statements.forms(space.snapshot, space.warehouse)
     columns = [
         f"{column.name} {column.data_type} {describe(column.rule)} {form}"

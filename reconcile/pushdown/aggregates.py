@@ -1,5 +1,6 @@
 """The aggregates of every column, in the same words to BigQuery and to DuckDB."""
 
+from collections.abc import Iterator
 from typing import Final
 
 from core.contracts import DataType
@@ -13,28 +14,49 @@ _ORDERED: Final[frozenset[DataType]] = frozenset(
 )
 
 
+def measures(columns: tuple[PlannedColumn, ...]) -> list[tuple[int, str]]:
+    """Return which aggregates there are.
+
+    Args:
+        columns: the compared columns.
+
+    Returns:
+        The place of a column and one of `count`, `min`, `max` and `checksum`: for each column the number of values
+        that are not null and, where its type and its rule have them, the least value, the greatest and the sum of
+        hashes.
+    """
+    return [(place, name) for place, column in enumerate(columns) for name in _of(column)]
+
+
 def aggregates(columns: tuple[PlannedColumn, ...], dialect: Dialect) -> list[tuple[str, str]]:
     """Return the name and the SQL of every aggregate, as text or an exact number.
 
     Args:
         columns: the compared columns, which the SQL calls `c0`, `c1`, ...
         dialect: which engine will read it.
-
-    Returns:
-        For each column the number of values that are not null and, where its type and its rule have them, the least
-        value, the greatest and the sum of hashes.
     """
-    return [found for number, column in enumerate(columns) for found in _of(column, f"c{number}", dialect)]
+    return [
+        (f"{columns[place].name} {name}", _sql(columns[place], name, f"c{place}", dialect))
+        for place, name in measures(columns)
+    ]
 
 
-def _of(column: PlannedColumn, value: str, dialect: Dialect) -> list[tuple[str, str]]:
-    found = [("count", f"count({_counted(column, value, dialect)})")]
+def _of(column: PlannedColumn) -> Iterator[str]:
+    yield "count"
     if unhashable_column(column) is None:
         if column.data_type in _ORDERED:
-            found += [(name, _extreme(column, name, value, dialect)) for name in ("min", "max")]
+            yield "min"
+            yield "max"
+        yield "checksum"
+
+
+def _sql(column: PlannedColumn, name: str, value: str, dialect: Dialect) -> str:
+    if name == "count":
+        return f"count({_counted(column, value, dialect)})"
+    if name == "checksum":
         exact = "numeric" if dialect == "googlesql" else "hugeint"
-        found.append(("checksum", f"sum(cast({row_hash([(column.data_type, value)], dialect)} as {exact}))"))
-    return [(f"{column.name} {name}", sql) for name, sql in found]
+        return f"sum(cast({row_hash([(column.data_type, value)], dialect)} as {exact}))"
+    return _extreme(column, name, value, dialect)
 
 
 def _counted(column: PlannedColumn, value: str, dialect: Dialect) -> str:

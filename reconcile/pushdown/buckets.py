@@ -55,7 +55,18 @@ class KeyBuckets:
         names = tuple(f"`{check_name(column.name)}`" for column in self.key)
         if self.shift is None:
             return f"{self.sql('googlesql', names)} in ({', '.join(map(str, sorted(buckets)))})"
-        return f"({' or '.join(_ranges(names[0], self.shift, sorted(buckets)))})"
+        return self.ranges(names[0], buckets)
+
+    def ranges(self, name: str, buckets: Iterable[int]) -> str:
+        """Return the condition that an integer key is in one of some buckets, in any dialect of SQL.
+
+        Args:
+            name: SQL of the key's first column.
+            buckets: the buckets; one at least.
+        """
+        if self.shift is None:
+            raise ValueError("buckets of hashes are no ranges of keys")
+        return f"({' or '.join(_ranges(name, self.shift, sorted(buckets)))})"
 
 
 def key_buckets(key: tuple[PlannedColumn, ...], greatest: Any) -> KeyBuckets:

@@ -1,4 +1,4 @@
-"""The snapshot's part: the same counts, aggregates and checksums, computed by DuckDB."""
+"""The part of a side that computes nothing itself: the same aggregates and checksums, computed here by DuckDB."""
 
 import tempfile
 from collections.abc import Iterator
@@ -6,28 +6,23 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from reconcile.compare.checksum import Hashing
 from reconcile.compare.engine import EngineLimits, explained
-from reconcile.compare.narrowing import snapshot_leaves
 from reconcile.compare.statements import Source, Statements
-from reconcile.compare.tree import Leaves
 from reconcile.compare.workspace import Workspace, connected
 from reconcile.plans import ComparisonPlan
-from reconcile.pushdown.buckets import KeyBuckets, key_buckets
-from reconcile.pushdown.forms import row_hash
 from reconcile.read.spill import Spill
 
 NOTHING = Spill((), 0)
-"""The warehouse's rows, none of which was read yet."""
+"""A side's rows, none of which was read yet."""
 
 
 @contextmanager
-def snapshot_space(plan: ComparisonPlan, snapshot: Source, scratch: Path, limits: EngineLimits) -> Iterator[Workspace]:
-    """Start an engine that sees the snapshot only.
+def one_side(plan: ComparisonPlan, rows: Source, scratch: Path, limits: EngineLimits) -> Iterator[Workspace]:
+    """Start an engine that sees one side only, whichever that is.
 
     Args:
         plan: the comparison.
-        snapshot: the snapshot's rows.
+        rows: the side's rows.
         scratch: an existing folder for what exceeds memory.
         limits: what the engine may use.
 
@@ -39,40 +34,31 @@ def snapshot_space(plan: ComparisonPlan, snapshot: Source, scratch: Path, limits
         UnreadableError: when memory or scratch space ran out.
     """
     with (
-        explained(plan, (snapshot,)),
+        explained(plan, (rows,)),
         tempfile.TemporaryDirectory(dir=scratch) as folder,
         connected(Path(folder), limits.memory_mb, limits.fitting_threads) as connection,
     ):
-        space = Workspace(connection, Statements(plan), NOTHING, snapshot)
-        space.show_side("snapshot")
-        yield space
+        yield Workspace(connection, Statements(plan), NOTHING, rows)
 
 
-def leaves(space: Workspace, kept: Path | None) -> tuple[KeyBuckets, Leaves, int]:
-    """Return how keys are put into buckets, and the checksums of the snapshot's rows.
+def bounds(space: Workspace) -> tuple[Any, Any]:
+    """Return the least and the greatest value of the first key column; nulls when there is none.
 
     Args:
-        space: the snapshot.
-        kept: file of the tree that is kept from run to run; None to keep none.
-
-    Returns:
-        The buckets, a leaf for each that holds rows, and how many files' leaves were kept from an earlier run.
+        space: one side.
     """
-    plan = space.plan
-    [greatest] = space.one("select max(c0) from snapshot")
-    buckets = key_buckets(plan.key, greatest)
-    fields = [(column.data_type, f"c{number}") for number, column in enumerate(plan.columns)]
-    hashing = Hashing(buckets.sql("duckdb"), row_hash(fields, "duckdb"))
-    found, skipped = snapshot_leaves(space, hashing, kept)
-    return buckets, found, skipped
+    space.show_side("snapshot")
+    low, high = space.one("select min(c0), max(c0) from snapshot")
+    return low, high
 
 
 def aggregated(space: Workspace, aggregates: list[str]) -> tuple[int, tuple[Any, ...]]:
-    """Return the number of rows of the snapshot, and aggregates of them.
+    """Return the number of rows of a side, and aggregates of them.
 
     Args:
-        space: the snapshot.
+        space: one side.
         aggregates: DuckDB's SQL over `c0`, `c1`, ...
     """
+    space.show_side("snapshot")
     rows, *found = space.one(f"select count(*), {', '.join(aggregates)} from snapshot")  # noqa: S608 - our own names
     return int(rows), tuple(found)

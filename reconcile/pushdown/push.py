@@ -1,87 +1,41 @@
-"""A comparison in which the warehouse does its part by itself: asked for numbers first, and then for few rows."""
+"""A comparison in which sides do their part by themselves: asked for numbers first, and then for few rows."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
-from pathlib import Path
 from typing import Any, Final
 
 from core.errors import UnreadableError
 from reconcile.compare.aggregates import shown
-from reconcile.compare.checksum import in_differing
-from reconcile.compare.engine import EngineLimits
+from reconcile.compare.checksum import Hashing, buckets_for, check_hashable, engine_hashing, in_differing
 from reconcile.compare.pushed import Pushed
-from reconcile.compare.statements import Source as SideRows
-from reconcile.compare.tree import Leaves, differing
+from reconcile.compare.tree import differing
 from reconcile.plans import ComparisonPlan
-from reconcile.pushdown import local, remote
+from reconcile.pushdown import local
 from reconcile.pushdown.aggregates import aggregates
-from reconcile.pushdown.buckets import KeyBuckets, sample_condition, sample_restriction
-from reconcile.pushdown.forms import HASH_BITS
-from reconcile.reading import Reading, ReadSides, read_side, spill_rows
+from reconcile.pushdown.asked import asked_side
+from reconcile.pushdown.buckets import KeyBuckets, key_buckets, sample_condition
+from reconcile.pushdown.forms import HASH_BITS, row_hash
+from reconcile.pushdown.summing import HandedOver, LocalSide, Pushing, Summed, asked_sum, local_side
+from reconcile.read.sides import Side
+from reconcile.reading import ReadSides, read_side, spill_rows
 from reconcile.result import Measure, Mode
-from reconcile.sources.bigquery import BigQuerySource
-from reconcile.sources.model import Rows
 
-_MOST: Final = 0.5
-"""Share of the warehouse's rows from which on reading them all costs no more than reading those of some buckets."""
+_BOTH: Final[tuple[Side, Side]] = ("warehouse", "snapshot")
 
 
-@dataclass(frozen=True)
-class Pushing:
-    """A comparison to push down.
-
-    Attributes:
-        reading: both sides, opened.
-        warehouse: the warehouse's table.
-        scratch: an existing folder.
-        limits: what the engine may use.
-        kept: file of the checksums that are kept from run to run; None to keep none.
-        by_value: whether to read value by value also what the engine could scan as it is.
-    """
-
-    reading: Reading
-    warehouse: BigQuerySource
-    scratch: Path
-    limits: EngineLimits
-    kept: Path | None
-    by_value: bool
-
-    @property
-    def plan(self) -> ComparisonPlan:
-        """The comparison."""
-        return self.reading.plan
-
-    def snapshot(self) -> SideRows:
-        """Read the snapshot."""
-        return read_side(self.reading, "snapshot", self.scratch / "snapshot", by_value=self.by_value)
-
-
-@dataclass(frozen=True)
-class PushedSides:
-    """What is left for the engine.
-
-    Attributes:
-        sides: the rows that were read.
-        pushed: what was found before.
-    """
-
-    sides: ReadSides
-    pushed: Pushed
-
-
-def push_down(pushing: Pushing, mode: Mode, share: float) -> PushedSides:
-    """Have the warehouse do its part, and read what is left.
+def push_down(pushing: Pushing, mode: Mode, share: float) -> tuple[ReadSides, Pushed]:
+    """Have the sides do their part, and read what is left.
 
     Args:
-        pushing: the comparison; one that `reconcile.pushdown.suits.refusal` does not refuse.
-        mode: how it is compared.
+        pushing: the comparison.
+        mode: how it is compared; any but `typed`.
         share: share of the keys that a sample takes.
 
     Returns:
-        What is left for the engine.
+        The rows that are left for the engine, and what was found before.
 
     Raises:
-        UnreadableError: when a side cannot be read whole, or the warehouse cannot do its part.
+        UnreadableError: when a side cannot be read whole, or cannot do its part.
+        ConfigurationError: when checksums cannot follow a rule.
     """
     if mode == "count":
         return _counted(pushing)
@@ -90,26 +44,30 @@ def push_down(pushing: Pushing, mode: Mode, share: float) -> PushedSides:
     return _sampled(pushing, share) if mode == "sample" else _checksummed(pushing)
 
 
-def _counted(pushing: Pushing) -> PushedSides:
+def _counted(pushing: Pushing) -> tuple[ReadSides, Pushed]:
     reading = pushing.reading
-    found = reading.snapshot.count(reading.predicate("snapshot"))
-    stated = pushing.plan.snapshot.expected_rows
-    if stated not in (None, found) and not pushing.plan.snapshot.where:
-        raise UnreadableError(
-            f"{pushing.plan.snapshot.spec}: the manifest says {stated} rows and the files hold {found}"
-        )
-    pushed = Pushed(remote.count(pushing.warehouse, pushing.plan), found)
-    return PushedSides(ReadSides(local.NOTHING, local.NOTHING, None), pushed)
+    left, right = (reading.source(side).count(reading.predicate(side)) for side in _BOTH)
+    stated, plan = reading.plan.snapshot.expected_rows, reading.plan
+    if stated not in (None, right) and not plan.snapshot.where:
+        raise UnreadableError(f"{plan.snapshot.spec}: the manifest says {stated} rows and the files hold {right}")
+    return ReadSides(local.NOTHING, local.NOTHING, None), Pushed(left, right)
 
 
-def _aggregated(pushing: Pushing) -> PushedSides:
-    plan, snapshot = pushing.plan, pushing.snapshot()
-    ours, theirs = aggregates(plan.columns, "duckdb"), aggregates(plan.columns, "googlesql")
-    with local.snapshot_space(plan, snapshot, pushing.scratch, pushing.limits) as space:
-        rows, right = local.aggregated(space, [sql for _, sql in ours])
-    warehouse_rows, left = remote.aggregated(pushing.warehouse, plan, [sql for _, sql in theirs])
-    measures = _measures(plan, [name for name, _ in ours], left, right)
-    return PushedSides(ReadSides(local.NOTHING, snapshot, None), Pushed(warehouse_rows, rows, measures=measures))
+def _aggregated(pushing: Pushing) -> tuple[ReadSides, Pushed]:
+    plan = pushing.reading.plan
+    named = aggregates(plan.columns, "duckdb")
+
+    def of(side: Side) -> tuple[int, tuple[Any, ...]]:
+        asked = asked_side(pushing.reading, side, "aggregate")
+        if asked is not None:
+            return asked.aggregates()
+        rows = read_side(pushing.reading, side, pushing.scratch / side, by_value=pushing.by_value)
+        with local.one_side(plan, rows, pushing.scratch, pushing.limits) as space:
+            return local.aggregated(space, [sql for _, sql in named])
+
+    (left_rows, left), (right_rows, right) = of("warehouse"), of("snapshot")
+    measures = _measures(plan, [name for name, _ in named], left, right)
+    return ReadSides(local.NOTHING, local.NOTHING, None), Pushed(left_rows, right_rows, measures=measures)
 
 
 def _measures(
@@ -128,62 +86,84 @@ def _text(value: Any) -> str | None:
     return value if value is None or isinstance(value, str) else str(int(value))
 
 
-def _sampled(pushing: Pushing, share: float) -> PushedSides:
-    plan, snapshot = pushing.plan, pushing.snapshot()
+def _sampled(pushing: Pushing, share: float) -> tuple[ReadSides, Pushed]:
+    plan = pushing.reading.plan
     threshold = max(1, int(share * 2**HASH_BITS))
-    with local.snapshot_space(plan, snapshot, pushing.scratch, pushing.limits) as space:
-        rows = space.rows("snapshot")
-    warehouse_rows = remote.count(pushing.warehouse, plan)
-    sample = remote.rows(pushing.warehouse, plan, sample_restriction(plan.key, threshold))
-    sides = _with(pushing, snapshot, sample)
-    return PushedSides(sides, Pushed(warehouse_rows, rows, condition=sample_condition(plan.key, threshold)))
+
+    def of(side: Side) -> tuple[int, HandedOver]:
+        asked = asked_side(pushing.reading, side, "sample")
+        if asked is not None:
+            count, rows = asked.count(), asked.rows_of_sample(threshold)
+            spilled = spill_rows(pushing.reading, side, rows, pushing.scratch / f"{side}-asked")
+            return count, (spilled, rows.receipt)
+        found = read_side(pushing.reading, side, pushing.scratch / side, by_value=pushing.by_value)
+        with local.one_side(plan, found, pushing.scratch, pushing.limits) as space:
+            return space.rows("snapshot"), (found, None)
+
+    (left_rows, left), (right_rows, right) = of("warehouse"), of("snapshot")
+    condition = sample_condition(plan.key, threshold)
+    return _sides(left, right), Pushed(left_rows, right_rows, condition=condition)
 
 
-def _checksummed(pushing: Pushing) -> PushedSides:
-    plan, snapshot = pushing.plan, pushing.snapshot()
-    with local.snapshot_space(plan, snapshot, pushing.scratch, pushing.limits) as space:
-        buckets, right, skipped = local.leaves(space, pushing.kept)
-    left = remote.leaves(pushing.warehouse, plan, buckets)
-    found = differing(left, right)
+def _checksummed(pushing: Pushing) -> tuple[ReadSides, Pushed]:
+    plan = pushing.reading.plan
+    asked = {side: asked_side(pushing.reading, side, "checksum") for side in _BOTH}
+    sides = {side: local_side(pushing, side) for side in _BOTH if asked[side] is None}
+    if len(sides) == len(_BOTH):
+        hashing = _engine_hashing(plan, tuple(sides.values()))
+        left, right = (sides[side].summed(hashing) for side in _BOTH)
+    else:
+        [first, *_] = sides.values() or [None]
+        bounds = first.bounds() if first is not None else None
+        one = asked["snapshot"] or asked["warehouse"]
+        greatest = bounds[1] if bounds else one.greatest() if one and first is None else None
+        buckets = key_buckets(plan.key, greatest)
+        hashing = _common_hashing(plan, buckets)
+
+        def of(side: Side) -> Summed:
+            found = asked[side]
+            return sides[side].summed(hashing) if found is None else asked_sum(pushing, side, found, buckets)
+
+        left, right = of("warehouse"), of("snapshot")
+    found = differing(left.leaves, right.leaves)
     pushed = Pushed(
-        warehouse_rows=sum(leaf.rows for leaf in left.values()),
-        snapshot_rows=sum(leaf.rows for leaf in right.values()),
-        condition=in_differing(buckets.sql("duckdb")),
+        warehouse_rows=sum(leaf.rows for leaf in left.leaves.values()),
+        snapshot_rows=sum(leaf.rows for leaf in right.leaves.values()),
+        condition=in_differing(hashing.bucket),
         differing=tuple(sorted(found)),
-        words=_words(len(found), len(left.keys() | right.keys()), skipped),
+        words=_words(
+            [side for side in _BOTH if asked[side] is not None],
+            (len(found), len(left.leaves.keys() | right.leaves.keys())),
+            left.skipped + right.skipped,
+        ),
     )
-    sides = _differing_rows(pushing, snapshot, buckets, left, found)
-    return PushedSides(sides, pushed)
+    return _sides(left.rest(found), right.rest(found)), pushed
 
 
-def _differing_rows(
-    pushing: Pushing, snapshot: SideRows, buckets: KeyBuckets, left: Leaves, found: set[int]
-) -> ReadSides:
-    """Read the rows of the buckets that differ; all of them, where that is no more work."""
-    wanted = sum(left[bucket].rows for bucket in found if bucket in left)
-    if not wanted:
-        return _with(pushing, snapshot, Rows(()))
-    everything = sum(leaf.rows for leaf in left.values())
-    is_most = wanted > _MOST * everything
-    restriction = "" if is_most else buckets.restriction(found)
-    sides = _with(pushing, snapshot, remote.rows(pushing.warehouse, pushing.plan, restriction))
-    expected = everything if is_most else wanted
-    if sides.warehouse.rows != expected:
-        raise UnreadableError(
-            f"{pushing.warehouse.table}: {expected} rows were summed up and {sides.warehouse.rows} read: it was "
-            "written to in between; run again, or compare with the mode typed"
-        )
-    return sides
+def _engine_hashing(plan: ComparisonPlan, sides: tuple[LocalSide, ...]) -> Hashing:
+    """Return the engine's own hash, which is quicker than one that databases have, too."""
+    check_hashable(plan)
+    bounds = [found for found in (side.bounds() for side in sides) if found is not None]
+    low, high = (min(low for low, _ in bounds), max(high for _, high in bounds)) if bounds else (None, None)
+    return engine_hashing(buckets_for(plan, low, high), len(plan.columns))
 
 
-def _with(pushing: Pushing, snapshot: SideRows, rows: Rows) -> ReadSides:
-    spilled = spill_rows(pushing.reading, "warehouse", rows, pushing.scratch / "warehouse")
-    return ReadSides(spilled, snapshot, rows.receipt)
+def _common_hashing(plan: ComparisonPlan, buckets: KeyBuckets) -> Hashing:
+    fields = [(column.data_type, f"c{number}") for number, column in enumerate(plan.columns)]
+    return Hashing(buckets.sql("duckdb"), row_hash(fields, "duckdb"))
 
 
-def _words(differ: int, of: int, skipped: int) -> str:
+def _sides(left: HandedOver, right: HandedOver) -> ReadSides:
+    return ReadSides(left[0], right[0], left[1])
+
+
+def _words(asked: Sequence[Side], buckets: tuple[int, int], skipped: int) -> str:
+    differ, of = buckets
     kept = f"; the checksums of {skipped:,} files were kept from the last run" if skipped else ""
+    if not asked:
+        return f"{differ:,} of {of:,} buckets differ and were joined by value{kept}"
+    itself = "its side itself" if len(asked) == 1 else "their sides themselves"
     return (
-        f"the warehouse summed up its side itself; {differ:,} of {of:,} buckets differ, and of those alone were rows "
-        f"read and joined by value{kept}"
+        f"the {' and the '.join(asked)} summed up {itself}; {differ:,} of {of:,} buckets differ, and of those alone "
+        f"were rows read and joined by value{kept}"
     )

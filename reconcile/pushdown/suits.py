@@ -1,30 +1,33 @@
-"""Whether a comparison can be pushed down, and why not."""
+"""Whether a side of a comparison can do its part by itself, and why not."""
 
 from collections.abc import Iterator
 
 from reconcile.compare.checksum import unhashable
 from reconcile.plans import ComparisonPlan, PlannedColumn
 from reconcile.pushdown.forms import has_form
+from reconcile.read.sides import Side, side_columns
 from reconcile.result import Mode
 from reconcile.rules import EXACT
 from reconcile.sources.bigquery import BigQuerySource
+from reconcile.sources.files import FileSource
 from reconcile.sources.model import Source
+from reconcile.sources.postgresql import PostgresqlSource
 
 
-def refusal(plan: ComparisonPlan, warehouse: Source, mode: Mode) -> str | None:
-    """Return why the warehouse cannot do its part of a comparison by itself; None when it can.
+def refusal(plan: ComparisonPlan, source: Source, mode: Mode, side: Side = "warehouse") -> str | None:
+    """Return why one side cannot do its part of a comparison by itself; None when it can.
 
     Args:
         plan: the comparison.
-        warehouse: the warehouse's table.
+        source: the side's table.
         mode: how it is compared.
+        side: which side it is.
     """
-    return next(_refusals(plan, warehouse, mode), None)
+    reasons = [*_of_plan(plan, mode)]
+    return reasons[0] if reasons else next(_of_source(plan, source, mode, side), None)
 
 
-def _refusals(plan: ComparisonPlan, warehouse: Source, mode: Mode) -> Iterator[str]:
-    if not isinstance(warehouse, BigQuerySource):
-        yield "the warehouse is not BigQuery"
+def _of_plan(plan: ComparisonPlan, mode: Mode) -> Iterator[str]:
     if mode == "typed":
         yield "every value is compared"
     if plan.warehouse.in_flight is not None:
@@ -39,6 +42,25 @@ def _refusals(plan: ComparisonPlan, warehouse: Source, mode: Mode) -> Iterator[s
                 yield f"the key column {column.name} is of the type {column.data_type}"
     if mode == "checksum":
         yield from filter(None, (unhashable(plan), *map(unhashable_column, plan.columns)))
+
+
+def _of_source(plan: ComparisonPlan, source: Source, mode: Mode, side: Side) -> Iterator[str]:
+    """Yield why a source cannot; what cannot be told here (a column that is not there) is told as it is read."""
+    columns = side_columns(plan, side)
+    if isinstance(source, FileSource):
+        yield "files compute nothing"
+    elif mode == "count" or isinstance(source, BigQuerySource):
+        return
+    elif not isinstance(source, PostgresqlSource):
+        yield "the database cannot hash its rows as others do"
+    else:
+        hashed = {
+            "sample": tuple(column for column in columns if column.is_key),
+            "aggregate": tuple(column for column in columns if unhashable_column(column) is None),
+        }
+        yield from filter(None, (source.unhashable(hashed.get(mode, columns)),))
+        if mode == "aggregate":
+            yield from filter(None, (source.uncounted(columns),))
 
 
 def unhashable_column(column: PlannedColumn) -> str | None:

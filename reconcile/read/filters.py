@@ -1,6 +1,6 @@
 """Constant filters: pushed down to the warehouse as GoogleSQL, applied to the snapshot in Arrow."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
 from decimal import Decimal
@@ -13,6 +13,9 @@ from core.errors import UnreadableError
 from core.identifiers import check_name
 from reconcile.config import Scalar, Where
 from reconcile.rules import literal, quoted
+
+Bind = Callable[[Scalar], str]
+"""Binds a constant to a statement, and returns the SQL that refers to it."""
 
 _ENGINE_TYPES: Final[dict[type, pa.DataType]] = {bool: pa.bool_(), int: pa.int64(), str: pa.string(), date: pa.date32()}
 
@@ -41,6 +44,20 @@ class Condition:
         if None in self.values:
             parts.append(f"{name} is null")
         return parts[0] if len(parts) == 1 else f"({' or '.join(parts)})"
+
+    def database(self, name: str, bind: Bind, text_order: str) -> str:
+        """Return the condition as SQL of a database.
+
+        Args:
+            name: the column, quoted.
+            bind: binds a constant.
+            text_order: what makes texts compare by code point, such as ` collate "C"`; put after the column.
+        """
+        del text_order  # of what is equal or not, the order says nothing
+        tests = [f"{name} = {bind(value)}" for value in self.values if value is not None]
+        if None in self.values:
+            tests.append(f"{name} is null")
+        return f"({' or '.join(tests)})" if tests else "false"
 
     def duckdb(self) -> str:
         """Return the condition as SQL of the engine; only for one that `suits`."""

@@ -71,6 +71,8 @@ class Footer:
         forms: how the engine reads each column.
         chunks: the column chunks that are read, in the order of the file.
         groups: the first key column by row group; None when the footer leaves that open.
+        bounds: the least and the greatest value of the first key column, nulls aside; None when the footer leaves that
+            open, or there is no value.
     """
 
     ref: ObjectRef
@@ -79,6 +81,7 @@ class Footer:
     forms: tuple[Form, ...]
     chunks: tuple[Chunk, ...]
     groups: tuple[KeyGroup, ...] | None
+    bounds: tuple[Any, Any] | None = None
 
 
 def read_footer(
@@ -135,6 +138,7 @@ def read_footer(
                 for leaf in wanted
             ),
             groups=_groups(metadata, leaves[names[0]]),
+            bounds=_bounds(metadata, leaves[names[0]]),
         )
 
 
@@ -234,3 +238,15 @@ def _groups(metadata: pq.FileMetaData, column: int) -> tuple[KeyGroup, ...] | No
         if rows:
             found.append(KeyGroup(said.min, said.max, rows))
     return tuple(found)
+
+
+def _bounds(metadata: pq.FileMetaData, column: int) -> tuple[Any, Any] | None:
+    found = []
+    for number in range(metadata.num_row_groups):
+        group = metadata.row_group(number)
+        said = group.column(column).statistics
+        if said is not None and said.has_min_max:
+            found.append((said.min, said.max))
+        elif group.num_rows and (said is None or not said.has_null_count or said.null_count != group.num_rows):
+            return None
+    return (min(low for low, _ in found), max(high for _, high in found)) if found else None

@@ -7,7 +7,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from core.identifiers import check_name
-from reconcile.read.filters import Condition, googlesql_literal
+from reconcile.read.filters import Bind, Condition, googlesql_literal
 from reconcile.rules import literal, quoted
 
 Bound = int | str | date
@@ -31,6 +31,14 @@ class Between(Condition):
         """See `Condition.googlesql`."""
         name = check_name(self.column)
         tests = [f"{name} {sign} {googlesql_literal(bound)}" for sign, bound in self._bounds()]
+        return self._with_null(" and ".join(tests) or "true", name)
+
+    def database(self, name: str, bind: Bind, text_order: str) -> str:
+        """See `Condition.database`."""
+        tests = [
+            f"{name}{text_order if isinstance(bound, str) else ''} {sign} {bind(bound)}"
+            for sign, bound in self._bounds()
+        ]
         return self._with_null(" and ".join(tests) or "true", name)
 
     def duckdb(self) -> str:

@@ -18,6 +18,7 @@ from reconcile.pushdown.buckets import KeyBuckets
 from reconcile.read.avro import read_avro, read_avro_schema
 from reconcile.read.csv_files import read_csv
 from reconcile.read.direct import Direct, check_unchanged, read_direct, read_footers
+from reconcile.read.footers import Footer
 from reconcile.read.json_array import read_json_array
 from reconcile.read.ndjson import read_ndjson
 from reconcile.read.parquet import open_parquet, read_parquet, read_schema, told
@@ -104,33 +105,22 @@ class FileSource:
         parts = tuple(Part(ref.uri, partial(self._read, ref, columns, predicate, tally)) for ref in self.files.objects)
         return Rows(parts, check=tally.check)
 
-    def scanned(
-        self,
-        columns: tuple[PlannedColumn, ...],
-        names: tuple[str, ...],
-        predicate: Predicate,
-        folder: Path,
-        *,
-        workers: int,
-        stop: threading.Event,
-        on_rows: Callable[[int], None],
-    ) -> Direct | None:
-        """Make Parquet files ready for the engine to scan where they lie, if it reads them as we would.
+    def footers(
+        self, columns: tuple[PlannedColumn, ...], names: tuple[str, ...], predicate: Predicate, *, workers: int
+    ) -> tuple[Footer, ...] | None:
+        """Return what the footers of Parquet files say, if the engine reads the files as we would.
 
         Args:
             columns: the compared columns.
             names: their names in the files.
             predicate: which rows.
-            folder: scratch space; it must exist.
             workers: how many files are read at once.
-            stop: set to give up early; what is returned after that is incomplete.
-            on_rows: told of rows as their pages are verified.
 
         Returns:
-            The files, verified; None when they must be read by `rows`.
+            A footer each; None when the files must be read by `rows`.
 
         Raises:
-            UnreadableError: when a file is truncated, damaged, replaced or gone, or the rows are not as many as stated.
+            UnreadableError: when a file is truncated, replaced or gone, or the rows are not as many as stated.
         """
         files = self.files
         needed = {*names, *predicate.columns}
@@ -146,18 +136,59 @@ class FileSource:
             workers=workers,
             absent_is_null=files.declared is not None,
         )
+        if footers is not None:
+            tally = _Tally(self.files)
+            tally.add(sum(footer.rows for footer in footers))
+            tally.check()
+        return footers
+
+    def ready(
+        self,
+        footers: tuple[Footer, ...],
+        predicate: Predicate,
+        folder: Path,
+        *,
+        workers: int,
+        stop: threading.Event,
+        on_rows: Callable[[int], None],
+    ) -> Direct:
+        """Make some of the files ready for the engine to scan where they lie.
+
+        Args:
+            footers: those of the files, at least one.
+            predicate: which rows.
+            folder: scratch space; it must exist.
+            workers: how many files are read at once.
+            stop: set to give up early; what is returned after that is incomplete.
+            on_rows: told of rows as their pages are verified.
+
+        Returns:
+            The files, verified.
+
+        Raises:
+            UnreadableError: when a file is truncated, damaged, replaced or gone.
+        """
+        return read_direct(footers, predicate.where, self.store, folder, workers=workers, stop=stop, on_rows=on_rows)
+
+    def scanned(
+        self,
+        columns: tuple[PlannedColumn, ...],
+        names: tuple[str, ...],
+        predicate: Predicate,
+        folder: Path,
+        *,
+        workers: int,
+        stop: threading.Event,
+        on_rows: Callable[[int], None],
+    ) -> Direct | None:
+        """Make all files ready for the engine to scan; None when they must be read by `rows`.
+
+        Args and errors are those of `footers` and `ready`.
+        """
+        footers = self.footers(columns, names, predicate, workers=workers)
         if footers is None:
             return None
-        tally = _Tally(self.files)
-
-        def verified(rows: int) -> None:
-            tally.add(rows)
-            on_rows(rows)
-
-        found = read_direct(footers, predicate.where, self.store, folder, workers=workers, stop=stop, on_rows=verified)
-        if not stop.is_set():
-            tally.check()
-        return found
+        return self.ready(footers, predicate, folder, workers=workers, stop=stop, on_rows=on_rows)
 
     def check_unchanged(self) -> None:
         """Refuse what was read where it lies when a file is no longer the one that was listed.

@@ -5,7 +5,7 @@ of a table are read at once and agree ("Snapshot Synchronization Functions" in i
 (`ctid`), which need no index. Redshift exports none and is read by one connection, serializable.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from functools import cached_property, partial
@@ -21,8 +21,15 @@ from reconcile.pushdown.buckets import KeyBuckets
 from reconcile.sources.adbc import Held, as_wanted, connection_uri, told, typed
 from reconcile.sources.checksums import check_forms, local_checksums
 from reconcile.sources.extras import imported
-from reconcile.sources.model import EVERY_ROW, Part, Pin, Predicate, Rows, Wanted
-from reconcile.sources.postgresql_checksums import checksum_sql, is_pushable
+from reconcile.sources.model import EVERY_ROW, Part, Pin, Predicate, Rows, Wanted, wanted
+from reconcile.sources.postgresql_checksums import (
+    aggregate_sql,
+    checksum_sql,
+    in_buckets,
+    in_sample,
+    uncounted,
+    unpushable,
+)
 from reconcile.sources.sql import Bound, SqlTypes, identifier, where
 
 _MODULE: Final = "adbc_driver_postgresql.dbapi"
@@ -32,7 +39,7 @@ _PAGES_A_PART: Final = 4_096
 _MODERN: Final = 140_000
 """Version of PostgreSQL since which ranges of pages are scanned without looking at the others, and epochs are exact."""
 
-_TYPES: Final = SqlTypes(integer="bigint", decimal="numeric", timestamp="timestamptz")
+_TYPES: Final = SqlTypes(integer="bigint", decimal="numeric", timestamp="timestamptz", text_order=' collate "C"')
 _PLAIN: Final[dict[str, tuple[DataType, str]]] = {
     "int2": ("int64", "::bigint"),
     "int4": ("int64", "::bigint"),
@@ -114,26 +121,108 @@ class PostgresqlSource:
         [[rows]] = self.session.all(Bound(f"select count(*) from {self._from} where {test.sql}", test.values))  # noqa: S608 - quoted names, bound values
         return int(rows)
 
-    def rows(self, columns: tuple[Wanted, ...], predicate: Predicate = EVERY_ROW) -> Rows:
-        """See `Source.rows`; a part is a range of pages."""
+    def rows(self, columns: tuple[Wanted, ...], predicate: Predicate = EVERY_ROW, restriction: str = "") -> Rows:
+        """See `Source.rows`; a part is a range of pages.
+
+        Args:
+            columns: the columns wanted.
+            predicate: which rows.
+            restriction: a condition beside the predicate, of our own making; empty for none.
+        """
         held = tuple(as_wanted(self._column(column.name), column) for column in dict.fromkeys(columns))
-        return Rows(
-            tuple(Part(str(self.table), partial(self._read, held, predicate, pages)) for pages in self._ranges()),
-            receipt=self.pin.words,
+        read = partial(self._read, held, predicate, restriction)
+        parts = tuple(Part(str(self.table), partial(read, pages)) for pages in self._ranges())
+        return Rows(parts, receipt=self.pin.words)
+
+    def rows_of_buckets(
+        self, columns: tuple[PlannedColumn, ...], buckets: KeyBuckets, found: Iterable[int], predicate: Predicate
+    ) -> Rows:
+        """Return the rows of some buckets of keys.
+
+        Args:
+            columns: the compared columns under the table's names, the key first.
+            buckets: how keys are put into buckets.
+            found: the buckets; one at least.
+            predicate: which rows.
+        """
+        return self.rows(wanted(columns), predicate, in_buckets(_names(buckets.key), buckets, found))
+
+    def rows_of_sample(self, columns: tuple[PlannedColumn, ...], threshold: int, predicate: Predicate) -> Rows:
+        """Return the rows whose key's hash is below a threshold.
+
+        Args:
+            columns: the compared columns under the table's names, the key first.
+            threshold: a share of 2^60.
+            predicate: which rows.
+        """
+        key = tuple(column for column in columns if column.is_key)
+        return self.rows(wanted(columns), predicate, in_sample(key, _names(key), threshold))
+
+    def unhashable(self, columns: tuple[PlannedColumn, ...]) -> str | None:
+        """Return why the database cannot hash rows of some columns; None when it can.
+
+        Args:
+            columns: the columns under the table's names.
+        """
+        if self.session.version < _MODERN:
+            return "the database is Redshift, or a PostgreSQL before 14"
+        return next(filter(None, (unpushable(column, self._column(column.name)) for column in columns)), None)
+
+    def uncounted(self, columns: tuple[PlannedColumn, ...]) -> str | None:
+        """Return why the database cannot count the values of some columns; None when it can.
+
+        Args:
+            columns: the columns under the table's names.
+        """
+        return next(filter(None, (uncounted(column, self._column(column.name)) for column in columns)), None)
+
+    def greatest(self, column: PlannedColumn, predicate: Predicate) -> int | None:
+        """Return the greatest value of an integer column; None when there is none.
+
+        Args:
+            column: the column under the table's name.
+            predicate: which rows.
+        """
+        test = where(predicate, _placeholder, _TYPES)
+        [[found]] = self.session.all(
+            Bound(f"select max({identifier(column.name)})::bigint from {self._from} where {test.sql}", test.values)  # noqa: S608 - quoted names, bound values
         )
+        return None if found is None else int(found)
+
+    def aggregates(
+        self, columns: tuple[PlannedColumn, ...], measures: Sequence[tuple[int, str]], predicate: Predicate
+    ) -> tuple[int, tuple[Any, ...]]:
+        """Return the number of rows, and aggregates of them.
+
+        Args:
+            columns: the columns under the table's names.
+            measures: the place of a column and what is wanted of it: `count`, `min`, `max` or `checksum`.
+            predicate: which rows.
+
+        Raises:
+            UnreadableError: when a column holds a value that GoogleSQL has not.
+        """
+        test = where(predicate, _placeholder, _TYPES)
+        source = f"{self._from} where {test.sql}"
+        [[rows, *found, is_odd]] = self.session.all(
+            Bound(aggregate_sql(columns, _names(columns), measures, source), test.values)
+        )
+        if is_odd:
+            raise UnreadableError(
+                f"{self.table}: holds a value that GoogleSQL has not, such as infinity; compare with the mode typed, "
+                "which tells the column"
+            )
+        return int(rows), tuple(found)
 
     def checksums(
         self, columns: tuple[PlannedColumn, ...], buckets: KeyBuckets, predicate: Predicate = EVERY_ROW
     ) -> Leaves:
         """See `Source.checksums`; computed by the database where it spells every value as others do."""
         check_forms(columns)
-        held = tuple(self._column(column.name) for column in columns)
-        if self.session.version >= _MODERN and is_pushable(columns, held):
+        if self.unhashable(columns) is None:
             test = where(predicate, _placeholder, _TYPES)
-            names = tuple(identifier(column.name) for column in columns)
-            found = self.session.all(
-                Bound(checksum_sql(columns, names, buckets, f"{self._from} where {test.sql}"), test.values)
-            )
+            source = f"{self._from} where {test.sql}"
+            found = self.session.all(Bound(checksum_sql(columns, _names(columns), buckets, source), test.values))
             if not any(is_odd for *_, is_odd in found):
                 return {bucket: Leaf(rows, int(total)) for bucket, rows, total, _ in found}
         return local_checksums(self, columns, buckets, predicate)
@@ -166,10 +255,10 @@ class PostgresqlSource:
         return list(zip(cuts, [*cuts[1:], None], strict=True))
 
     def _read(
-        self, held: tuple[Held, ...], predicate: Predicate, pages: tuple[int, int | None]
+        self, held: tuple[Held, ...], predicate: Predicate, restriction: str, pages: tuple[int, int | None]
     ) -> Iterator[pa.RecordBatch]:
         test = where(predicate, _placeholder, _TYPES)
-        tests = [f"({test.sql})"]
+        tests = [f"({found})" for found in (test.sql, restriction) if found]
         values = list(test.values)
         for sign, page in ((">=", pages[0] or None), ("<", pages[1])):
             if page is not None:
@@ -267,6 +356,10 @@ class _Session:
             cursor.execute(f"set transaction snapshot '{self.snapshot}'")
             yield cursor
             cursor.execute("rollback")
+
+
+def _names(columns: tuple[PlannedColumn, ...]) -> tuple[str, ...]:
+    return tuple(identifier(column.name) for column in columns)
 
 
 def _placeholder(number: int, kind: str) -> str:

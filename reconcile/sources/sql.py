@@ -8,7 +8,6 @@ from typing import Protocol
 
 from core.errors import ConfigurationError
 from reconcile.config import Scalar
-from reconcile.read.filters import Condition
 from reconcile.sources.model import Predicate
 
 
@@ -40,11 +39,13 @@ class SqlTypes:
         integer: of an integer.
         decimal: of a decimal number.
         timestamp: of an instant.
+        text_order: what makes a text compare by code point, put after it; nothing where it does so by itself.
     """
 
     integer: str
     decimal: str
     timestamp: str
+    text_order: str = ""
 
 
 def identifier(name: str) -> str:
@@ -83,23 +84,12 @@ def where(
         return placeholder(len(values), kind)
 
     tests = (
-        " and ".join(_condition(quote(condition.column), condition, bind) for condition in predicate.where) or "true"
+        " and ".join(found.database(quote(found.column), bind, types.text_order) for found in predicate.where) or "true"
     )
     if predicate.where and predicate.in_flight is not None:
         newer = f"{quote(predicate.in_flight.column)} > {bind(predicate.in_flight.after)}"
         tests = f"({tests}) or {newer}"
     return Bound(tests, tuple(values))
-
-
-class _Bind(Protocol):
-    def __call__(self, value: Scalar) -> str: ...
-
-
-def _condition(name: str, condition: Condition, bind: _Bind) -> str:
-    tests = [f"{name} = {bind(value)}" for value in condition.values if value is not None]
-    if None in condition.values:
-        tests.append(f"{name} is null")
-    return f"({' or '.join(tests)})" if tests else "false"
 
 
 def _spelled(value: Scalar, types: SqlTypes) -> tuple[str, str]:
