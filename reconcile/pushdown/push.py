@@ -11,7 +11,7 @@ from reconcile.compare.tree import differing
 from reconcile.plans import ComparisonPlan
 from reconcile.pushdown import local
 from reconcile.pushdown.aggregates import aggregates
-from reconcile.pushdown.asked import asked_side
+from reconcile.pushdown.asked import AskedSide, asked_side
 from reconcile.pushdown.buckets import KeyBuckets, key_buckets, sample_condition
 from reconcile.pushdown.forms import HASH_BITS, row_hash
 from reconcile.pushdown.summing import HandedOver, LocalSide, Pushing, Summed, asked_sum, local_side
@@ -113,11 +113,9 @@ def _checksummed(pushing: Pushing) -> tuple[ReadSides, Pushed]:
         hashing = _engine_hashing(plan, tuple(sides.values()))
         left, right = (sides[side].summed(hashing) for side in _BOTH)
     else:
-        [first, *_] = sides.values() or [None]
-        bounds = first.bounds() if first is not None else None
-        one = asked["snapshot"] or asked["warehouse"]
-        greatest = bounds[1] if bounds else one.greatest() if one and first is None else None
-        buckets = key_buckets(plan.key, greatest)
+        tops = [*(bounds[1] for part in sides.values() if (bounds := part.bounds())), *map(_greatest, asked.values())]
+        # The lesser of both: one stray key on one side must not put all others into one bucket.
+        buckets = key_buckets(plan.key, min((top for top in tops if top is not None), default=None))
         hashing = _common_hashing(plan, buckets)
 
         def of(side: Side) -> Summed:
@@ -138,6 +136,10 @@ def _checksummed(pushing: Pushing) -> tuple[ReadSides, Pushed]:
         ),
     )
     return _sides(left.rest(found), right.rest(found)), pushed
+
+
+def _greatest(asked: AskedSide | None) -> Any:
+    return None if asked is None else asked.greatest()
 
 
 def _engine_hashing(plan: ComparisonPlan, sides: tuple[LocalSide, ...]) -> Hashing:
