@@ -3,27 +3,26 @@
 import os
 import tempfile
 import time
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from datetime import datetime
 from functools import partial
 from pathlib import Path
-from typing import Final, Literal
+from typing import Literal
 
 from core.errors import UnreadableError
 from reconcile.compare.engine import DirectReadError, EngineLimits, How, compare
 from reconcile.compare.pushed import Pushed
 from reconcile.config import AskedMode, Limits
-from reconcile.modes import Chosen, LastRun, choose, keep_run, last_run, recall_run
+from reconcile.deciding import decide
+from reconcile.modes import Chosen, LastRun, keep_run, last_run, recall_run
 from reconcile.plans import ComparisonPlan, Unplanned
 from reconcile.policy import Partition
 from reconcile.pushdown.asked import asked_sides
 from reconcile.pushdown.push import push_down
 from reconcile.pushdown.summing import Pushing
-from reconcile.read.direct import Direct
-from reconcile.read.sides import Side, side_columns
-from reconcile.reading import Reading, ReadSides, check_still_there, read_sides
+from reconcile.read.sides import Side
+from reconcile.reading import Reading, ReadSides, check_still_there, opened, read_sides
 from reconcile.report.files import DIFFERENCES
 from reconcile.result import (
     ComparisonResult,
@@ -31,12 +30,8 @@ from reconcile.result import (
     PinnedObject,
     Timing,
 )
-from reconcile.sources.files import FileSource
 from reconcile.sources.model import Pin
-from reconcile.sources.opening import open_source
 from reconcile.sources.services import Services
-
-_SIDES: Final[tuple[Side, ...]] = ("warehouse", "snapshot")
 
 Phase = Literal["planned", "warehouse", "snapshot", "compare", "done"]
 
@@ -74,6 +69,7 @@ class Work:
         partitions: by what counts are broken down, by the name of the comparison.
         taken_at: when the snapshot was taken (UTC); None when nobody says.
         on_progress: told of progress, from several threads.
+        decided: modes that were decided beforehand, by the name of the comparison, for all tasks of a run alike.
     """
 
     services: Services
@@ -85,6 +81,7 @@ class Work:
     partitions: Mapping[str, Partition]
     taken_at: datetime | None
     on_progress: OnProgress
+    decided: Mapping[str, Chosen] = field(default_factory=dict)
 
 
 def make_comparison(work: Work, comparison: ComparisonPlan | Unplanned) -> ComparisonResult:
@@ -101,25 +98,14 @@ def make_comparison(work: Work, comparison: ComparisonPlan | Unplanned) -> Compa
         return _unreadable(comparison, comparison.reason, None, 0.0)
     began = time.monotonic()
     try:
-        with _opened(work, comparison) as reading:
+        told = partial(_tell, work.on_progress, comparison.name)
+        with opened(comparison, work.services, work.limits.readers, told) as reading:
             try:
                 return _read_and_compared(work, reading, by_value=False)
             except DirectReadError:
                 return _read_and_compared(work, reading, by_value=True)
     except UnreadableError as error:
         return _unreadable(comparison, str(error), _inputs(comparison), time.monotonic() - began)
-
-
-@contextmanager
-def _opened(work: Work, comparison: ComparisonPlan) -> Iterator[Reading]:
-    """Pin both sides, before a row of either is read."""
-    workers = work.limits.readers
-    with (
-        open_source(comparison.warehouse.table, work.services, workers=workers) as warehouse,
-        open_source(comparison.snapshot.spec, work.services, workers=workers) as snapshot,
-    ):
-        told = partial(_tell, work.on_progress, comparison.name)
-        yield Reading(comparison, warehouse, snapshot, workers, told)
 
 
 def _tell(on_progress: OnProgress, name: str, side: Phase, rows: int) -> None:
@@ -146,34 +132,18 @@ class _Read:
 
 def _read(work: Work, reading: Reading, scratch: Path, *, by_value: bool) -> _Read:
     """Read both sides; of a warehouse that can do its part by itself, only what that leaves."""
-    plan = reading.plan
-    if plan.name not in work.partitions:
-        # Counts by partition look at every row of both sides.
-        can_push = bool(asked_sides(reading, "checksum"))
-        chosen = _chosen(work, plan, is_ordered=False, can_push=can_push)
-        if chosen.mode != "typed" and (asked_sides(reading, chosen.mode) or _may_skip(work, reading, chosen)):
-            pushing = Pushing(reading, scratch, _limits(work), _trees(work, plan), by_value)
-            sides, pushed = push_down(pushing, chosen.mode, plan.sample_share)
-            return _Read(sides, chosen, pushed)
-    sides = read_sides(reading, scratch, by_value=by_value)
-    is_ordered = all(isinstance(side, Direct) for side in sides.rows)
-    return _Read(sides, _chosen(work, plan, is_ordered=is_ordered), None)
-
-
-def _may_skip(work: Work, reading: Reading, chosen: Chosen) -> bool:
-    """Return whether files need not be read that are still as the last run left them."""
-    if chosen.mode != "checksum" or work.state is None:
-        return False
-    # What both sides are scanned for range by range, `auto` compares value by value.
-    return (work.mode or reading.plan.mode) != "auto" or not all(map(partial(_is_scanned, reading), _SIDES))
-
-
-def _is_scanned(reading: Reading, side: Side) -> bool:
-    source, columns = reading.source(side), side_columns(reading.plan, side)
-    names = tuple(column.name for column in columns)
-    return isinstance(source, FileSource) and (
-        source.footers(columns, names, reading.predicate(side), workers=reading.workers) is not None
-    )
+    plan, is_partitioned = reading.plan, reading.plan.name in work.partitions
+    chosen = work.decided.get(plan.name)
+    if chosen is None:
+        last = recall_run(last_run(work.state, plan.name)) if work.state is not None else None
+        chosen = decide(reading, work.mode, last, is_partitioned=is_partitioned)
+    # Counts by partition look at every row of both sides.
+    may_skip = chosen.mode == "checksum" and work.state is not None
+    if not is_partitioned and (may_skip or asked_sides(reading, chosen.mode)):
+        pushing = Pushing(reading, scratch, _limits(work), _trees(work, plan), by_value)
+        sides, pushed = push_down(pushing, chosen.mode, plan.sample_share)
+        return _Read(sides, chosen, pushed)
+    return _Read(read_sides(reading, scratch, by_value=by_value), chosen, None)
 
 
 def _limits(work: Work) -> EngineLimits:
@@ -243,11 +213,6 @@ def _compared(
         causes=found.causes,
         partitions=found.partitions,
     )
-
-
-def _chosen(work: Work, comparison: ComparisonPlan, *, is_ordered: bool | None, can_push: bool = False) -> Chosen:
-    last = recall_run(last_run(work.state, comparison.name)) if work.state is not None else None
-    return choose(comparison, work.mode, last, is_ordered=is_ordered, can_push=can_push)
 
 
 def _unreadable(

@@ -118,13 +118,23 @@ def choose(
     return Chosen(mode, why, _warehouse_bytes(plan), sum(ref.size for ref in plan.snapshot.objects))
 
 
+def is_small(plan: ComparisonPlan) -> bool:
+    """Return whether a comparison has few rows, or nobody says how many: it is then joined whatever it looks like.
+
+    Args:
+        plan: the comparison.
+    """
+    rows = plan.snapshot.expected_rows
+    return rows is None or rows < _SMALL_ROWS
+
+
 def _automatic(
     plan: ComparisonPlan, last: LastRun | None, *, is_ordered: bool | None, can_push: bool
 ) -> tuple[Mode, str]:
     rows, reason = plan.snapshot.expected_rows, unhashable(plan)
     if reason is not None:
         return "typed", f"checksums cannot stand for the values: {reason}"
-    if rows is None or rows < _SMALL_ROWS:
+    if rows is None or is_small(plan):
         said = "the manifest does not say how many rows there are" if rows is None else f"{rows:,} rows are few"
         return "typed", f"{said}: one join costs less than a scan for checksums and a join after it"
     if is_ordered:

@@ -1,11 +1,13 @@
 """Both sides of a comparison, read at once: in the types they are compared in, whole, and pinned."""
 
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
+from typing import Final
 
 import pyarrow as pa
 
@@ -17,7 +19,11 @@ from reconcile.read.sides import Flags, Side, settled, side_columns, stored_rows
 from reconcile.read.spill import Spill, spill
 from reconcile.sources.files import FileSource
 from reconcile.sources.model import Predicate, Rows, Source, Wanted, wanted
+from reconcile.sources.opening import open_source
 from reconcile.sources.predicates import constant_types, in_flight
+from reconcile.sources.services import Services
+
+SIDES: Final[tuple[Side, ...]] = ("warehouse", "snapshot")
 
 
 @dataclass(frozen=True)
@@ -75,6 +81,31 @@ class ReadSides:
     def rows(self) -> tuple[SideRows, SideRows]:
         """The warehouse's rows and the snapshot's."""
         return self.warehouse, self.snapshot
+
+
+@contextmanager
+def opened(
+    plan: ComparisonPlan, services: Services, workers: int, on_rows: Callable[[Side, int], None] = lambda *_: None
+) -> Iterator[Reading]:
+    """Open and pin both sides of a comparison, before a row of either is read.
+
+    Args:
+        plan: the comparison.
+        services: where its sides are.
+        workers: how many streams or files of a side are read at once.
+        on_rows: told of rows as they are read; called from several threads.
+
+    Yields:
+        Both sides, for as long as they are open.
+
+    Raises:
+        UnreadableError: when one cannot be opened.
+    """
+    with (
+        open_source(plan.warehouse.table, services, workers=workers) as warehouse,
+        open_source(plan.snapshot.spec, services, workers=workers) as snapshot,
+    ):
+        yield Reading(plan, warehouse, snapshot, workers, on_rows)
 
 
 def read_sides(reading: Reading, scratch: Path, *, by_value: bool = False) -> ReadSides:

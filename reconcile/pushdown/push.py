@@ -1,6 +1,8 @@
 """A comparison in which sides do their part by themselves: asked for numbers first, and then for few rows."""
 
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from typing import Any, Final
 
 from core.errors import UnreadableError
@@ -108,7 +110,7 @@ def _sampled(pushing: Pushing, share: float) -> tuple[ReadSides, Pushed]:
 def _checksummed(pushing: Pushing) -> tuple[ReadSides, Pushed]:
     plan = pushing.reading.plan
     asked = {side: asked_side(pushing.reading, side, "checksum") for side in _BOTH}
-    sides = {side: local_side(pushing, side) for side in _BOTH if asked[side] is None}
+    sides = _local_sides(pushing, [side for side in _BOTH if asked[side] is None])
     if len(sides) == len(_BOTH):
         hashing = _engine_hashing(plan, tuple(sides.values()))
         left, right = (sides[side].summed(hashing) for side in _BOTH)
@@ -136,6 +138,12 @@ def _checksummed(pushing: Pushing) -> tuple[ReadSides, Pushed]:
         ),
     )
     return _sides(left.rest(found), right.rest(found)), pushed
+
+
+def _local_sides(pushing: Pushing, sides: Sequence[Side]) -> dict[Side, LocalSide]:
+    """Read, at once, the sides that must be read."""
+    with ThreadPoolExecutor(len(_BOTH), thread_name_prefix="reconcile-local") as pool:
+        return dict(zip(sides, pool.map(partial(local_side, pushing), sides), strict=True))
 
 
 def _greatest(asked: AskedSide | None) -> Any:

@@ -9,10 +9,11 @@ import msgspec
 
 from core.pinned import ObjectRef
 from reconcile.config import AskedMode, ReconcileConfig
+from reconcile.modes import Chosen
 from reconcile.result import SnapshotId
 from reconcile.shards.bounds import Bound
 
-PLAN_VERSION: Final = 1
+PLAN_VERSION: Final = 2
 
 
 class Shard(msgspec.Struct, frozen=True):
@@ -65,6 +66,7 @@ class ShardedRun(msgspec.Struct, frozen=True):
         pins: digest of the listed files by comparison; every task must find the same ones.
         restrictions: the filter of each comparison, as reports show it.
         shards: all parts.
+        decided: the mode of each comparison, decided once: what a task's own `--state` holds is of no account.
     """
 
     version: int
@@ -78,6 +80,7 @@ class ShardedRun(msgspec.Struct, frozen=True):
     pins: dict[str, str]
     restrictions: dict[str, str]
     shards: tuple[Shard, ...]
+    decided: dict[str, Chosen] = {}
 
     @property
     def comparisons(self) -> tuple[str, ...]:

@@ -17,7 +17,8 @@ from reconcile.plans import ComparisonPlan, RunPlan, Unplanned
 from reconcile.report.files import prepare_output
 from reconcile.result import SCHEMA_VERSION, ComparisonResult, RunResult, worst
 from reconcile.runner import plan_with
-from reconcile.shards.cutting import ShardSize, cut, part_of
+from reconcile.shards.cutting import ShardSize, part_of
+from reconcile.shards.dividing import Wish, divide
 from reconcile.shards.folder import RunFolder
 from reconcile.shards.merging import differences_file, merged_comparison, merged_differences
 from reconcile.shards.model import (
@@ -32,7 +33,7 @@ from reconcile.sources.services import Services
 
 SHARD_ROWS: Final = 5_000_000
 """Rows of a shard at most, about: what one task compares in some seconds, and loses when it is killed."""
-_SHARDS_A_TASK: Final = 2
+SHARDS_A_TASK: Final = 2
 """Shards that a task has at least where rows allow: several even out what they weigh."""
 _WAIT_S: Final = 900.0
 _RUN_ID: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,99}")
@@ -147,7 +148,14 @@ def run_task(
         )
         if known is None:
             check_partitions(config, planned)
-            known = _planned(config, services, planned, task, request=request, mode=mode, values=values)
+            wish = Wish(
+                mode=mode,
+                state=state,
+                size=ShardSize(task.shard_rows, task.count * SHARDS_A_TASK),
+                workers=config.limits.readers,
+                partitioned=frozenset(partitions_of(config)),
+            )
+            known = _planned(services, planned, task.run_id, wish, request=request, values=values)
             folder.keep_plan(known)
         if known.config != request:
             raise ConfigurationError(
@@ -166,6 +174,7 @@ def run_task(
             partitions=partitions_of(config),
             taken_at=known.snapshot.taken_at,
             on_progress=on_progress,
+            decided=known.decided,
         )
         on_progress(Progress("", "planned", 2 * sum(shard.rows for shard in open_ones)))
         plans = {comparison.name: comparison for comparison in planned.comparisons}
@@ -223,37 +232,27 @@ def merge(
 
 
 def _planned(
-    config: ReconcileConfig,
-    services: Services,
-    planned: RunPlan,
-    task: Task,
-    *,
-    request: str,
-    mode: AskedMode | None,
-    values: bool,
+    services: Services, planned: RunPlan, run_id: str, wish: Wish, *, request: str, values: bool
 ) -> ShardedRun:
-    size = ShardSize(task.shard_rows, task.count * _SHARDS_A_TASK)
     plans = [found for found in planned.comparisons if isinstance(found, ComparisonPlan)]
+    divided = {found.name: divide(found, services, wish) for found in plans}
     return ShardedRun(
         version=PLAN_VERSION,
-        run_id=task.run_id,
+        run_id=run_id,
         config=request,
         started_at=services.now,
         project=planned.project,
         snapshot=planned.snapshot,
-        mode=mode,
+        mode=wish.mode,
         values=values,
         pins={found.name: digest_of_files(found.snapshot.objects) for found in plans},
         restrictions={found.name: found.warehouse.restriction for found in plans},
         shards=tuple(
             shard
             for found in planned.comparisons
-            for shard in (
-                (Shard(found.name, 0, 1, 0),)
-                if isinstance(found, Unplanned)
-                else cut(found, services, mode=mode or found.mode, size=size, workers=config.limits.readers)
-            )
+            for shard in (divided[found.name].shards if found.name in divided else (Shard(found.name, 0, 1, 0),))
         ),
+        decided={name: found.chosen for name, found in divided.items() if found.chosen is not None},
     )
 
 
@@ -267,9 +266,9 @@ def _made(work: Work, run: ShardedRun, plan: ComparisonPlan | Unplanned, shard: 
         return make_comparison(work, plan)
     part = part_of(plan, shard)
     by = work.partitions.get(plan.name)
+    decided = {part.name: run.decided[plan.name]} if plan.name in run.decided else {}
     # What is kept for the next run is of whole comparisons.
-    asked = "typed" if work.mode == "auto" else work.mode
-    of_part = replace(work, state=None, mode=asked, partitions={part.name: by} if by is not None else {})
+    of_part = replace(work, state=None, decided=decided, partitions={part.name: by} if by is not None else {})
     return make_comparison(of_part, part)
 
 
