@@ -1,27 +1,119 @@
 {#-
-    Which raw rows a run reads: those that landed since the newest row it applied, less an overlap. The bound is
-    a literal, so that BigQuery prunes partitions by it; a first run, or a full refresh, reads everything.
+    Which raw rows a run reads. Time cannot say it: a row may become visible long after its `_ingestion_ts`, behind
+    whatever a run has read by then. Counts can, since raw only grows: `str_truncates` counts the rows of every ten
+    minutes, `cdc_confirm` notes which of them the models have applied, and where the two differ there is something to
+    read. Bounds are literals, so that BigQuery prunes partitions by them; a first run, or a full refresh, reads everything.
 -#}
 
-{% macro cdc_window(watermark=none) -%}
-    _ingestion_ts >= timestamp_sub(
-        timestamp '{{ watermark or cdc_watermark() }}', interval {{ var('cdc_overlap_minutes') | int }} minute
+{#-
+    The condition by which a structure model reads raw: whatever stands in, or after, the newest interval it has applied,
+    and the intervals before that which hold other rows than it has applied. The var `cdc_overlap_minutes` reads
+    further back than needs be; the merge takes rows again without harm.
+-#}
+{% macro cdc_window() -%}
+    {%- set position = cdc_position(ref('str_truncates'), this.identifier) -%}
+    (
+        _ingestion_ts >= timestamp_sub(timestamp '{{ position.read_until }}', interval {{ cdc_overlap_minutes() }} minute)
+        {%- for first, last in position.late %}
+        or (_ingestion_ts >= timestamp '{{ first }}' and _ingestion_ts < timestamp '{{ last }}')
+        {%- endfor %}
     )
 {%- endmacro %}
 
 
+{#- How far back from `read_until`, the end of the newest applied interval: to its beginning at least. -#}
+{% macro cdc_overlap_minutes() -%}
+    {{ return([var('cdc_overlap_minutes') | int, 10] | max) }}
+{%- endmacro %}
+
+
 {#-
-    The newest `_ingestion_ts` of this model's table, as text. Never later than now: a row stamped by a clock
-    that runs ahead must not hide those that land after it.
+    What a model has applied of its raw table: `read_until`, the end of the newest interval, not later than now, for a
+    row stamped by a clock that runs ahead must not hide those that land after it; and `late`, the bounds of earlier
+    intervals that are to be read, of which many are read as one. Unit tests override it.
+
+    `positions`: the table of `str_truncates`. `table`: the raw table.
 -#}
-{% macro cdc_watermark() -%}
-    {%- if not (execute and is_incremental()) -%}
-        {{ return(cdc_beginning()) }}
+{% macro cdc_position(positions, table) -%}
+    {%- if not (execute and is_incremental() and load_relation(positions)) -%}
+        {{ return({'read_until': cdc_beginning(), 'late': []}) }}
     {%- endif -%}
-    {%- set newest = run_query(
-        "select format_timestamp('%F %H:%M:%E6S+00:00', least(max(_ingestion_ts), current_timestamp())) from " ~ this
-    ).columns[0].values()[0] -%}
-    {{ return(newest or cdc_beginning()) }}
+    {%- set rows = run_query(_cdc_position_query(positions, table)).rows -%}
+    {%- if not rows or rows[0]['read_until'] is none -%}
+        {{ return({'read_until': cdc_beginning(), 'late': []}) }}
+    {%- endif -%}
+    {%- set late = [] -%}
+    {%- for row in rows if row['first'] is not none -%}
+        {%- do late.append((row['first'], row['last'])) -%}
+    {%- endfor -%}
+    {%- if late | length > 20 -%}
+        {%- set late = [(late[0][0], late[-1][1])] -%}
+    {%- endif -%}
+    {{ return({'read_until': rows[0]['read_until'], 'late': late}) }}
+{%- endmacro %}
+
+
+{% macro _cdc_position_query(positions, table) -%}
+    with
+
+    intervals as (
+
+        select
+            _ingestion_ts as starts_at,
+            applied_count is not null and _ingestion_ts <= current_timestamp() as is_applied,
+            {{ _cdc_is_due() }} as is_due
+        from {{ positions }}
+        where table_name = '{{ table }}' and _op = 'READ' and found_count is not null
+
+    ),
+
+    newest as (
+
+        select max(if(is_applied, starts_at, null)) as starts_at
+        from intervals
+
+    ),
+
+    -- neighbours share the distance to their rank
+    late as (
+
+        select
+            intervals.starts_at,
+            unix_seconds(intervals.starts_at) - 600 * row_number() over (order by intervals.starts_at) as island
+        from intervals
+        cross join newest
+        where intervals.is_due and intervals.starts_at < newest.starts_at
+
+    ),
+
+    islands as (
+
+        select
+            min(starts_at) as first,
+            timestamp_add(max(starts_at), interval 10 minute) as last
+        from late
+        group by island
+
+    )
+
+    select
+        {{ _cdc_instant('timestamp_add(newest.starts_at, interval 10 minute)') }} as read_until,
+        {{ _cdc_instant('islands.first') }} as first,
+        {{ _cdc_instant('islands.last') }} as last
+    from newest
+    left join islands on true
+    order by first
+{%- endmacro %}
+
+
+{#- Whether an interval holds other rows than the models have applied; rows that are gone are none to read. -#}
+{% macro _cdc_is_due() -%}
+    found_count > 0
+    and (
+        applied_count is null
+        or applied_count != found_count
+        or applied_micros != found_micros
+    )
 {%- endmacro %}
 
 
@@ -30,22 +122,111 @@
 {%- endmacro %}
 
 
-{#- How far `str_truncates` has read each table, by its marks: a mapping to timestamps, empty on a first run. -#}
-{% macro cdc_marks() -%}
-    {%- set marks = {} -%}
-    {%- if execute and is_incremental() -%}
-        {%- set rows = run_query(
-            "select table_name, format_timestamp('%F %H:%M:%E6S+00:00', _ingestion_ts) as read_until from " ~ this
-            ~ " where _op = 'READ'"
-        ) -%}
-        {%- for row in rows -%}
-            {%- do marks.update({row['table_name']: row['read_until']}) -%}
+{#-
+    From where `str_truncates` counts each raw table: from the newest interval that its model has applied, unless the number
+    of older rows is not what it was, which says that some have come to light. Then, from the beginning. BigQuery
+    knows the number of all rows of a table without reading them.
+
+    `cdc_overlap_minutes` counts further back, too: it finds rows that came while as many older ones were deleted.
+-#}
+{% macro cdc_counted_from() -%}
+    {%- set counted_from = {} -%}
+    {%- for table in cdc_tables() -%}
+        {%- do counted_from.update({table: cdc_beginning()}) -%}
+    {%- endfor -%}
+    {%- set applied = run_query(_cdc_applied_query()).rows if execute and is_incremental() else [] -%}
+    {%- if applied -%}
+        {%- for row in run_query(_cdc_older_rows_query(applied)).rows if row['is_as_it_was'] -%}
+            {%- do counted_from.update({row['table_name']: row['read_from']}) -%}
         {%- endfor -%}
     {%- endif -%}
-    {{ return(marks) }}
+    {{ return(counted_from) }}
 {%- endmacro %}
 
 
-{% macro cdc_window_since_mark(marks, table) -%}
-    {{ cdc_window(marks.get(table, cdc_beginning())) }}
+{% macro _cdc_applied_query() -%}
+    with
+
+    newest as (
+
+        select
+            table_name,
+            max(_ingestion_ts) as starts_at
+        from {{ this }}
+        where _op = 'READ' and applied_count is not null and _ingestion_ts <= current_timestamp()
+        group by table_name
+
+    )
+
+    select
+        newest.table_name,
+        {{ _cdc_instant('newest.starts_at') }} as starts_at,
+        {{ _cdc_instant(cdc_interval('timestamp_sub(newest.starts_at, interval ' ~ (cdc_overlap_minutes() - 10) ~ ' minute)')) }} as read_from,
+        sum(if(known._ingestion_ts < newest.starts_at, ifnull(known.applied_count, 0), 0)) as older_rows
+    from newest
+    inner join {{ this }} as known
+        on newest.table_name = known.table_name
+    where known._op = 'READ'
+    group by newest.table_name, newest.starts_at
+{%- endmacro %}
+
+
+{% macro _cdc_older_rows_query(applied) -%}
+    {%- for row in applied %}
+    select
+        '{{ row['table_name'] }}' as table_name,
+        '{{ row['read_from'] }}' as read_from,
+        (select count(*) from {{ source('member', row['table_name']) }})
+        - (select count(*) from {{ source('member', row['table_name']) }} where _ingestion_ts >= timestamp '{{ row['starts_at'] }}')
+        = {{ row['older_rows'] | int }} as is_as_it_was
+    {{ 'union all' if not loop.last }}
+    {%- endfor %}
+{%- endmacro %}
+
+
+{#- The ten minutes an instant lies in, by their beginning. -#}
+{% macro cdc_interval(instant) -%}
+    timestamp_seconds(unix_seconds({{ instant }}) - mod(unix_seconds({{ instant }}), 600))
+{%- endmacro %}
+
+
+{% macro _cdc_instant(expression) -%}
+    format_timestamp('%F %H:%M:%E6S+00:00', {{ expression }})
+{%- endmacro %}
+
+
+{#-
+    Note, once a build has ended, that what `str_truncates` found in it has been applied, for the tables whose model
+    succeeded. Called by on-run-end. A build that dies before does no harm: the next one reads the same once more. So
+    does one that another has overtaken, whose findings are no longer there to be confirmed.
+
+    `results`: the run results dbt hands to on-run-end.
+-#}
+{% macro cdc_confirm(results) -%}
+    {%- if execute and flags.WHICH in ('build', 'run', 'retry') -%}
+        {%- set built = [] -%}
+        {%- for result in results if result.status | string == 'success' and result.node.resource_type == 'model' -%}
+            {%- do built.append(result.node.name) -%}
+        {%- endfor -%}
+        {%- set tables = [] -%}
+        {%- for table in cdc_tables() if 'str_' ~ table in built -%}
+            {%- do tables.append(table) -%}
+        {%- endfor -%}
+        {%- if tables and 'str_truncates' in built -%}
+            {%- set positions = graph.nodes['model.' ~ project_name ~ '.str_truncates'].relation_name -%}
+            {%- do run_query(_cdc_confirmation(positions, tables)) -%}
+        {%- endif -%}
+    {%- endif -%}
+{%- endmacro %}
+
+
+{% macro _cdc_confirmation(positions, tables) -%}
+    update {{ positions }}
+    set
+        applied_count = found_count,
+        applied_micros = found_micros
+    where
+        _op = 'READ'
+        and found_by = '{{ invocation_id }}'
+        and table_name in ('{{ tables | join("', '") }}')
 {%- endmacro %}

@@ -70,12 +70,15 @@ class Warehouse:
             buffer.seek(0)
             self.client.load_table_from_file(buffer, f"raw.{table}", job_config=config).result()
 
-    def dbt(self, *arguments: str, manifest: Any = None) -> None:
+    def dbt(self, *arguments: str, manifest: Any = None) -> Any:
         """Run dbt quietly, and fail with what it has to say.
 
         Args:
             *arguments: the command and its options.
             manifest: a project to use instead of the one that was parsed.
+
+        Returns:
+            What dbt returns.
         """
         parsed = manifest or self.manifest
         # dbt marks nodes while it compiles them, and copies of a whole manifest mix up its lookups
@@ -89,10 +92,12 @@ class Warehouse:
 
         outcome = dbtRunner(manifest=fresh, callbacks=[note]).invoke([*arguments, *options(self.folder)])
         assert outcome.success, faults or outcome.exception
+        return outcome.result
 
-    def build(self, models: Sequence[str], *arguments: str, manifest: Any = None) -> None:
-        """Run structure models."""
-        self.dbt("run", "--select", *models, *arguments, manifest=manifest)
+    def build(self, models: Sequence[str], *arguments: str, manifest: Any = None) -> dict[str, str]:
+        """Run structure models, and return the query of each, as it was compiled."""
+        results = self.dbt("run", "--select", *models, *arguments, manifest=manifest)
+        return {result.node.name: result.node.compiled_code for result in results}
 
     def structure(self, table: str) -> dict[Key, Row]:
         """Return a structure table by key, in values that compare; fails when a key stands twice."""
