@@ -1,4 +1,4 @@
-"""The statements by which structure keeps its place in raw are GoogleSQL, those that an empty warehouse is not sent too."""
+"""Structure keeps its place in raw by GoogleSQL, also with the statements that an empty warehouse is not sent."""
 
 from dbt_statements import Recording, compiled
 from googlesql import Catalog
