@@ -1,17 +1,14 @@
 """The audit trail: runs, columns and differences, appended to BigQuery, where they can be queried for years."""
 
-import io
-from collections.abc import Callable, Iterator
-from dataclasses import asdict, dataclass
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import asdict
 from typing import Any, Final
 
-import msgspec
-from google.api_core.exceptions import Conflict, GoogleAPICallError, NotFound, RetryError
-from google.auth.exceptions import GoogleAuthError
 from google.cloud import bigquery
 
 from core.errors import UnavailableError
 from core.settings import Settings
+from reconcile.audit_tables import AuditTable, append
 from reconcile.result import ComparisonResult, Counts, Difference, RunResult
 
 TABLE: Final = "reconciliation_runs"
@@ -110,45 +107,35 @@ def difference_rows(result: RunResult) -> list[dict[str, Any]]:
     return [_difference(result, comparison, found) for comparison in result.comparisons for found in comparison.sample]
 
 
-@dataclass(frozen=True)
-class AuditTable:
-    """A table of the audit trail.
-
-    Attributes:
-        name: its name in the audit dataset.
-        description: what a row is.
-        schema: its columns.
-        rows: a run as its rows.
-    """
-
-    name: str
-    description: str
-    schema: tuple[bigquery.SchemaField, ...]
-    rows: Callable[[RunResult], list[dict[str, Any]]]
+def _table(name: str, description: str, schema: tuple[bigquery.SchemaField, ...]) -> AuditTable:
+    return AuditTable(name, description, schema, PARTITION_COLUMN)
 
 
 TABLES: Final = (
-    AuditTable(
+    _table(
         "reconciliation_columns",
         "One row for each compared column of each comparison; append-only.",
         COLUMNS_SCHEMA,
-        column_rows,
     ),
-    AuditTable(
+    _table(
         "reconciliation_differences",
         "The first differences of each kind of each comparison, personal values masked; append-only.",
         DIFFERENCES_SCHEMA,
-        difference_rows,
     ),
-    AuditTable(TABLE, "One row for each comparison of the warehouse with a snapshot; append-only.", SCHEMA, audit_rows),
+    _table(TABLE, "One row for each comparison of the warehouse with a snapshot; append-only.", SCHEMA),
 )
 """The trail's tables; that of the runs last, so that a run that stands there is there with all its details."""
+
+_ROWS: Final[Mapping[str, Callable[[RunResult], list[dict[str, Any]]]]] = {
+    "reconciliation_columns": column_rows,
+    "reconciliation_differences": difference_rows,
+    TABLE: audit_rows,
+}
+"""A run as rows of each of them."""
 
 
 def append_run(client: bigquery.Client, settings: Settings, result: RunResult) -> None:
     """Append a run to the audit trail: a load job a table, named after the run, that happens once or not at all.
-
-    In the environments `local` and `dev` a missing dataset, table or column is made; elsewhere they are Terraform's.
 
     Args:
         client: where to write.
@@ -159,53 +146,11 @@ def append_run(client: bigquery.Client, settings: Settings, result: RunResult) -
         UnavailableError: when BigQuery refuses, with what to do about it.
     """
     for table in TABLES:
-        name = f"{settings.project}.{settings.audit_dataset}.{table.name}"
+        job_id = f"reconcile-{result.run_id}" + ("" if table.name == TABLE else f"-{table.name}")
         try:
-            if settings.environment in ("local", "dev"):
-                _create(client, settings, name, table)
-            _load(client, name, table, result)
-        except NotFound as error:
-            raise UnavailableError(f"{name}: is not there; apply the Terraform of the audit dataset") from error
-        except (GoogleAPICallError, RetryError, GoogleAuthError, ConnectionError) as error:
-            raise UnavailableError(
-                f"{name}: the audit rows were not written; `--no-audit` leaves them out: {error}"
-            ) from error
-
-
-def _create(client: bigquery.Client, settings: Settings, name: str, table: AuditTable) -> None:
-    dataset = bigquery.Dataset(f"{settings.project}.{settings.audit_dataset}")
-    dataset.location = settings.location
-    client.create_dataset(dataset, exists_ok=True)
-    wanted = bigquery.Table(name, schema=list(table.schema))
-    wanted.time_partitioning = bigquery.TimePartitioning(field=PARTITION_COLUMN)
-    wanted.description = table.description
-    there = client.create_table(wanted, exists_ok=True)
-    held = {field.name for field in there.schema}
-    added = [field for field in table.schema if field.name not in held]
-    if added:
-        # Made by an earlier version: columns that came since are nullable, and are added at the end.
-        there.schema = [*there.schema, *added]
-        client.update_table(there, ["schema"])
-
-
-def _load(client: bigquery.Client, name: str, table: AuditTable, result: RunResult) -> None:
-    rows = table.rows(result)
-    if not rows:
-        return
-    config = bigquery.LoadJobConfig(
-        schema=list(table.schema),
-        source_format=bigquery.SourceFormat.NEWLINE_DELIMITED_JSON,
-        write_disposition=bigquery.WriteDisposition.WRITE_APPEND,
-        create_disposition=bigquery.CreateDisposition.CREATE_NEVER,
-    )
-    job_id = f"reconcile-{result.run_id}" + ("" if table.name == TABLE else f"-{table.name}")
-    lines = b"\n".join(msgspec.json.encode(row) for row in rows)
-    try:
-        job = client.load_table_from_file(io.BytesIO(lines), name, job_id=job_id, job_config=config)
-    except Conflict:
-        # The first answer was lost on its way, or another task ends the same run: the job of this name is ours.
-        job = client.get_job(job_id)
-    job.result()
+            append(client, settings, table, _ROWS[table.name](result), job_id)
+        except UnavailableError as error:
+            raise UnavailableError(f"{error}; `--no-audit` leaves them out") from error
 
 
 def _row(result: RunResult, comparison: ComparisonResult) -> dict[str, Any]:

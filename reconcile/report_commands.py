@@ -1,6 +1,6 @@
 """The subcommands that work on what earlier runs left: show, report, history, repair."""
 
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
@@ -11,6 +11,10 @@ from reconcile.config import DEFAULT_CONFIG
 from reconcile.options import DEFAULT_OUTPUT, ConfigOption, JsonOption, ReportArgument, TableOption, console, usage
 
 if TYPE_CHECKING:
+    from core.settings import Settings
+    from reconcile.config import ReconcileConfig
+    from reconcile.repair.mending import Repair
+    from reconcile.repair.republishing import Republished
     from reconcile.result import RunResult
 
 
@@ -116,14 +120,18 @@ def repair(
     config: ConfigOption = DEFAULT_CONFIG,
     table: TableOption = None,
     output: Annotated[
-        Path | None, typer.Option("--output", help="Folder for the statements; `repair` beside the report by default.")
+        Path | None,
+        typer.Option("--output", help="Folder for statements or events; `repair` beside the report by default."),
     ] = None,
+    republish: Annotated[
+        bool, typer.Option("--republish", help="Mend by change events through Pub/Sub instead of statements.")
+    ] = False,
     apply: Annotated[
-        bool, typer.Option("--apply", help="Run the statements; without it, they are only written.")
+        bool, typer.Option("--apply", help="Run the statements, or publish the events; otherwise only write them.")
     ] = False,
     as_json: JsonOption = False,
 ) -> None:
-    """Write the statements that would make the warehouse agree with the snapshot, and run them with `--apply`.
+    """Write what would make the warehouse agree with the snapshot, statements or events, and do it with `--apply`.
 
     The run must have been made with `--values`. A row that has changed since is left alone.
 
@@ -134,29 +142,65 @@ def repair(
     `reconcile repair --table members`
 
     `reconcile repair --table members --apply`
-    """
-    from contextlib import nullcontext
 
-    from core.clients import bigquery_client
+    `reconcile repair --table members --republish --apply`
+    """
     from core.settings import load_settings
-    from core.stand_ins import BIGQUERY, check_stand_ins
     from reconcile.config import load_config
-    from reconcile.repair.mending import repair as mend
     from reconcile.repair.view import print_repairs, repairs_json
     from reconcile.report.files import read_json
 
     with usage():
         folder = report if report.is_dir() else report.parent
         loaded, settings, result = load_config(config), load_settings(), read_json(report)
-        if apply:
-            check_stand_ins(settings, (BIGQUERY,))
-        with bigquery_client(settings) if apply else nullcontext() as client:
-            target = output or folder / "repair"
-            found = mend(loaded, result, folder, output=target, tables=tuple(table or ()), client=client)
+        asked = _Repairing(loaded, result, folder, output or folder / "repair", tuple(table or ()))
+        found = _republished(asked, settings, send=apply) if republish else _mended(asked, settings, apply=apply)
     if as_json:
         typer.echo(repairs_json(found), nl=False)
     else:
         print_repairs(console(), found)
+
+
+@dataclass(frozen=True)
+class _Repairing:
+    """What a repair is made from, and where its files go."""
+
+    config: "ReconcileConfig"
+    result: "RunResult"
+    folder: Path
+    output: Path
+    tables: tuple[str, ...]
+
+
+def _mended(asked: _Repairing, settings: "Settings", *, apply: bool) -> "tuple[Repair, ...]":
+    from contextlib import nullcontext
+
+    from core.clients import bigquery_client
+    from core.stand_ins import BIGQUERY, check_stand_ins
+    from reconcile.repair.mending import Warehouse
+    from reconcile.repair.mending import repair as mend
+
+    if apply:
+        check_stand_ins(settings, (BIGQUERY,))
+    with bigquery_client(settings) if apply else nullcontext() as client:
+        warehouse = Warehouse(client, settings) if client is not None else None
+        return mend(
+            asked.config, asked.result, asked.folder, output=asked.output, tables=asked.tables, warehouse=warehouse
+        )
+
+
+def _republished(asked: _Repairing, settings: "Settings", *, send: bool) -> "tuple[Republished, ...]":
+    from core.clients import bigquery_client
+    from core.contracts import load_contracts
+    from core.stand_ins import BIGQUERY, PUBSUB, check_stand_ins
+    from reconcile.repair.republishing import Republishing
+    from reconcile.repair.republishing import republish as publish
+
+    check_stand_ins(settings, (BIGQUERY, PUBSUB) if send else (BIGQUERY,))
+    contracts = load_contracts(settings.contracts_path)
+    with bigquery_client(settings) as client:
+        call = Republishing(asked.config, settings, contracts, asked.result, asked.folder, asked.output, client)
+        return publish(call, asked.tables, send=send)
 
 
 def _only(result: "RunResult", table: list[str] | None) -> "RunResult":

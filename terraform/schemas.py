@@ -11,6 +11,7 @@ from typing import Any, Final, Protocol
 from core.raw_row import RAW_COLUMNS
 from ingest.setup import AUDIT_TABLES
 from reconcile.audit import TABLES
+from reconcile.repair.ledger import REPAIRS
 
 _FOLDER: Final = Path(__file__).parent / "modules" / "warehouse"
 
@@ -36,7 +37,10 @@ def schemas() -> Mapping[Path, str]:
     return {
         _FOLDER / "raw_row.json": _schema(RAW_COLUMNS),
         **{_FOLDER / f"{table.name}.json": _schema(table.columns) for table in AUDIT_TABLES},
-        **{_FOLDER / f"{table.name}.json": _text(field.to_api_repr() for field in table.schema) for table in TABLES},
+        **{
+            _FOLDER / f"{table.name}.json": _text(field.to_api_repr() for field in table.schema)
+            for table in (*TABLES, REPAIRS)
+        },
     }
 
 

@@ -1,24 +1,24 @@
 """Repair: from a report and its differences to statements, and, when asked, to the warehouse."""
 
-import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
-import pyarrow as pa
-import pyarrow.parquet as pq
 from google.api_core.exceptions import GoogleAPICallError, RetryError
 from google.auth.exceptions import GoogleAuthError
 from google.cloud import bigquery
 
-from core.errors import ConfigurationError, UnavailableError, UnreadableError
+from core.clock import utc_now
+from core.errors import ConfigurationError, UnavailableError
+from core.settings import Settings
+from reconcile.concluding import new_run_id
 from reconcile.config import ReconcileConfig
-from reconcile.repair.statements import Row, Target, repair_statements
+from reconcile.repair.differences import chosen, read_rows, write_private
+from reconcile.repair.ledger import Entry, digest_of, enter
+from reconcile.repair.statements import Target, repair_statements
 from reconcile.result import ComparisonResult, RunResult
 
-_BATCH_ROWS: Final = 10_000
-_KINDS: Final = frozenset({"missing", "extra", "changed"})
 _TABLE_PARTS: Final = 3
 
 
@@ -43,6 +43,19 @@ class Repair:
     applied: int | None
 
 
+@dataclass(frozen=True)
+class Warehouse:
+    """Where statements are applied, and the ledger kept.
+
+    Attributes:
+        client: BigQuery.
+        settings: its audit dataset.
+    """
+
+    client: bigquery.Client
+    settings: Settings
+
+
 def repair(
     config: ReconcileConfig,
     result: RunResult,
@@ -50,9 +63,9 @@ def repair(
     *,
     output: Path,
     tables: Sequence[str] = (),
-    client: bigquery.Client | None = None,
+    warehouse: Warehouse | None = None,
 ) -> tuple[Repair, ...]:
-    """Write the statements that would mend the warehouse, and apply them when a client is given.
+    """Write the statements that would mend the warehouse, and apply them when told where.
 
     Args:
         config: the configuration that the run was made with.
@@ -60,7 +73,7 @@ def repair(
         folder: folder of its report.
         output: folder for the statements, a file a table, readable by their owner alone: they hold values.
         tables: names of comparisons; all that differ when empty.
-        client: where to apply the statements; None for a dry run.
+        warehouse: where to apply the statements; None for a dry run.
 
     Returns:
         What was done, by comparison.
@@ -70,66 +83,30 @@ def repair(
         UnreadableError: when the differences cannot be read.
         UnavailableError: when BigQuery refuses a statement; those before it are applied.
     """
-    unknown = sorted(set(tables) - {found.name for found in result.comparisons})
-    if unknown:
-        raise ConfigurationError(f"the report has no comparison {', '.join(unknown)}")
     output.mkdir(parents=True, exist_ok=True)
-    wanted = [
-        found
-        for found in result.comparisons
-        if (found.name in tables if tables else found.verdict == "different") and found.counts is not None
-    ]
-    return tuple(_repaired(config, found, folder, output, client) for found in wanted)
+    mended = []
+    for found in chosen(result, tables):
+        rows = list(read_rows(folder / found.differences_file)) if found.differences_file else []
+        statements = list(repair_statements(target_of(config, found), rows)) if rows else []
+        file = output / f"{found.name}.sql" if statements else None
+        if file is not None:
+            write_private(file, ";\n\n".join(statements) + ";\n")
+        applied = None if warehouse is None else _all_applied(warehouse, statements, result.run_id, found.name)
+        left = found.counts.duplicated_keys if found.counts else 0
+        mended.append(Repair(found.name, file, len(statements), len(rows), left, applied))
+    return tuple(mended)
 
 
-def _repaired(
-    config: ReconcileConfig, found: ComparisonResult, folder: Path, output: Path, client: bigquery.Client | None
-) -> Repair:
-    counts = found.counts
-    left = counts.duplicated_keys if counts else 0
-    if found.differences_file is None:
-        return Repair(found.name, None, 0, 0, left, 0 if client else None)
-    rows = list(read_rows(folder / found.differences_file))
-    statements = list(repair_statements(_target(config, found), rows))
-    if not statements:
-        return Repair(found.name, None, 0, 0, left, 0 if client else None)
-    file = output / f"{found.name}.sql"
-    _write(file, ";\n\n".join(statements) + ";\n")
-    applied = None if client is None else sum(_applied(client, statement, found.name) for statement in statements)
-    return Repair(found.name, file, len(statements), len(rows), left, applied)
-
-
-def read_rows(file: Path) -> Iterator[Row]:
-    """Yield the keys of a Parquet of differences that statements can mend.
+def target_of(config: ReconcileConfig, found: ComparisonResult) -> Target:
+    """Return the table that a comparison would be mended in.
 
     Args:
-        file: the file.
-
-    Yields:
-        Missing, extra and changed rows with their values.
+        config: the configuration that the run was made with.
+        found: the comparison.
 
     Raises:
-        ConfigurationError: when it holds no values.
-        UnreadableError: when it cannot be read.
+        ConfigurationError: when it is no table of BigQuery.
     """
-    try:
-        with pq.ParquetFile(file) as source:
-            if "snapshot" not in source.schema_arrow.names:
-                raise ConfigurationError(
-                    f"{file}: holds no values; run `reconcile run --values` first, and keep its files as carefully as "
-                    "the tables"
-                )
-            for batch in source.iter_batches(_BATCH_ROWS):
-                yield from (_row(row) for row in batch.to_pylist() if row["kind"] in _KINDS)
-    except (OSError, pa.ArrowException) as error:
-        raise UnreadableError(f"{file}: cannot be read: {error}") from error
-
-
-def _row(row: dict[str, Any]) -> Row:
-    return Row(row["kind"], frozenset(row["changed_columns"]), row["warehouse"], row["snapshot"])
-
-
-def _target(config: ReconcileConfig, found: ComparisonResult) -> Target:
     [comparison] = config.select((found.name,))
     name = found.inputs.warehouse_table if found.inputs else ""
     parts = name.split(".")
@@ -141,10 +118,19 @@ def _target(config: ReconcileConfig, found: ComparisonResult) -> Target:
     return Target(parts[0], parts[1], parts[2], found.columns, marks[0] if len(marks) == 1 else None)
 
 
-def _write(file: Path, text: str) -> None:
-    descriptor = os.open(file, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
-    with os.fdopen(descriptor, "w", encoding="utf-8") as handle:
-        handle.write(text)
+def _all_applied(warehouse: Warehouse, statements: Sequence[str], run_id: str, name: str) -> int:
+    """Apply statements, and enter those that were into the ledger, also when a later one is refused."""
+    repair_id = new_run_id(utc_now())
+    entries: list[Entry] = []
+    try:
+        for statement in statements:
+            changed = _applied(warehouse.client, statement, name)
+            entries.append(
+                Entry(repair_id, run_id, name, utc_now(), "merge", digest_of(statement), changed_rows=changed)
+            )
+    finally:
+        enter(warehouse.client, warehouse.settings, entries, name)
+    return sum(entry.changed_rows or 0 for entry in entries)
 
 
 def _applied(client: bigquery.Client, statement: str, name: str) -> int:

@@ -10,6 +10,7 @@ from typing import Any, Final
 
 from core.contracts import DataType
 from core.identifiers import check_name, qualified
+from reconcile.repair.differences import Row
 from reconcile.repair.literals import SQL_TYPES, typed_literal
 from reconcile.result import ColumnResult
 
@@ -18,23 +19,6 @@ _MOST_BYTES: Final = 500_000
 _AS_TEXT: Final[frozenset[DataType]] = frozenset({"json", "array<string>", "array<int64>"})
 """Types that GoogleSQL does not compare by themselves."""
 _OLD: Final = "was_"
-
-
-@dataclass(frozen=True)
-class Row:
-    """One key that differs, with both sides' values by column.
-
-    Attributes:
-        kind: `missing`, `extra` or `changed`.
-        changed: the columns that differ; empty unless it is `changed`.
-        warehouse: the warehouse's row; None when it has none.
-        snapshot: the snapshot's row; None when it has none.
-    """
-
-    kind: str
-    changed: frozenset[str]
-    warehouse: dict[str, Any] | None
-    snapshot: dict[str, Any] | None
 
 
 @dataclass(frozen=True)
@@ -103,8 +87,8 @@ def _batched(target: Target, rows: Sequence[Row], changed: tuple[str, ...] | Non
 
 
 def _source_columns(target: Target, changed: tuple[str, ...] | None) -> list[tuple[str, DataType]]:
-    key = [(column.name, _kind(column)) for column in target.key]
-    values = [(column.name, _kind(column)) for column in target.values]
+    key = [(column.name, kind_of(column)) for column in target.key]
+    values = [(column.name, kind_of(column)) for column in target.values]
     old = [(f"{_OLD}{name}", kind) for name, kind in values]
     if changed is None:
         return [*key, *values]
@@ -130,7 +114,7 @@ def _statement(
     fields = ", ".join(f"{check_name(name)} {SQL_TYPES[kind]}" for name, kind in columns)
     listed = ",\n    ".join(rows)
     key = " and ".join(
-        _same(f"t.{check_name(column.name)}", f"s.{column.name}", _kind(column)) for column in target.key
+        same_value(f"t.{check_name(column.name)}", f"s.{column.name}", kind_of(column)) for column in target.key
     )
     return "\n".join(
         (
@@ -154,7 +138,7 @@ def _actions(target: Target, changed: tuple[str, ...] | None) -> Iterator[str]:
         yield f"values ({', '.join([*(f's.{name}' for name in names), *('false' for _ in tombstone)])})"
         return
     guarded = [column for column in target.values if not changed or column.name in changed]
-    tests = [_same(f"t.{column.name}", f"s.{_OLD}{column.name}", _kind(column)) for column in guarded]
+    tests = [same_value(f"t.{column.name}", f"s.{_OLD}{column.name}", kind_of(column)) for column in guarded]
     condition = " and ".join(tests) or "true"
     if not changed:
         action = f"update set {check_name(target.tombstone)} = true" if target.tombstone else "delete"
@@ -164,7 +148,14 @@ def _actions(target: Target, changed: tuple[str, ...] | None) -> Iterator[str]:
     yield f"then {action}"
 
 
-def _same(left: str, right: str, kind: DataType) -> str:
+def same_value(left: str, right: str, kind: DataType) -> str:
+    """Return the condition that two values of a type are the same, null and NaN included.
+
+    Args:
+        left: GoogleSQL of one of them.
+        right: GoogleSQL of the other.
+        kind: the type of both.
+    """
     if kind in _AS_TEXT:
         left, right = f"to_json_string({left})", f"to_json_string({right})"
     # NaN equals nothing, not even itself; null is told apart from every value.
@@ -172,7 +163,12 @@ def _same(left: str, right: str, kind: DataType) -> str:
     return f"({left} = {right} or ({left} is null and {right} is null){nan})"
 
 
-def _kind(column: ColumnResult) -> DataType:
+def kind_of(column: ColumnResult) -> DataType:
+    """Return the type of a column of a result.
+
+    Args:
+        column: the column.
+    """
     for kind in SQL_TYPES:
         if kind == column.data_type:
             return kind

@@ -7,10 +7,11 @@ import msgspec
 from rich.console import Console
 
 from reconcile.repair.mending import Repair
+from reconcile.repair.republishing import Republished
 from reconcile.report.words import plural
 
 
-def print_repairs(console: Console, found: Sequence[Repair]) -> None:
+def print_repairs(console: Console, found: Sequence[Repair] | Sequence[Republished]) -> None:
     """Print what would be mended, or has been.
 
     Args:
@@ -21,11 +22,13 @@ def print_repairs(console: Console, found: Sequence[Repair]) -> None:
         console.print(f"{done.comparison}: {_told(done)}", markup=False)
     if not found:
         console.print("nothing differs in this report", markup=False)
-    elif any(done.file for done in found) and all(done.applied is None for done in found):
-        console.print("dry run: nothing was changed; look at the statements, then give --apply", markup=False)
+    elif any(done.file for done in found) and all(_done(done) is None for done in found):
+        console.print("dry run: nothing was changed; look at the files, then give --apply", markup=False)
+    elif any(isinstance(done, Republished) and done.published for done in found):
+        console.print("the next builds apply what was published; then reconcile again", markup=False)
 
 
-def repairs_json(found: Sequence[Repair]) -> str:
+def repairs_json(found: Sequence[Repair] | Sequence[Republished]) -> str:
     """Return repairs as JSON, indented.
 
     Args:
@@ -35,9 +38,29 @@ def repairs_json(found: Sequence[Repair]) -> str:
     return msgspec.json.format(msgspec.json.encode(rows), indent=2).decode() + "\n"
 
 
-def _told(done: Repair) -> str:
+def _done(done: Repair | Republished) -> int | None:
+    """Return how much was changed or published; None in a dry run."""
+    return done.published if isinstance(done, Republished) else done.applied
+
+
+def _told(done: Repair | Republished) -> str:
+    return _told_of_messages(done) if isinstance(done, Republished) else _told_of_statements(done)
+
+
+def _told_of_statements(done: Repair) -> str:
     left = f"; {plural(done.left, 'duplicated key')} no statement can mend" if done.left else ""
     if done.file is None:
         return f"nothing to mend{left}"
     text = f"{plural(done.rows, 'key')} in {plural(done.statements, 'statement')}, {done.file}{left}"
     return text if done.applied is None else f"{text}; {plural(done.applied, 'row')} changed in the warehouse"
+
+
+def _told_of_messages(done: Republished) -> str:
+    notes = [
+        f"{plural(done.before, 'correction')} published before" if done.before else "",
+        f"{plural(done.newer, 'row')} newer than the snapshot left alone" if done.newer else "",
+        f"{plural(done.left, 'key')} no event can mend" if done.left else "",
+    ]
+    what = f"{plural(done.messages, 'event')}, {done.file}" if done.file else "nothing to publish"
+    sent = [] if done.published is None or not done.file else [f"{done.published:,} published"]
+    return "; ".join([what, *(note for note in notes if note), *sent])

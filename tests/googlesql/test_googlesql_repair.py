@@ -11,8 +11,9 @@ from googlesql import Catalog, evaluate_text
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from reconcile.repair.differences import Row
 from reconcile.repair.literals import SQL_TYPES, typed_literal
-from reconcile.repair.statements import Row, Target, repair_statements
+from reconcile.repair.statements import Target, repair_statements
 from reconcile.result import ColumnResult
 
 _AT = datetime(2026, 1, 5, 7, 0, 0, 1)

@@ -10,9 +10,9 @@ from core.raw_row import CLUSTER_COLUMN, PARTITION_COLUMN, RAW_COLUMNS
 from core.settings import Settings
 from ingest.audit_tables import AuditTable
 from ingest.setup import AUDIT_TABLES
-from reconcile.audit import PARTITION_COLUMN as RECONCILIATION_PARTITION
 from reconcile.audit import TABLES as RECONCILIATION_TABLES
-from reconcile.audit import AuditTable as ReconciliationTable
+from reconcile.audit_tables import AuditTable as ReconciliationTable
+from reconcile.repair.ledger import REPAIRS
 
 TERRAFORM = Path(__file__).parents[2] / "terraform"
 WAREHOUSE = TERRAFORM / "modules" / "warehouse"
@@ -45,7 +45,7 @@ def test_audit_tables_have_the_columns_the_ingester_appends(table: AuditTable) -
     assert columns(f"{table.name}.json") == expected, HOW_TO_FIX
 
 
-@pytest.mark.parametrize("table", RECONCILIATION_TABLES, ids=lambda table: table.name)
+@pytest.mark.parametrize("table", [*RECONCILIATION_TABLES, REPAIRS], ids=lambda table: table.name)
 def test_reconciliation_tables_have_the_columns_that_reconciliation_appends(table: ReconciliationTable) -> None:
     types = {"INT64": "INTEGER", "FLOAT64": "FLOAT", "BOOL": "BOOLEAN"}
     expected = [(f.name, types.get(f.field_type, f.field_type), f.mode, f.description) for f in table.schema]
@@ -70,4 +70,7 @@ def test_tables_are_laid_out_as_the_programs_make_them_locally() -> None:
         assert f'description  = "{table.description}"' in block
         assert f'partition_by = "{table.time_partitioning.field}"' in block
         assert f"clustering   = {json.dumps(table.clustering_fields)}" in block
-    assert f'partition_by = "{RECONCILIATION_PARTITION}"' in text
+    for kept in (*RECONCILIATION_TABLES, REPAIRS):
+        block = text.partition(f"    {kept.name} = {{\n")[2].partition("    }\n")[0]
+        assert f'description  = "{kept.description}"' in block
+        assert f'partition_by = "{kept.partition_column}"' in block

@@ -36,6 +36,11 @@ locals {
       partition_by = "started_at"
       clustering   = null
     }
+    reconciliation_repairs = {
+      description  = "One row for each correction that was published, and each statement that was applied; append-only."
+      partition_by = "repaired_at"
+      clustering   = null
+    }
     reconciliation_runs = {
       description  = "One row for each comparison of the warehouse with a snapshot; append-only."
       partition_by = "started_at"

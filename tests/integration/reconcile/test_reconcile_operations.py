@@ -210,6 +210,13 @@ def test_repair_mends_what_differs_and_leaves_what_changed_since(command: Any, e
         (4, None, 4.5, ["c"], False),
         (5, "newer", 3.0, [], False),
     ]
+    ledger = estate.client.query(
+        f"select method, changed_rows, length(digest) as digits from {estate.settings.audit_dataset}"
+        ".reconciliation_repairs where comparison = 'gadgets'"
+    ).result()
+    assert sorted(tuple(row.values()) for row in ledger) == [("merge", n, 64) for n in (0, 1, 1, 1)]
+    events = command(*mend, "--republish")
+    assert (events.exit_code, "has no contract" in events.output) == (2, True)
     again = command(*run)
     assert again.exit_code == 1
     assert "1 row differs" in again.output
