@@ -93,7 +93,17 @@ def run(
     `reconcile run --all --shards /mnt/reconcile --run-id 2026-01-31 --task-index 0 --task-count 4`
     """
     if explain:
-        plan(config=config, table=table, every=every, snapshot=snapshot, mode=mode, state=state, as_json=as_json)
+        plan(
+            config=config,
+            table=table,
+            every=every,
+            snapshot=snapshot,
+            mode=mode,
+            state=state,
+            task_count=task_count,
+            shard_rows=shard_rows,
+            as_json=as_json,
+        )
     # Imported here: Google's clients take seconds to load, and `--help` needs none of them.
     from core.logs import configure_logs
     from core.settings import load_settings
@@ -179,31 +189,46 @@ def plan(
     snapshot: SnapshotOption = None,
     mode: ModeOption = None,
     state: StateOption = DEFAULT_STATE,
+    task_count: CountOption = 1,
+    shard_rows: ShardRowsOption = 5_000_000,
     as_json: JsonOption = False,
 ) -> None:
-    """Say what would be read and compared, with every type checked; no data is read.
+    """Say what would be read and compared, with every type checked; no row is read.
+
+    The bytes of BigQuery are those of a dry run, or else an estimate; it says which.
 
     **Examples**
 
     `reconcile plan`
 
     `reconcile plan --table members --json`
+
+    `reconcile plan --task-count 8`
     """
     from core.settings import load_settings
     from core.stand_ins import BIGQUERY, BIGQUERY_STORAGE, S3, check_stand_ins
     from reconcile.config import load_config
+    from reconcile.explaining import explain
     from reconcile.report.plan_view import plan_json, print_plan
-    from reconcile.runner import plan as make_plan
 
     with usage():
         loaded, settings = load_config(config), load_settings()
         check_stand_ins(settings, (BIGQUERY, BIGQUERY_STORAGE, S3))
-        planned = make_plan(loaded, settings, tables=_names(table, every=every), snapshot_id=snapshot)
+        told = explain(
+            loaded,
+            settings,
+            tables=_names(table, every=every),
+            snapshot_id=snapshot,
+            mode=mode,
+            state=state,
+            task_count=task_count,
+            shard_rows=shard_rows,
+        )
     if as_json:
-        typer.echo(plan_json(planned, mode, state), nl=False)
+        typer.echo(plan_json(told), nl=False)
     else:
-        print_plan(console(), planned, mode, state)
-    raise typer.Exit(0 if planned.is_complete else 1)
+        print_plan(console(), told)
+    raise typer.Exit(0 if told.plan.is_complete else 1)
 
 
 for command in (show, report, history, repair):

@@ -83,14 +83,19 @@ def asked_side(reading: Reading, side: Side, mode: Mode) -> AskedSide | None:
     if refusal(reading.plan, source, mode, side) is not None:
         return None
     if isinstance(source, BigQuerySource):
-        return _BigQuerySide(source, _as_warehouse(reading.plan, side))
+        return _BigQuerySide(source, as_warehouse(reading.plan, side))
     if isinstance(source, PostgresqlSource):
-        return _PostgresqlSide(source, _as_warehouse(reading.plan, side), reading.predicate(side))
+        return _PostgresqlSide(source, as_warehouse(reading.plan, side), reading.predicate(side))
     return None
 
 
-def _as_warehouse(plan: ComparisonPlan, side: Side) -> ComparisonPlan:
-    """Return a comparison as it looks with one of its sides in the warehouse's place."""
+def as_warehouse(plan: ComparisonPlan, side: Side) -> ComparisonPlan:
+    """Return a comparison as it looks with one of its sides in the warehouse's place.
+
+    Args:
+        plan: the comparison.
+        side: the side.
+    """
     if side == "warehouse":
         return plan
     moved = replace(plan.warehouse, table=plan.snapshot.spec, where=plan.snapshot.where, in_flight=None)

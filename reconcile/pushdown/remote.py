@@ -12,9 +12,17 @@ from google.cloud import bigquery
 from core.errors import UnreadableError
 from reconcile.compare.tree import Leaf, Leaves
 from reconcile.plans import ComparisonPlan
-from reconcile.pushdown.buckets import KeyBuckets
-from reconcile.pushdown.statements import Statement, aggregate_statement, checksum_statement, count_statement
+from reconcile.pushdown.aggregates import aggregates
+from reconcile.pushdown.buckets import KeyBuckets, key_buckets
+from reconcile.pushdown.statements import (
+    Statement,
+    aggregate_statement,
+    checksum_statement,
+    count_statement,
+    rows_statement,
+)
 from reconcile.read.warehouse import open_session, read_stream
+from reconcile.result import Mode
 from reconcile.sources.bigquery import BigQuerySource, googlesql
 from reconcile.sources.model import Part, Predicate, Rows
 
@@ -33,18 +41,18 @@ def count(source: BigQuerySource, plan: ComparisonPlan) -> int:
     return int(rows)
 
 
-def aggregated(source: BigQuerySource, plan: ComparisonPlan, aggregates: list[str]) -> tuple[int, tuple[Any, ...]]:
+def aggregated(source: BigQuerySource, plan: ComparisonPlan, measures: list[str]) -> tuple[int, tuple[Any, ...]]:
     """Return the number of rows that the warehouse holds, and aggregates of them.
 
     Args:
         source: the table.
         plan: the comparison.
-        aggregates: GoogleSQL over `c0`, `c1`, ...
+        measures: aggregates, in GoogleSQL over `c0`, `c1`, ...
 
     Raises:
         UnreadableError: when BigQuery does not tell.
     """
-    [[rows, *found]] = _answer(source, aggregate_statement(plan, source.table, source.pin.at, aggregates))
+    [[rows, *found]] = _answer(source, aggregate_statement(plan, source.table, source.pin.at, measures))
     return int(rows), tuple(found)
 
 
@@ -84,6 +92,43 @@ def rows(source: BigQuerySource, plan: ComparisonPlan, restriction: str) -> Rows
         for stream in session.streams
     )
     return Rows(tuple(found), receipt=session.name)
+
+
+def billed(source: BigQuerySource, plan: ComparisonPlan, mode: Mode) -> int | None:
+    """Return how many bytes BigQuery says that the warehouse's part processes, by a dry run, which is free.
+
+    Rows through the Storage Read API are not a query; the query of the same columns processes the same bytes. See
+    "Estimate query costs" in BigQuery's guides.
+
+    Args:
+        source: the table.
+        plan: the comparison.
+        mode: how it is compared; in `typed`, and in `sample`, rows are read.
+
+    Returns:
+        The bytes; None where the service does not say.
+
+    Raises:
+        UnreadableError: when BigQuery refuses the statement.
+    """
+    config = bigquery.QueryJobConfig(dry_run=True, use_query_cache=False)
+    statement = _statement(source, plan, mode)
+    config.query_parameters = statement.parameters
+    with _told(source):
+        found = source.services.bigquery().query(statement.sql, job_config=config).total_bytes_processed
+    # A stand-in that knows no sizes says nothing, or zero.
+    return int(found) if found else None
+
+
+def _statement(source: BigQuerySource, plan: ComparisonPlan, mode: Mode) -> Statement:
+    at = source.pin.at
+    if mode == "count":
+        return count_statement(plan, source.table, at)
+    if mode == "aggregate":
+        return aggregate_statement(plan, source.table, at, [sql for _, sql in aggregates(plan.columns, "googlesql")])
+    if mode == "checksum":
+        return checksum_statement(plan, source.table, at, key_buckets(plan.key, None))
+    return rows_statement(plan, source.table, at)
 
 
 def _answer(source: BigQuerySource, statement: Statement) -> list[tuple[Any, ...]]:

@@ -135,6 +135,19 @@ from source""",  # noqa: S608 - checked names, bound values
     )
 
 
+def rows_statement(plan: ComparisonPlan, table: WarehouseTable, at: datetime | None) -> Statement:
+    """Return the query of all rows, of which a dry run tells what reading them takes.
+
+    Args:
+        plan: the comparison.
+        table: its warehouse table.
+        at: instant to read as of (UTC); None for now.
+    """
+    values = _Values()
+    selected = ",\n".join(f"    `{check_name(column.name)}`" for column in plan.columns)
+    return _made(values, f"select\n{selected}\n{_from(plan, table, at, values, indent='')}")
+
+
 def _made(values: _Values, sql: str) -> Statement:
     return Statement(sql, tuple(values.bound))
 

@@ -1,26 +1,25 @@
 """A plan as text for the terminal, or as JSON."""
 
-from pathlib import Path
+from typing import Any
 
 import msgspec
 from rich.console import Console
 
-from reconcile.config import AskedMode
-from reconcile.modes import Chosen, choose, last_run, recall_run
-from reconcile.plans import ComparisonPlan, FileSet, RunPlan, Unplanned
+from reconcile.explaining import Bytes, Explained, ExplainedRun
+from reconcile.plans import ComparisonPlan, FileSet, Unplanned
+from reconcile.policy import Thresholds
 from reconcile.report.words import plural
 from reconcile.rules import EXACT, describe
 
 
-def print_plan(console: Console, planned: RunPlan, mode: AskedMode | None = None, state: Path | None = None) -> None:
-    """Print a plan: what would be read on each side and how it would be compared.
+def print_plan(console: Console, explained: ExplainedRun) -> None:
+    """Print a plan: what would be read on each side, how it would be compared, and when it would pass.
 
     Args:
         console: where to print.
-        planned: the plan.
-        mode: the mode asked for; None for the configured ones.
-        state: folder of what earlier runs kept.
+        explained: the plan.
     """
+    planned = explained.plan
     console.print(
         f"snapshot {planned.snapshot.uri}/{planned.snapshot.snapshot_id or '?'}"
         + (f", taken {planned.snapshot.taken_at:%Y-%m-%d %H:%M:%S} UTC" if planned.snapshot.taken_at else ""),
@@ -28,37 +27,38 @@ def print_plan(console: Console, planned: RunPlan, mode: AskedMode | None = None
     )
     for comparison in planned.comparisons:
         console.print()
-        if isinstance(comparison, ComparisonPlan):
-            _print_comparison(console, comparison, _chosen(comparison, mode, state))
-        else:
+        if isinstance(comparison, Unplanned):
             console.print(f"[yellow]{comparison.name}: unreadable[/]")
             console.print(f"  {comparison.reason}", markup=False)
+        else:
+            _print_comparison(console, explained.comparisons[comparison.name])
 
 
-def plan_json(planned: RunPlan, mode: AskedMode | None = None, state: Path | None = None) -> bytes:
+def plan_json(explained: ExplainedRun) -> bytes:
     """Return a plan as JSON, indented.
 
     Args:
-        planned: the plan.
-        mode: the mode asked for; None for the configured ones.
-        state: folder of what earlier runs kept.
+        explained: the plan.
 
     Returns:
         UTF-8 text; a comparison that cannot be made holds a `reason`.
     """
+    planned = explained.plan
     document = {
         "project": planned.project,
         "snapshot": planned.snapshot,
-        "comparisons": [_plan_document(comparison, mode, state) for comparison in planned.comparisons],
+        "comparisons": [
+            {"name": comparison.name, "reason": comparison.reason}
+            if isinstance(comparison, Unplanned)
+            else _document(explained.comparisons[comparison.name])
+            for comparison in planned.comparisons
+        ],
     }
     return msgspec.json.format(msgspec.json.encode(document), indent=2) + b"\n"
 
 
-def _plan_document(
-    comparison: ComparisonPlan | Unplanned, mode: AskedMode | None, state: Path | None
-) -> dict[str, object]:
-    if isinstance(comparison, Unplanned):
-        return {"name": comparison.name, "reason": comparison.reason}
+def _document(explained: Explained) -> dict[str, object]:
+    comparison = explained.plan
     return {
         "name": comparison.name,
         "contract": comparison.contract.name if comparison.contract else None,
@@ -83,28 +83,50 @@ def _plan_document(
             for column in comparison.columns
         ],
         "not_compared": comparison.not_compared,
-        "mode": _chosen(comparison, mode, state),
+        "mode": {"mode": explained.chosen.mode, "why": explained.chosen.why},
+        "computed_by": explained.computing,
+        "reads": {"warehouse": explained.warehouse, "snapshot": explained.snapshot},
+        "thresholds": limits(explained.thresholds),
+        "partition": explained.partition.model_dump() if explained.partition else None,
+        # Not where they begin: a key may be personal.
+        "shards": [{"name": shard.name, "rows": shard.rows} for shard in explained.shards],
     }
 
 
-def _chosen(plan: ComparisonPlan, mode: AskedMode | None, state: Path | None) -> Chosen:
-    last = recall_run(last_run(state, plan.name)) if state is not None else None
-    return choose(plan, mode, last, is_ordered=None)
+def limits(thresholds: Thresholds | None) -> dict[str, str]:
+    """Return thresholds as they were written.
+
+    Args:
+        thresholds: the thresholds; None for none.
+
+    Returns:
+        The limit by what it limits, such as `column note`.
+    """
+    if thresholds is None:
+        return {}
+    stated: dict[str, Any] = {name: getattr(thresholds, name) for name in type(thresholds).model_fields}
+    of_columns = {f"column {name}": limit.text for name, limit in stated.pop("columns").items()}
+    return {name: limit.text for name, limit in stated.items() if limit is not None} | of_columns
 
 
-def _print_comparison(console: Console, plan: ComparisonPlan, chosen: Chosen) -> None:
+def _print_comparison(console: Console, explained: Explained) -> None:
+    plan = explained.plan
     console.print(f"[bold]{plan.name}[/]: {len(plan.columns)} columns by {', '.join(c.name for c in plan.key)}")
     restriction = f" where {plan.warehouse.restriction}" if plan.warehouse.restriction else ""
     console.print(f"  warehouse {plan.warehouse.table}{restriction}", markup=False)
-    source = plan.snapshot
-    size = sum(ref.size for ref in source.objects)
-    rows = plural(source.expected_rows, "row") if source.expected_rows is not None else "rows not stated"
-    files = f"{plural(len(source.objects), 'file')}, {size:,} bytes, {source.format}, {rows}"
-    told = f"{files}: {source.spec}" if isinstance(source.spec, FileSet) else str(source.spec)
-    console.print(f"  snapshot  {told}", markup=False)
-    console.print(f"  mode      {chosen.mode}: {chosen.why}", markup=False)
-    warehouse = "unknown" if chosen.warehouse_bytes is None else f"about {chosen.warehouse_bytes:,} bytes"
-    console.print(f"  reads     warehouse {warehouse}, snapshot {chosen.snapshot_bytes:,} bytes at most", markup=False)
+    console.print(f"  snapshot  {_snapshot(plan)}", markup=False)
+    console.print(f"  mode      {explained.chosen.mode}: {explained.chosen.why}", markup=False)
+    if explained.computing:
+        console.print(f"  computes  {' and '.join(explained.computing)}, each its own part", markup=False)
+    sizes = f"warehouse {_size(explained.warehouse)}, snapshot {_size(explained.snapshot)}"
+    console.print(f"  reads     {sizes}", markup=False)
+    stated = ", ".join(f"{name} {limit}" for name, limit in limits(explained.thresholds).items())
+    console.print(f"  passes    {f'with at most {stated}' if stated else 'when nothing differs'}", markup=False)
+    if explained.partition is not None:
+        console.print(f"  counts by {explained.partition.column}, {explained.partition.by}", markup=False)
+    if explained.shards[1:]:
+        rows = max(shard.rows for shard in explained.shards)
+        console.print(f"  shards    {len(explained.shards)} of {rows:,} rows at most, for tasks", markup=False)
     for column in plan.columns:
         notes = [describe(column.rule)] if column.rule != EXACT else []
         if column.snapshot_name != column.name:
@@ -113,3 +135,19 @@ def _print_comparison(console: Console, plan: ComparisonPlan, chosen: Chosen) ->
             notes.append(f"cast to {column.data_type}")
         if notes:
             console.print(f"  {column.name}: {', '.join(notes)}", markup=False)
+
+
+def _snapshot(plan: ComparisonPlan) -> str:
+    source = plan.snapshot
+    if not isinstance(source.spec, FileSet):
+        return str(source.spec)
+    size = sum(ref.size for ref in source.objects)
+    rows = plural(source.expected_rows, "row") if source.expected_rows is not None else "rows not stated"
+    return f"{plural(len(source.objects), 'file')}, {size:,} bytes, {source.format}, {rows}: {source.spec}"
+
+
+def _size(read: Bytes) -> str:
+    if read.count is None:
+        return "unknown"
+    words = {"dry run": "{:,} bytes by a dry run", "estimate": "about {:,} bytes by an estimate"}
+    return words.get(read.told_by, "{:,} bytes at most").format(read.count)

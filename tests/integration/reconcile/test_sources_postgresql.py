@@ -20,7 +20,8 @@ from source_rows import COLUMNS, ROWS, oracle, read, seen
 from core.contracts import DataType
 from core.errors import ConfigurationError, UnreadableError
 from core.settings import Settings
-from reconcile import load_config, plan, run
+from reconcile import load_config, run
+from reconcile.explaining import explain
 from reconcile.plans import DatabaseSpec, InFlightPlan
 from reconcile.read.filters import conditions
 from reconcile.report.plan_view import print_plan
@@ -319,7 +320,7 @@ comparisons:
 """
     )
     shown = Console(record=True, width=200)
-    print_plan(shown, plan(load_config(config), Settings()))
+    print_plan(shown, explain(load_config(config), Settings()))
     text = shown.export_text()
     assert f"warehouse postgresql public.{table} (SHOP_URI)" in text
     assert f"ndjson, 500 rows: ndjson files in {folder.as_uri()}" in text

@@ -1,0 +1,170 @@
+"""What a run would do, told beforehand: mode, who computes, bytes, thresholds, partition, shards."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+from core.clock import Clock, utc_now
+from core.errors import UnreadableError
+from core.settings import Settings
+from reconcile.concluding import check_partitions, partitions_of, thresholds_of
+from reconcile.config import AskedMode, ReconcileConfig
+from reconcile.modes import Chosen, choose
+from reconcile.plans import ComparisonPlan, RunPlan
+from reconcile.policy import Partition, Thresholds
+from reconcile.pushdown import remote
+from reconcile.pushdown.asked import as_warehouse, asked_sides
+from reconcile.read.sides import Side
+from reconcile.reading import SIDES, Reading, opened
+from reconcile.runner import plan_with
+from reconcile.shards.cutting import ShardSize
+from reconcile.shards.dividing import Divided, Wish, divide
+from reconcile.shards.model import Shard
+from reconcile.shards.running import SHARD_ROWS, SHARDS_A_TASK
+from reconcile.sources.bigquery import BigQuerySource
+from reconcile.sources.files import FileSource
+from reconcile.sources.services import Services
+
+ToldBy = Literal["dry run", "estimate", "listing"]
+
+
+@dataclass(frozen=True)
+class Bytes:
+    """How many bytes a side reads.
+
+    Attributes:
+        count: bytes; None when nobody knows.
+        told_by: a `dry run` of BigQuery, which is what it would bill (at least 10 MB a table); an `estimate` from the
+            rows and the columns' types; or the `listing` of the files, which are read at most once.
+    """
+
+    count: int | None
+    told_by: ToldBy
+
+
+@dataclass(frozen=True)
+class Explained:
+    """What one comparison would do.
+
+    Attributes:
+        plan: the comparison.
+        chosen: in which mode, and why.
+        computing: sides that would do their part by themselves.
+        warehouse: bytes read of the warehouse, before those of buckets that differ.
+        snapshot: the same of the snapshot.
+        thresholds: how much may differ; None when nothing may.
+        partition: by what counts are broken down; None for the whole alone.
+        shards: its parts in a run of many tasks; one when it would not be cut.
+    """
+
+    plan: ComparisonPlan
+    chosen: Chosen
+    computing: tuple[Side, ...]
+    warehouse: Bytes
+    snapshot: Bytes
+    thresholds: Thresholds | None
+    partition: Partition | None
+    shards: tuple[Shard, ...]
+
+
+@dataclass(frozen=True)
+class ExplainedRun:
+    """What a run would do.
+
+    Attributes:
+        plan: the run, with what cannot be compared.
+        comparisons: what can be, by name.
+    """
+
+    plan: RunPlan
+    comparisons: dict[str, Explained]
+
+
+def explain(
+    config: ReconcileConfig,
+    settings: Settings,
+    *,
+    tables: Sequence[str] = (),
+    snapshot_id: str | None = None,
+    mode: AskedMode | None = None,
+    state: Path | None = None,
+    task_count: int = 1,
+    shard_rows: int = SHARD_ROWS,
+    clock: Clock = utc_now,
+) -> ExplainedRun:
+    """Say what a run would do. No row is read: schemas, listings, footers, and dry runs of BigQuery.
+
+    Args:
+        config: the configuration.
+        settings: where the warehouse, the contracts and S3 are.
+        tables: names of comparisons; all when empty.
+        snapshot_id: which snapshot instead of the configured one.
+        mode: how to compare, instead of the configured modes.
+        state: folder of what earlier runs kept; None for none.
+        task_count: in how many tasks it would run.
+        shard_rows: rows of a shard at most, about.
+        clock: what time it is.
+
+    Returns:
+        What it would do.
+
+    Raises:
+        ConfigurationError: when a name is unknown, or the configuration contradicts the contracts.
+    """
+    wish = Wish(
+        mode=mode,
+        state=state,
+        size=ShardSize(shard_rows, task_count * SHARDS_A_TASK),
+        workers=config.limits.readers,
+        partitioned=frozenset(partitions_of(config)),
+    )
+    with Services(settings, clock()) as services:
+        planned = plan_with(services, config, tables=tables, snapshot_id=snapshot_id)
+        check_partitions(config, planned)
+        found = [one for one in planned.comparisons if isinstance(one, ComparisonPlan)]
+        return ExplainedRun(planned, {one.name: _explained(config, services, one, wish) for one in found})
+
+
+def _explained(config: ReconcileConfig, services: Services, plan: ComparisonPlan, wish: Wish) -> Explained:
+    divided = divide(plan, services, wish)
+    chosen = divided.chosen or choose(plan, wish.mode, None, is_ordered=None)
+    computing, sizes = _asked(services, plan, divided, chosen, wish)
+    return Explained(
+        plan=plan,
+        chosen=chosen,
+        computing=computing,
+        warehouse=sizes["warehouse"],
+        snapshot=sizes["snapshot"],
+        thresholds=thresholds_of(config).get(plan.name),
+        partition=partitions_of(config).get(plan.name),
+        shards=divided.shards,
+    )
+
+
+def _asked(
+    services: Services, plan: ComparisonPlan, divided: Divided, chosen: Chosen, wish: Wish
+) -> tuple[tuple[Side, ...], dict[Side, Bytes]]:
+    """Return who computes, and what each side reads."""
+    estimate = Bytes(chosen.warehouse_bytes, "estimate")
+    if divided.chosen is None:
+        return (), {"warehouse": estimate, "snapshot": estimate}
+    with opened(plan, services, wish.workers) as reading:
+        computing = () if plan.name in wish.partitioned else asked_sides(reading, chosen.mode)
+        return computing, {side: _bytes(reading, side, chosen, computing=side in computing) for side in SIDES}
+
+
+def _bytes(reading: Reading, side: Side, chosen: Chosen, *, computing: bool) -> Bytes:
+    source = reading.source(side)
+    if isinstance(source, FileSource):
+        return Bytes(sum(ref.size for ref in source.files.objects), "listing")
+    if isinstance(source, BigQuerySource):
+        mode = chosen.mode if computing else "typed"
+        try:
+            told = remote.billed(source, as_warehouse(reading.plan, side), mode)
+        except UnreadableError:
+            # A dry run needs the right to run jobs, which reading does not.
+            told = None
+        if told is not None:
+            return Bytes(told, "dry run")
+    return Bytes(chosen.warehouse_bytes, "estimate")
