@@ -26,6 +26,7 @@ from devstack.bigquery.shims import (
     grants,
     json_functions,
     kept_generators,
+    kept_translations,
     merge_cardinality,
     needless_parses,
     no_snapshots,
@@ -69,6 +70,7 @@ _PATCHES = (
     needless_parses,
     script_variables,
     merge_cardinality,
+    kept_translations,
     # functions and types
     catalog_types,
     numeric_precision,

@@ -11,18 +11,19 @@ from __future__ import annotations
 from sqlglot import exp
 
 from devstack.bigquery.shims.column_options import is_required
+from devstack.bigquery.shims.kept_texts import kept_text
+from devstack.bigquery.shims.statement_heads import words_of
 from devstack.bigquery.shims.statements import DIALECT, Mend, Scope, parsed
 
 _KEYS = (exp.PrimaryKey, exp.ForeignKey)
 _COLUMN_KEYS = (exp.PrimaryKeyColumnConstraint, exp.Reference)
 
 
-def rewrite(sql: str, scope: Scope) -> str | None:  # noqa: ARG001
+def rewrite(sql: str) -> str | None:
     """Drop unenforced keys and move the declared types and NOT NULLs into the query.
 
     Args:
         sql: one statement.
-        scope: unused; part of every mend.
 
     Returns:
         The statement the emulator understands, or None when it is no CREATE TABLE with columns.
@@ -79,4 +80,11 @@ def _guarded(column: exp.Expr, value: exp.Expr) -> exp.Expr:
     return exp.alias_(exp.func("coalesce", inner.copy(), refusal, dialect=DIALECT), column.this.copy())
 
 
-MEND = Mend(words=("create",), rewrite=rewrite)
+_rewrite_once = kept_text(rewrite)
+
+
+def _mended(sql: str, scope: Scope) -> str | None:  # noqa: ARG001 - part of every mend
+    return _rewrite_once(sql) if "create" in words_of(sql) else None
+
+
+MEND = Mend(words=("create",), rewrite=_mended)

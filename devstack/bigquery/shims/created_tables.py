@@ -16,6 +16,7 @@ from bqemulator.scripting import interpreter
 from bqemulator.storage.type_map import duckdb_type_to_bq_field
 from sqlglot import exp
 
+from devstack.bigquery.shims.statement_heads import head_of
 from devstack.bigquery.shims.statements import Scope, parsed
 from devstack.bigquery.shims.tables import TableName, catalog_entry, table_name
 
@@ -29,7 +30,7 @@ def complete(sql: str, scope: Scope) -> None:
         sql: the statement that created it; any other statement is none of our business.
         scope: the catalogue and the engine.
     """
-    tree = parsed(sql)
+    tree = parsed(head_of(sql))
     name = table_name(tree.this, scope) if isinstance(tree, exp.Create) and tree.kind == "TABLE" else None
     entry = catalog_entry(name, scope) if name else None
     if tree is None or name is None or entry is None:

@@ -19,6 +19,8 @@ from bqemulator.scripting.interpreter import ScriptInterpreter
 from bqemulator.scripting.parser import parse_script
 from sqlglot import exp
 
+from devstack.bigquery.shims.kept_texts import kept_answer
+
 DIALECT = "bigquery"
 
 
@@ -95,7 +97,7 @@ def install(mends: Sequence[Mend]) -> None:
     async def run_mended_job(
         project_id: str, job_id: str, sql: str, parameters: Any, context: Any, **options: Any
     ) -> Any:
-        if any(word in sql.lower() for mend in mends for word in mend.words) and _is_single(sql):
+        if any(word in sql.lower() for mend in mends for word in mend.words) and is_single(sql):
             sql = mended(sql, Scope(project_id, context), mends)
         return await run_job(project_id, job_id, sql, parameters, context, **options)
 
@@ -114,7 +116,16 @@ def _scope_of(interpreter: Any) -> Scope:
     return Scope(interpreter._project_id, interpreter._ctx)  # noqa: SLF001
 
 
-def _is_single(sql: str) -> bool:
+@kept_answer
+def is_single(sql: str) -> bool:
+    """Tell whether a text is one statement and no script.
+
+    Args:
+        sql: what a job was sent.
+
+    Returns:
+        True when it is; False also when it cannot be read.
+    """
     with contextlib.suppress(DomainError):  # the emulator parses it again, and reports what is wrong
         statements = parse_script(sql).statements
         return len(statements) == 1 and isinstance(statements[0], SqlStmt)

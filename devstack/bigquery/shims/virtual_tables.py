@@ -40,7 +40,7 @@ def virtual_table(name: str, rows: Rows) -> Mend:
             node.replace(_stored(content, key, scope.context.engine, _visible_name(node)))
         return tree.sql(dialect=DIALECT)
 
-    return Mend(words=(name.rpartition(".")[2],), rewrite=rewrite)
+    return Mend(words=(name.partition(".")[0],), rewrite=rewrite)
 
 
 def arrow_rows(schema: pa.Schema, rows: Sequence[Sequence[Any]]) -> pa.Table:

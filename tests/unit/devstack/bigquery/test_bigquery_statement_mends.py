@@ -10,8 +10,9 @@ from devstack.bigquery.shims import contracts, time_formats
 from devstack.bigquery.shims.alter_statements import NOTHING_LEFT_TO_DO
 from devstack.bigquery.shims.alter_statements import rewrite as alter
 from devstack.bigquery.shims.grants import Grant, mends, read_grant
-from devstack.bigquery.shims.needless_parses import only_if_mentioned
-from devstack.bigquery.shims.statements import Mend, Scope, mended
+from devstack.bigquery.shims.needless_parses import only_if_it_begins
+from devstack.bigquery.shims.statement_heads import head_of, words_of
+from devstack.bigquery.shims.statements import Mend, Scope, is_single, mended
 
 SCOPE = Scope("some-project", SimpleNamespace())
 READER = Grant("some-project", "d", "t", "TABLE", "roles/bigquery.dataViewer", "user:a@example.com")
@@ -110,7 +111,46 @@ def test_a_format_is_cut_at_the_fraction() -> None:
     assert "%E*S" not in time_formats.rewrite("select format_timestamp('%FT%H:%M:%E*SZ', t)")
 
 
-def test_a_check_runs_only_when_its_word_occurs() -> None:
-    guarded = only_if_mentioned(lambda project, sql: f"{project}: {sql}", ("drop",), 1, otherwise=None)
-    assert guarded("p", "DROP TABLE t") == "p: DROP TABLE t"
-    assert guarded("p", "select 1") is None
+def test_a_check_runs_only_when_a_statement_begins_as_it_must() -> None:
+    guarded = only_if_it_begins(lambda project, sql: f"{project}: {sql}", lambda words: "drop" in words, 1, None)
+    assert guarded("p", "/* {} */ -- x\n DROP TABLE t") == "p: /* {} */ -- x\n DROP TABLE t"
+    assert guarded("p", "select 'drop table t'") is None
+
+
+@pytest.mark.parametrize(
+    ("sql", "words"),
+    [
+        ('/* {"app": "dbt"} */\n\n  create or replace table `a`.`b`.`c`', {"create", "or", "replace", "table"}),
+        ("-- drop\n# drop\nCREATE VIEW v as select 1", {"create", "view"}),
+        ("(select 1)", {"select"}),
+        ("create\nsnapshot\ntable t clone u", {"create", "snapshot", "table"}),
+        ("table_of_mine", set()),
+        ("", set()),
+        ("/* never ends", set()),
+    ],
+)
+def test_a_statement_is_known_by_its_first_words(sql: str, words: set[str]) -> None:
+    assert words_of(sql) == words
+
+
+def test_the_head_of_a_statement_is_all_but_its_query() -> None:
+    options = "partition by date(at) cluster by a options(description='x', labels=[('a', 'b')])"
+    made = head_of(f"create or replace table d.t (a int64 not null, at timestamp) {options} as (select a, at from d.u)")
+    assert "NOT NULL" in made
+    assert "CLUSTER BY a" in made
+    assert "labels=[('a', 'b')]" in made
+    assert "d.u" not in made
+    assert head_of("insert into d.t (a) with x as (select 1 as a) select a from x") == "INSERT INTO d.t (a) SELECT 1"
+    for sql in (
+        "create table d.t clone d.u",
+        "create view d.v as select a from d.t",
+        "drop table d.t",
+        "no sql at all",
+    ):
+        assert head_of(sql) == sql
+
+
+@pytest.mark.parametrize("sql", ["select 1; select 2", "declare a int64; select a", "select 'unended"])
+def test_scripts_are_no_single_statements(sql: str) -> None:
+    assert not is_single(sql)
+    assert is_single("select ';'")
