@@ -4,6 +4,7 @@ Exit 0 when every comparison passes (equal, or different within its thresholds),
 2 on wrong use (options and configuration).
 """
 
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Final, TypedDict
 
@@ -90,6 +91,8 @@ def run(
 
     `reconcile run --mode checksum --explain`
 
+    `reconcile run --run-id 2026-01-31`
+
     `reconcile run --all --shards /mnt/reconcile --run-id 2026-01-31 --task-index 0 --task-count 4`
     """
     if explain:
@@ -114,7 +117,8 @@ def run(
 
     with usage():
         names = _names(table, every=every)
-        task = _task(shards, run_id, (task_index, task_count), shard_rows, fail_fast=fail_fast)
+        place = _Place(shards, state, run_id, task_index, task_count, shard_rows)
+        task = _task(place, fail_fast=fail_fast)
         loaded, settings = load_config(config), load_settings()
         configure_logs(settings.log_format, settings.log_level)
         count = len(loaded.select(names))
@@ -259,21 +263,33 @@ class _Asked(TypedDict):
     on_progress: "OnProgress"
 
 
-def _task(
-    shards: Path | None, run_id: str | None, place: tuple[int, int], shard_rows: int, *, fail_fast: bool
-) -> "Task | None":
-    index, count = place
-    if shards is None:
-        if count > 1:
-            raise ConfigurationError("several tasks need a folder that all of them share: name it with --shards")
+@dataclass(frozen=True)
+class _Place:
+    """Where a run in parts keeps them, and which part of it this process does."""
+
+    shards: Path | None
+    state: Path
+    run_id: str | None
+    index: int
+    count: int
+    shard_rows: int
+
+
+def _task(place: _Place, *, fail_fast: bool) -> "Task | None":
+    """Return the task of a run that can be resumed; None for a run that cannot."""
+    is_alone = place.shards is None
+    if is_alone and place.count > 1:
+        raise ConfigurationError("several tasks need a folder that all of them share: name it with --shards")
+    if is_alone and (place.run_id is None or fail_fast):
         return None
-    if run_id is None:
+    if place.run_id is None:
         raise ConfigurationError("name the run with --run-id, the same in every task")
     if fail_fast:
         raise ConfigurationError("--fail-fast and --shards exclude each other: tasks do not wait for one another")
     from reconcile.shards.running import Task
 
-    return Task(shards, run_id, index, count, shard_rows)
+    folder = place.shards or place.state / "runs"
+    return Task(folder, place.run_id, place.index, place.count, place.shard_rows, is_alone)
 
 
 def _end(result: "RunResult", output: Path, *, as_json: bool) -> None:

@@ -32,12 +32,14 @@ OutputOption = Annotated[Path, typer.Option("--output", help="Folder for the rep
 AuditOption = Annotated[bool, typer.Option("--audit/--no-audit", help="Append to the audit trail in BigQuery.")]
 ReportArgument = Annotated[Path, typer.Argument(help="A report.json, or the folder it is in.")]
 ShardsOption = Annotated[
-    Path | None, typer.Option("--shards", help="Folder that all tasks share: makes the run resumable.", file_okay=False)
+    Path | None, typer.Option("--shards", help="Folder that all tasks of a run share.", file_okay=False)
 ]
 RunIdOption = Annotated[
     str | None,
     typer.Option(
-        "--run-id", envvar="CLOUD_RUN_EXECUTION", help="Name of a run in tasks; again, it does only the rest."
+        "--run-id",
+        envvar="CLOUD_RUN_EXECUTION",
+        help="Name of a run that can be resumed: given again, only the rest is done.",
     ),
 ]
 IndexOption = Annotated[

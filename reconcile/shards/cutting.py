@@ -12,10 +12,11 @@ from typing import Final, Literal
 
 from core.errors import UnreadableError
 from reconcile.compare.ranges import KeyRange
-from reconcile.plans import ComparisonPlan, FileSet
+from reconcile.plans import ComparisonPlan, FileSet, PlannedColumn
 from reconcile.read.direct import read_footers
 from reconcile.read.filters import Condition
 from reconcile.read.footers import Footer, KeyGroup
+from reconcile.read.sides import side_columns
 from reconcile.rules import EXACT
 from reconcile.shards.bounds import Between, Bound
 from reconcile.shards.model import Shard, text_of
@@ -78,7 +79,8 @@ def cut(plan: ComparisonPlan, services: Services, *, mode: str, size: ShardSize,
         Its shards, in the order of the key; one for the whole when it cannot be cut.
     """
     whole = (Shard(plan.name, 0, 1, plan.snapshot.expected_rows or 0),)
-    if mode not in _CUTTABLE or plan.key[0].rule != EXACT:
+    first = plan.key[0]
+    if mode not in _CUTTABLE or first.rule != EXACT or first.origin or first.snapshot_origin:
         return whole
     try:
         sides = _sides(plan, services, workers)
@@ -160,21 +162,19 @@ def _both(restriction: str, condition: Condition) -> str:
 
 def _sides(plan: ComparisonPlan, services: Services, workers: int) -> tuple[_Side, _Side | None] | None:
     """Return what the footers say of the snapshot and, where it is files, of the warehouse."""
-    names = tuple(column.snapshot_name for column in plan.columns)
-    snapshot = _side(plan, plan.snapshot.spec, names, plan.snapshot.where, services, workers=workers)
+    theirs = side_columns(plan, "snapshot")
+    snapshot = _side(theirs, plan.snapshot.spec, plan.snapshot.where, services, workers=workers)
     if snapshot is None:
         return None
     if not isinstance(plan.warehouse.table, FileSet):
         return snapshot, None
-    names = tuple(column.name for column in plan.columns)
-    warehouse = _side(plan, plan.warehouse.table, names, plan.warehouse.where, services, workers=workers)
+    warehouse = _side(plan.columns, plan.warehouse.table, plan.warehouse.where, services, workers=workers)
     return None if warehouse is None else (snapshot, warehouse)
 
 
 def _side(
-    plan: ComparisonPlan,
+    columns: tuple[PlannedColumn, ...],
     files: object,
-    names: tuple[str, ...],
     where: tuple[Condition, ...],
     services: Services,
     *,
@@ -182,7 +182,10 @@ def _side(
 ) -> _Side | None:
     if not isinstance(files, FileSet) or files.format != "parquet" or files.constants or not files.objects:
         return None
-    footers = read_footers(plan.columns, names, where, services.store(files.root), files.objects, workers=workers)
+    if any(column.origin for column in columns):
+        return None
+    names = tuple(column.name for column in columns)
+    footers = read_footers(columns, names, where, services.store(files.root), files.objects, workers=workers)
     if footers is None or any(footer.groups is None for footer in footers):
         return None
     return _Side(tuple(_groups(footer) for footer in footers), tuple(footer.rows for footer in footers))

@@ -5,6 +5,7 @@ Storage, where renaming a file is atomic, too.
 """
 
 import os
+import shutil
 import time
 import uuid
 from dataclasses import dataclass
@@ -99,6 +100,11 @@ class RunFolder:
     def keep_merged(self, result: RunResult) -> None:
         """Write the result of the whole run."""
         _write(self.root / _MERGED, msgspec.json.encode(result))
+
+    def drop_parts(self) -> None:
+        """Remove what the parts left, their differences included; the plan and the whole result stay."""
+        for name in (_RESULTS, DIFFERENCES):
+            shutil.rmtree(self.root / name, ignore_errors=True)
 
     def open_shards(self, run: ShardedRun) -> tuple[Shard, ...]:
         """Return the shards that are not done."""

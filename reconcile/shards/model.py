@@ -13,7 +13,7 @@ from reconcile.modes import Chosen
 from reconcile.result import SnapshotId
 from reconcile.shards.bounds import Bound
 
-PLAN_VERSION: Final = 2
+PLAN_VERSION: Final = 3
 
 
 class Shard(msgspec.Struct, frozen=True):

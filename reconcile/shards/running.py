@@ -13,7 +13,7 @@ from core.settings import Settings
 from reconcile.comparing import OnProgress, Progress, Work, make_comparison
 from reconcile.concluding import check_partitions, conclude, made_with, partitions_of
 from reconcile.config import AskedMode, ReconcileConfig
-from reconcile.plans import ComparisonPlan, RunPlan, Unplanned
+from reconcile.plans import ComparisonPlan, FileSet, RunPlan, Unplanned
 from reconcile.report.files import prepare_output
 from reconcile.result import SCHEMA_VERSION, ComparisonResult, RunResult, worst
 from reconcile.runner import plan_with
@@ -62,6 +62,7 @@ class Task:
         index: the task, from 0.
         count: how many tasks there are.
         shard_rows: rows of a shard at most, about.
+        is_alone: whether the folder is the task's own: what its parts left is then removed once they are merged.
     """
 
     folder: Path
@@ -69,6 +70,7 @@ class Task:
     index: int = 0
     count: int = 1
     shard_rows: int = SHARD_ROWS
+    is_alone: bool = False
 
     def __post_init__(self) -> None:
         check_run_id(self.run_id)
@@ -183,6 +185,8 @@ def run_task(
             on_progress(Progress(shard.name, "done"))
         left = len(folder.open_shards(known))
         result = None if left else _merged(config, services, folder, known, output=output, audit=audit, clock=clock)
+        if result is not None and task.is_alone:
+            folder.drop_parts()
     return TaskResult(len(open_ones), len(mine) - len(open_ones), left, result)
 
 
@@ -245,7 +249,7 @@ def _planned(
         snapshot=planned.snapshot,
         mode=wish.mode,
         values=values,
-        pins={found.name: digest_of_files(found.snapshot.objects) for found in plans},
+        pins={found.name: _pin(found) for found in plans},
         restrictions={found.name: found.warehouse.restriction for found in plans},
         shards=tuple(
             shard
@@ -259,8 +263,8 @@ def _planned(
 def _made(work: Work, run: ShardedRun, plan: ComparisonPlan | Unplanned, shard: Shard) -> ComparisonResult:
     if isinstance(plan, Unplanned):
         return make_comparison(work, plan)
-    if run.pins.get(plan.name) != digest_of_files(plan.snapshot.objects):
-        reason = "the snapshot's files are not those that the run began with; give it another --run-id"
+    if run.pins.get(plan.name) != _pin(plan):
+        reason = "its files are not those that the run began with; give it another --run-id"
         return make_comparison(work, Unplanned(plan.name, plan.contract, reason))
     if shard.of == 1:
         return make_comparison(work, plan)
@@ -270,6 +274,12 @@ def _made(work: Work, run: ShardedRun, plan: ComparisonPlan | Unplanned, shard: 
     # What is kept for the next run is of whole comparisons.
     of_part = replace(work, state=None, decided=decided, partitions={part.name: by} if by is not None else {})
     return make_comparison(of_part, part)
+
+
+def _pin(plan: ComparisonPlan) -> str:
+    """Return a digest of the files of both sides; tables of a database are pinned by the run's instant."""
+    table = plan.warehouse.table
+    return digest_of_files((*plan.snapshot.objects, *(table.objects if isinstance(table, FileSet) else ())))
 
 
 def _merged(

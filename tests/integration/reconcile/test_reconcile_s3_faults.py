@@ -3,7 +3,7 @@
 import gzip
 import json
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import replace
 from typing import Any
 
@@ -11,7 +11,9 @@ import msgspec
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from botocore.exceptions import IncompleteReadError, ResponseStreamingError
 from reconcile_world import DATASET, TAKEN_AT, Estate, faulty_proxy, field, load
+from urllib3.exceptions import HTTPError
 
 from core.clients import s3_client
 from core.errors import UnreadableError
@@ -204,6 +206,79 @@ def test_a_connection_that_always_breaks_is_unreadable(settings: Settings, monke
     with _proxied(settings) as (proxied, faults):
         faults.cut = 1_000
         assert "the connection broke while it was read" in _reason(_run(proxied))
+
+
+def _lines(first: int) -> bytes:
+    """Rows of one length each, so that a cut at any byte is at the same byte of another version."""
+    rows = (f'{{"id": {n:>5}, "v": "value {n}"}}'.ljust(39) + "\n" for n in range(first, first + ROWS))
+    return "".join(rows).encode()
+
+
+def _run_on_lines(settings: Settings) -> ComparisonResult:
+    """Compare with lines that no manifest counts."""
+    return _run(settings, snapshot={"type": "files", "uri": f"s3://{BUCKET}/lines"})
+
+
+def test_the_control_that_takes_a_short_body_for_the_whole_finds_rows_that_are_not_missing(
+    settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Were this mutant to pass the test of connections that break, that would prove nothing."""
+
+    def trusting(store: S3Store, ref: ObjectRef, start: int, length: int) -> bytes:
+        key = "/".join(part for part in (store.prefix, ref.path) if part)
+        span = f"bytes={start}-{start + length - 1}"
+        body = store.client.get_object(Bucket=store.bucket, Key=key, IfMatch=ref.etag, Range=span)["Body"]
+        found = bytearray()
+        with suppress(HTTPError, ResponseStreamingError, IncompleteReadError):
+            while data := body.read(1_000):
+                found += data
+        # The last whole line, and blanks for what did not come.
+        return bytes(found[: found.rindex(b"\n")]).ljust(length - 1) + b"\n"
+
+    monkeypatch.setattr(S3Store, "_get", trusting)
+    s3_client(settings).put_object(Bucket=BUCKET, Key="lines/a.ndjson", Body=_lines(0))
+    with _proxied(settings) as (proxied, faults):
+        faults.cut = 1
+        found = _run_on_lines(proxied)
+        assert faults.cut == 0
+    assert (found.verdict, found.counts and 0 < found.counts.extra < ROWS) == ("different", True), found.reason
+
+
+def test_the_control_that_asks_for_no_version_reads_two_of_them_as_one(
+    settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Were this mutant to pass the test of replaced objects, that would prove nothing."""
+
+    def careless(store: S3Store, ref: ObjectRef, start: int, length: int) -> bytes:
+        key = "/".join(part for part in (store.prefix, ref.path) if part)
+        span = f"bytes={start}-{start + length - 1}"
+        data = store.client.get_object(Bucket=store.bucket, Key=key, Range=span)["Body"].read()
+        store.client.put_object(Bucket=store.bucket, Key=key, Body=_lines(1))
+        return data
+
+    monkeypatch.setattr(S3Store, "_get", careless)
+    s3_client(settings).put_object(Bucket=BUCKET, Key="lines/a.ndjson", Body=_lines(0))
+    # More than one request for the file.
+    monkeypatch.setattr("reconcile.read.compression.READ_BYTES", 4_096)
+    found = _run_on_lines(settings)
+    assert (found.verdict, found.counts and (found.counts.extra, found.counts.missing)) == ("different", (1, 1)), (
+        found.reason
+    )
+
+
+def test_the_control_that_takes_a_refusal_for_an_empty_file_finds_rows_that_are_not_missing(
+    settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Were this mutant to pass the tests of refusals and expired credentials, these would prove nothing."""
+
+    def forgiving(_: S3Store, ref: ObjectRef, start: int, length: int) -> bytes:
+        del ref, start, length
+        return b""
+
+    s3_client(settings).put_object(Bucket=BUCKET, Key="lines/a.ndjson", Body=_lines(0))
+    monkeypatch.setattr(S3Store, "_get", forgiving)
+    found = _run_on_lines(settings)
+    assert (found.verdict, found.counts and found.counts.extra) == ("different", ROWS), found.reason
 
 
 def test_nobody_listening_is_unreadable(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
