@@ -1,6 +1,6 @@
 """What structure must hold, worked out one event after the other, as the source itself went from state to state."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
@@ -65,6 +65,32 @@ class Table:
         return {key: _structure_row(held) for key, held in self.rows.items()}
 
 
+@dataclass(frozen=True)
+class Erasure:
+    """A member who was erased when some events had landed.
+
+    Attributes:
+        member_id: the member.
+        keys: the keys of their rows that were known by then, as table and key.
+    """
+
+    member_id: int
+    keys: frozenset[tuple[str, Key | None]]
+
+    @classmethod
+    def of(cls, member_id: int, landed: Iterable[Event]) -> "Erasure":
+        """Return the erasure of a member, which notes the key of every row that said it was theirs."""
+        theirs = (event for event in landed if event.broken is None and event.key is not None)
+        told = ((event, image) for event in theirs for image in (event.after, event.before) if image is not None)
+        return cls(member_id, frozenset((e.table, e.key) for e, image in told if image.get("member_id") == member_id))
+
+    def spares(self, event: Event) -> bool:
+        """Say whether an event may be applied, whenever it lands."""
+        image = event.before if event.op == "DELETE" else event.after
+        is_theirs = event.broken is None and (image or {}).get("member_id") == self.member_id
+        return not is_theirs and (event.table, event.key) not in self.keys
+
+
 def state(contract: TableContract, events: Iterable[Event]) -> dict[Key, Row]:
     """Return what structure must hold of a table, whatever the order in which the events come.
 
@@ -100,3 +126,14 @@ def _structure_row(held: Held) -> Row:
         "_source_sequence": held.last.sequence,
         "_event_id": held.last.event_id,
     }
+
+
+def differences(expected: Mapping[Key, Row], found: Mapping[Key, Row]) -> list[str]:
+    """Name every column that is not as expected, but only columns that are expected at all."""
+    missing = [f"{key}: {'missing' if key in expected else 'too many'}" for key in expected.keys() ^ found.keys()]
+    return missing + [
+        f"{key} {name}: {found[key].get(name)!r} instead of {value!r}"
+        for key in sorted(expected.keys() & found.keys(), key=repr)
+        for name, value in expected[key].items()
+        if name not in found[key] or found[key][name] != value
+    ]

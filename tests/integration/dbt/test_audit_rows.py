@@ -2,7 +2,7 @@
 
 import pytest
 from structure_events import Event, Row
-from structure_histories import deliver, histories
+from structure_histories import Plan, deliver, histories
 from structure_oracle import state
 from structure_warehouse import Warehouse
 
@@ -14,7 +14,7 @@ FATES = ("quarantined", "evidence", "truncates", "applied", "superseded", "lost"
 @pytest.fixture(scope="module")
 def parts(structure_warehouse: Warehouse) -> list[list[Event]]:
     structure_warehouse.empty(TABLE)
-    return deliver(histories(structure_warehouse.contracts[TABLE], 5, number=30, truncates=1).log, 5, 2)
+    return deliver(histories(structure_warehouse.contracts[TABLE], 5, Plan(number=30, truncates=1)), 5, 2)
 
 
 @pytest.fixture(scope="module")
