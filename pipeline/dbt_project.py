@@ -208,10 +208,19 @@ def _outcome(outcome: Any, manifest: Any) -> DbtOutcome:
     errors = (_one_line(outcome.exception),) if outcome.exception is not None else ()
     if not outcome.success and not errors and not any(node.outcome == "failed" for node in nodes):
         errors = ("dbt reported a failure without naming a node; see dbt.log",)
-    return DbtOutcome(nodes=nodes, errors=errors, artifacts=_artifacts(outcome.result, manifest))
+    return DbtOutcome(nodes=nodes, errors=errors, artifacts=artifacts_of(outcome.result, manifest))
 
 
-def _artifacts(result: Any, manifest: Any) -> DbtArtifacts | None:
+def artifacts_of(result: Any, manifest: Any) -> DbtArtifacts | None:
+    """Return what dbt leaves of a build.
+
+    Args:
+        result: the result that `dbtRunner` returned.
+        manifest: the project it was given.
+
+    Returns:
+        The artifacts; None when nothing was built.
+    """
     from dbt.artifacts.schemas.run import RunExecutionResult, RunResultsArtifact
 
     if not isinstance(result, RunExecutionResult) or not result.results:

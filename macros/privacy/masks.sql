@@ -84,6 +84,26 @@
 {%- endmacro %}
 
 
+{#-
+    What stands for a value where a row has to be named and not told: its token, by which whoever holds the key finds the
+    row again. Where no key is loaded, as on a laptop, the class of the value is all that is shown.
+-#}
+{% macro privacy_reference(column, pii) -%}
+    {%- if privacy_has_key() -%}
+        {{ privacy_tokenise(column) }}
+    {%- else -%}
+        if({{ column }} is null, null, '[{{ pii }}]')
+    {%- endif -%}
+{%- endmacro %}
+
+
+{#- Whether this environment has a key; dbt looks once a run. -#}
+{% macro privacy_has_key() -%}
+    {%- set key = privacy_key_relation() -%}
+    {{ return(execute and adapter.get_relation(key.database, key.schema, key.identifier) is not none) }}
+{%- endmacro %}
+
+
 {% macro privacy_key_relation() -%}
     {{ return(api.Relation.create(database=target.database, schema=generate_schema_name('privacy'), identifier='hash_key')) }}
 {%- endmacro %}

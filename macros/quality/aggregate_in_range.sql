@@ -30,7 +30,7 @@ counted as (
 )
 
 {{ quality_verdict('counted') }},
-    [ifnull(counted.measure, 'null')] as failing_keys
+    [ifnull({{ quality_shown('counted.measure', expression) }}, 'null')] as failing_keys
 from counted
 
 {% endtest %}

@@ -50,7 +50,7 @@ counted as (
 
 {{ quality_verdict('counted') }},
     array(
-        select cast(balance_key as string) from compared where is_off limit {{ quality_keys_kept() }}
+        select {{ quality_shown('balance_key', key) }} from compared where is_off limit {{ quality_keys_kept() }}
     ) as failing_keys
 from counted
 

@@ -34,7 +34,7 @@ counted as (
 )
 
 {{ quality_verdict('counted') }},
-    array(select cast(span_key as string) from judged where is_broken limit {{ quality_keys_kept() }}) as failing_keys
+    array(select {{ quality_shown('span_key', key) }} from judged where is_broken limit {{ quality_keys_kept() }}) as failing_keys
 from counted
 
 {% endtest %}

@@ -46,23 +46,30 @@ select
 
 {#-
     The key of a row as text, from the given columns, else from the tested table's primary key, else its first column.
-    A column with a PII class is masked: identifiers keep their last two characters, anything else shows its class.
+    A column with a PII class is shown as `privacy_reference` has it: as a token, or as its class.
 -#}
 {% macro quality_key(columns=none) -%}
-    {%- set tested = quality_tested() -%}
     {%- set parts = [] -%}
-    {%- for name in columns or quality_key_columns(tested) -%}
-        {%- set column = tested.get('columns', {}).get(name, {}) -%}
-        {%- set pii = column.get('config', {}).get('meta', {}).get('pii') -%}
-        {%- if not pii -%}
-            {%- do parts.append("ifnull(cast(" ~ name ~ " as string), 'null')") -%}
-        {%- elif pii in ('identifier', 'phone') -%}
-            {%- do parts.append("ifnull(concat('***', right(cast(" ~ name ~ " as string), 2)), 'null')") -%}
-        {%- else -%}
-            {%- do parts.append("'[" ~ pii ~ "]'") -%}
-        {%- endif -%}
+    {%- for name in columns or quality_key_columns(quality_tested()) -%}
+        {%- do parts.append("ifnull(" ~ quality_shown(name) ~ ", 'null')") -%}
     {%- endfor -%}
     {{ return(parts[0] if parts | length == 1 else 'concat(' ~ parts | join(", '|', ") ~ ')') }}
+{%- endmacro %}
+
+
+{#-
+    A value as text that reports may show: by `privacy_reference` when it is made of a column with a PII class, else as it
+    is. `expression`: what it is made of, where `sql` only names the result.
+-#}
+{% macro quality_shown(sql, expression=none) -%}
+    {%- set columns = quality_tested().get('columns', {}) -%}
+    {%- for word in modules.re.findall('[a-z_][a-z0-9_]*', (expression or sql) | lower) if word in columns -%}
+        {%- set pii = columns[word].get('config', {}).get('meta', {}).get('pii') -%}
+        {%- if pii -%}
+            {{ return(privacy_reference(sql, pii)) }}
+        {%- endif -%}
+    {%- endfor -%}
+    {{ return('cast(' ~ sql ~ ' as string)') }}
 {%- endmacro %}
 
 

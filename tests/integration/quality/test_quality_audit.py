@@ -82,7 +82,8 @@ def test_failing_keys_are_kept_and_masked_by_their_class(broken: Broken) -> None
     named = broken.keys["str_members_country_code_format"]
     assert len(named) == 20
     assert {int(key) for key in named} <= set(BAD_COUNTRIES)
-    assert broken.keys["str_members_member_number_is_unique"] == [f"***{broken.card[-2:]}"]
+    # a token, once the environment has a key: see the canary tests
+    assert broken.keys["str_members_member_number_is_unique"] == ["[identifier]"]
     assert broken.card not in repr(broken)[: repr(broken).rindex("card=")]
 
 
