@@ -47,12 +47,14 @@ test_members as (
 
 ),
 
-currencies as (
+fx_rates as (
 
     select
         currency_code,
+        rate_date,
+        holds_until,
         rate_to_eur
-    from {{ ref('currencies') }}
+    from {{ ref('ref_fx_rates') }}
 
 ),
 
@@ -62,6 +64,7 @@ known as (
 
     select
         transaction_id,
+        rate_date,
         rate_to_eur,
         _source_position,
         _event_id
@@ -70,6 +73,7 @@ known as (
 ),
 {%- endif %}
 
+-- by the rate of the day it happened, or the last one before
 priced as (
 
     select
@@ -88,9 +92,12 @@ priced as (
         transactions._source_position,
         transactions._event_id,
         transactions._ingestion_ts,
-        currencies.rate_to_eur
+        fx_rates.rate_date,
+        fx_rates.rate_to_eur
     from transactions
-    left join currencies on transactions.currency_code = currencies.currency_code
+    left join fx_rates
+        on transactions.currency_code = fx_rates.currency_code
+        and date(transactions.occurred_at) between fx_rates.rate_date and fx_rates.holds_until
     left join test_members on transactions.member_id = test_members.member_id
     where test_members.member_id is null
 
@@ -116,6 +123,7 @@ due as (
         priced._source_position,
         priced._event_id,
         priced._ingestion_ts,
+        priced.rate_date,
         priced.rate_to_eur
     from priced
     {%- if is_incremental() %}
@@ -123,6 +131,7 @@ due as (
     where known.transaction_id is null
         or priced._event_id is distinct from known._event_id
         or priced._source_position is distinct from known._source_position
+        or priced.rate_date is distinct from known.rate_date
         or priced.rate_to_eur is distinct from known.rate_to_eur
     {%- endif %}
 
@@ -144,6 +153,7 @@ select
     currency_code,
     amount,
     discount_amount,
+    rate_date,
     rate_to_eur,
     round(amount * rate_to_eur, 2) as amount_eur,
     round(discount_amount * rate_to_eur, 2) as discount_eur,

@@ -7,6 +7,7 @@ members as (
         joined_at
     from {{ ref('ref_member_profiles') }}
     where not is_test
+        and coalesce(joined_at <= {{ as_of() }}, true)
 
 ),
 
@@ -36,7 +37,7 @@ months as (
         member_id,
         -- cast, for the local stand-in makes more than a date of it
         cast(date_trunc(activity_date, month) as date) as month,
-        countif(actions > 0) as active_days,
+        count(distinct if(actions > 0, activity_date, null)) as active_days,
         sum(purchases) as purchases,
         sum(refunds) as refunds,
         sum(digital_interactions + personal_interactions) as interactions,

@@ -1,5 +1,8 @@
 -- Points each part adds to the engagement score at its best; they add up to 100.
 {% set weights = {'recency': 30, 'frequency': 25, 'monetary': 20, 'interactions': 15, 'contactability': 10} %}
+-- Lengths of the periods that end with the day of as_of, in days.
+{% set periods = [7, 30, 90, 365] %}
+{% set measures = ['actions', 'purchases', 'spend_eur', 'actions_trend', 'spend_trend'] %}
 
 with
 
@@ -16,9 +19,11 @@ profiles as (
         referrer_member_id,
         household_size,
         income_band,
-        joined_at
+        joined_at,
+        coalesce(status = 'closed' and coalesce(closed_at <= {{ as_of() }}, true), false) as is_closed
     from {{ ref('ref_member_profiles') }}
     where not is_test
+        and coalesce(joined_at <= {{ as_of() }}, true)
 
 ),
 
@@ -68,24 +73,35 @@ loyalty as (
         tier,
         points_balance,
         points_earned,
+        points_available,
         points_expiring_90d
     from {{ ref('ref_member_loyalty') }}
 
 ),
 
-activity as (
+behaviour as (
 
     select
         member_id,
-        activity_date,
-        actions,
-        purchases,
-        digital_interactions,
-        personal_interactions,
-        cases_opened,
-        spend_eur,
-        date_diff({{ as_of_date() }}, activity_date, day) as days_ago
-    from {{ ref('ref_member_activity') }}
+        first_purchase_on,
+        last_action_on,
+        last_purchase_on,
+        purchase_days,
+        last_purchase_interval_days,
+        mean_purchase_interval_days,
+        stddev_purchase_interval_days,
+        {%- for days in periods %}{% for measure in measures %}
+        {{ measure }}_{{ days }}d,
+        {%- endfor %}{% endfor %}
+        active_days_90d,
+        interactions_90d,
+        sessions_90d,
+        cases_90d,
+        cases_365d,
+        discount_eur_365d,
+        purchase_eur_365d,
+        spend_eur
+    from {{ ref('ref_member_behaviour') }}
 
 ),
 
@@ -131,16 +147,16 @@ contactability as (
 
     select
         profiles.member_id,
-        profiles.status != 'closed'
+        not profiles.is_closed
         and coalesce(contacts.is_email_reachable and permissions.allows_email, false)
         and not coalesce(mutes.mutes_email, false) as can_email,
-        profiles.status != 'closed'
+        not profiles.is_closed
         and coalesce(contacts.is_mobile_reachable and permissions.allows_sms, false)
         and not coalesce(mutes.mutes_sms, false) as can_sms,
-        profiles.status != 'closed'
+        not profiles.is_closed
         and coalesce(permissions.allows_push, false)
         and not coalesce(mutes.mutes_push, false) as can_push,
-        profiles.status != 'closed'
+        not profiles.is_closed
         and coalesce(addresses.member_id is not null and permissions.allows_post, false)
         and not coalesce(mutes.mutes_post, false) as can_post,
         coalesce(permissions.allows_profiling, false) as is_profiling_allowed
@@ -149,23 +165,6 @@ contactability as (
     left join addresses on profiles.member_id = addresses.member_id
     left join permissions on profiles.member_id = permissions.member_id
     left join mutes on profiles.member_id = mutes.member_id
-
-),
-
-behaviour as (
-
-    select
-        member_id,
-        max(if(actions > 0, activity_date, null)) as last_action_on,
-        max(if(purchases > 0, activity_date, null)) as last_purchase_on,
-        countif(actions > 0 and days_ago < 90) as active_days_90d,
-        sum(if(days_ago < 90, digital_interactions + personal_interactions, 0)) as interactions_90d,
-        sum(if(days_ago < 365, purchases, 0)) as purchases_365d,
-        sum(if(days_ago < 365, spend_eur, 0)) as spend_eur_365d,
-        sum(spend_eur) as spend_eur,
-        sum(if(days_ago < 365, cases_opened, 0)) as cases_365d
-    from activity
-    group by member_id
 
 ),
 
@@ -189,6 +188,7 @@ features as (
     select
         profiles.member_id,
         profiles.status,
+        profiles.is_closed,
         profiles.gender,
         profiles.country_code,
         profiles.language_code,
@@ -209,17 +209,29 @@ features as (
         loyalty.tier,
         loyalty.points_balance,
         loyalty.points_earned,
+        loyalty.points_available,
         loyalty.points_expiring_90d,
+        behaviour.first_purchase_on,
         behaviour.last_action_on,
         behaviour.last_purchase_on,
         date_diff({{ as_of_date() }}, behaviour.last_action_on, day) as days_since_action,
+        date_diff({{ as_of_date() }}, behaviour.first_purchase_on, day) as days_since_first_purchase,
         date_diff({{ as_of_date() }}, behaviour.last_purchase_on, day) as days_since_purchase,
+        {%- for days in periods %}{% for measure in measures %}
+        coalesce(behaviour.{{ measure }}_{{ days }}d, 0) as {{ measure }}_{{ days }}d,
+        {%- endfor %}{% endfor %}
         coalesce(behaviour.active_days_90d, 0) as active_days_90d,
         coalesce(behaviour.interactions_90d, 0) as interactions_90d,
-        coalesce(behaviour.purchases_365d, 0) as purchases_365d,
+        coalesce(behaviour.sessions_90d, 0) as sessions_90d,
+        coalesce(behaviour.cases_90d, 0) as cases_90d,
         coalesce(behaviour.cases_365d, 0) as cases_365d,
-        coalesce(behaviour.spend_eur_365d, 0) as spend_eur_365d,
+        coalesce(behaviour.discount_eur_365d, 0) as discount_eur_365d,
+        round(safe_divide(behaviour.purchase_eur_365d, behaviour.purchases_365d), 2) as average_basket_eur_365d,
         coalesce(behaviour.spend_eur, 0) as spend_eur,
+        coalesce(behaviour.purchase_days, 0) as purchase_days,
+        behaviour.last_purchase_interval_days,
+        behaviour.mean_purchase_interval_days,
+        behaviour.stddev_purchase_interval_days,
         coalesce(rfm.recency_score, 0) as recency_score,
         coalesce(rfm.frequency_score, 0) as frequency_score,
         coalesce(rfm.monetary_score, 0) as monetary_score
@@ -228,6 +240,21 @@ features as (
     inner join loyalty on profiles.member_id = loyalty.member_id
     left join behaviour on profiles.member_id = behaviour.member_id
     left join rfm on profiles.member_id = rfm.member_id
+
+),
+
+-- Who buys at random at a steady pace (a Poisson process) lets pass t days without a purchase with the probability
+-- exp(-t / mean interval). The longer that is, the less likely they still are who they were.
+rhythms as (
+
+    select
+        member_id,
+        round(1 - exp(-days_since_purchase / mean_purchase_interval_days), 4) as churn_risk,
+        round(1 - exp(-30 / mean_purchase_interval_days), 4) as purchase_probability_30d,
+        date_add(last_purchase_on, interval cast(round(mean_purchase_interval_days) as int64) day)
+            as expected_next_purchase_on
+    from features
+    where not is_closed
 
 ),
 
@@ -282,6 +309,7 @@ select
     features.tier,
     features.points_balance,
     features.points_earned,
+    features.points_available,
     features.points_expiring_90d,
 
     -- behaviour
@@ -291,10 +319,32 @@ select
     features.days_since_purchase,
     features.active_days_90d,
     features.interactions_90d,
-    features.purchases_365d,
+    features.sessions_90d,
+    features.cases_90d,
     features.cases_365d,
-    features.spend_eur_365d,
     features.spend_eur,
+    features.discount_eur_365d,
+    features.average_basket_eur_365d,
+
+    -- periods and their trends
+    {%- for days in periods %}{% for measure in measures %}
+    features.{{ measure }}_{{ days }}d,
+    {%- endfor %}{% endfor %}
+
+    -- rhythm of purchases
+    features.purchase_days,
+    features.mean_purchase_interval_days,
+    features.stddev_purchase_interval_days,
+    rhythms.expected_next_purchase_on,
+    date_diff(rhythms.expected_next_purchase_on, {{ as_of_date() }}, day) as days_to_next_purchase,
+    rhythms.purchase_probability_30d,
+    rhythms.churn_risk,
+    case
+        when rhythms.churn_risk is null then 'unknown'
+        when rhythms.churn_risk < 0.5 then 'low'
+        when rhythms.churn_risk < 0.8 then 'medium'
+        else 'high'
+    end as churn_risk_band,
 
     -- scores
     features.recency_score,
@@ -310,9 +360,21 @@ select
         ) as int64
     ) as engagement_score,
 
+    -- stage of life: the first that fits
+    case
+        when features.is_closed then 'closed'
+        when features.last_purchase_on is null then 'prospect'
+        when features.days_since_first_purchase < 90 then 'new'
+        when features.days_since_purchase < 90 and features.last_purchase_interval_days >= 365 then 'reactivated'
+        when features.days_since_purchase < 90 then 'active'
+        when features.days_since_purchase < 180 then 'at_risk'
+        when features.days_since_purchase < 365 then 'dormant'
+        else 'churned'
+    end as lifecycle_stage,
+
     -- segment: the first that fits
     case
-        when features.status = 'closed' then 'closed'
+        when features.is_closed then 'closed'
         when features.last_purchase_on is null then 'prospect'
         when features.purchases_365d = 0 then 'lapsed'
         when features.recency_score >= 4 and features.frequency_score >= 4 and features.monetary_score >= 4
@@ -328,3 +390,4 @@ select
     {{ as_of() }} as as_of
 from features
 inner join engagement on features.member_id = engagement.member_id
+left join rhythms on features.member_id = rhythms.member_id

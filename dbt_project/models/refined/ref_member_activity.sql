@@ -1,145 +1,58 @@
+-- Minutes after the end of a window in which an event still counts as on time; the pipeline's allowed lateness.
+{% set lateness = var('activity_allowed_lateness_minutes', 10) | int %}
+
 with
 
-members as (
-
-    select member_id
-    from {{ ref('str_members') }}
-    where not is_deleted
-
-),
-
-transactions as (
-
-    select
-        member_id,
-        transaction_type,
-        amount,
-        discount_amount,
-        currency_code,
-        occurred_at
-    from {{ ref('str_member_transactions') }}
-    where not is_deleted
-        and status = 'completed'
-
-),
-
-point_entries as (
-
-    select
-        member_id,
-        entry_type,
-        points,
-        transaction_id,
-        posted_at
-    from {{ ref('str_member_points') }}
-    where not is_deleted
-
-),
-
-interactions as (
-
-    select
-        member_id,
-        interaction_type,
-        occurred_at
-    from {{ ref('str_member_interactions') }}
-    where not is_deleted
-
-),
-
-cases as (
-
-    select
-        member_id,
-        opened_at
-    from {{ ref('str_member_cases') }}
-    where not is_deleted
-
-),
-
-currencies as (
-
-    select
-        currency_code,
-        rate_to_eur
-    from {{ ref('currencies') }}
-
-),
-
--- one narrow shape for all that happens; is_action marks what the member did, not what was done to the account,
--- and points redeemed in a purchase are part of that purchase
 events as (
 
     select
-        transactions.member_id,
-        transactions.transaction_type as event_type,
-        transactions.occurred_at,
-        true as is_action,
-        round(transactions.amount * currencies.rate_to_eur, 2) as spend_eur,
-        round(transactions.discount_amount * currencies.rate_to_eur, 2) as discount_eur,
-        cast(null as numeric) as points
-    from transactions
-    left join currencies on transactions.currency_code = currencies.currency_code
-
-    union all
-
-    select
         member_id,
-        entry_type as event_type,
-        posted_at as occurred_at,
-        entry_type = 'redeem' and transaction_id is null as is_action,
-        cast(null as numeric) as spend_eur,
-        cast(null as numeric) as discount_eur,
-        points
-    from point_entries
-
-    union all
-
-    select
-        member_id,
-        interaction_type as event_type,
+        event_type,
+        is_action,
+        spend_eur,
+        discount_eur,
+        points,
         occurred_at,
-        true as is_action,
-        cast(null as numeric) as spend_eur,
-        cast(null as numeric) as discount_eur,
-        cast(null as numeric) as points
-    from interactions
-
-    union all
-
-    select
-        member_id,
-        'case' as event_type,
-        opened_at as occurred_at,
-        true as is_action,
-        cast(null as numeric) as spend_eur,
-        cast(null as numeric) as discount_eur,
-        cast(null as numeric) as points
-    from cases
+        window_start,
+        timestamp_add(window_start, interval 300 second) as window_end,
+        _ingestion_ts
+    from {{ ref('ref_member_events') }}
 
 ),
 
-past_events as (
+-- the pane an event fired in, in the terms of Beam: the window's end stands in for the watermark
+timed as (
 
     select
-        events.member_id,
-        events.event_type,
-        events.occurred_at,
-        events.is_action,
-        events.spend_eur,
-        events.discount_eur,
-        events.points
+        member_id,
+        event_type,
+        is_action,
+        spend_eur,
+        discount_eur,
+        points,
+        occurred_at,
+        window_start,
+        window_end,
+        _ingestion_ts,
+        case
+            when _ingestion_ts < window_end then 'early'
+            when _ingestion_ts < timestamp_add(window_end, interval {{ lateness }} minute) then 'on_time'
+            else 'late'
+        end as pane_timing
     from events
-    inner join members on events.member_id = members.member_id
-    where events.occurred_at <= {{ as_of() }}
 
 ),
 
-days as (
+windows as (
 
     select
         member_id,
-        date(occurred_at) as activity_date,
+        window_start,
+        window_end,
+        count(*) as events,
+        countif(pane_timing = 'early') as early_events,
+        countif(pane_timing = 'on_time') as on_time_events,
+        countif(pane_timing = 'late') as late_events,
         countif(is_action) as actions,
         countif(event_type = 'purchase') as purchases,
         countif(event_type = 'refund') as refunds,
@@ -148,27 +61,46 @@ days as (
         countif(event_type = 'case') as cases_opened,
         sum(spend_eur) as spend_eur,
         sum(discount_eur) as discount_eur,
+        sum(if(event_type = 'purchase', spend_eur, 0)) as purchase_eur,
         sum(if(event_type = 'earn', points, 0)) as points_earned,
         -sum(if(event_type = 'redeem', points, 0)) as points_redeemed,
         sum(points) as points_change,
         min(if(is_action, occurred_at, null)) as first_action_at,
-        max(if(is_action, occurred_at, null)) as last_action_at
-    from past_events
+        max(if(is_action, occurred_at, null)) as last_action_at,
+        max(_ingestion_ts) as last_ingested_at
+    from timed
     group by
         member_id,
-        date(occurred_at)
+        window_start,
+        window_end
 
 )
 
 select
     -- ids
-    concat(cast(member_id as string), '|', cast(activity_date as string)) as member_day_key,
+    concat(cast(member_id as string), '|', format_timestamp('%Y-%m-%dT%H:%M', window_start)) as member_window_key,
     member_id,
 
-    -- dates
-    activity_date,
+    -- window
+    window_start,
+    window_end,
+    date(window_start) as activity_date,
+
+    -- panes
+    case
+        when late_events > 0 then 'late'
+        when on_time_events > 0 then 'on_time'
+        else 'early'
+    end as pane_timing,
+    if(early_events > 0, 1, 0) + if(on_time_events > 0, 1, 0) + if(late_events > 0, 1, 0) as panes,
+    timestamp_add(window_end, interval {{ lateness }} minute) <= {{ as_of() }} as is_final,
+    last_ingested_at,
 
     -- counts
+    events,
+    early_events,
+    on_time_events,
+    late_events,
     actions,
     purchases,
     refunds,
@@ -179,6 +111,7 @@ select
     -- amounts
     coalesce(spend_eur, 0) as spend_eur,
     coalesce(discount_eur, 0) as discount_eur,
+    coalesce(purchase_eur, 0) as purchase_eur,
     coalesce(points_earned, 0) as points_earned,
     coalesce(points_redeemed, 0) as points_redeemed,
     coalesce(points_change, 0) as points_change,
@@ -186,4 +119,4 @@ select
     -- timestamps
     first_action_at,
     last_action_at
-from days
+from windows

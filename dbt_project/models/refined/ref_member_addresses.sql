@@ -28,6 +28,7 @@ addresses as (
         updated_at
     from {{ ref('str_member_addresses') }}
     where not is_deleted
+        and coalesce(created_at <= {{ as_of() }}, true)
 
 ),
 
@@ -36,9 +37,11 @@ postcode_areas as (
     select
         country_code,
         postcode_prefix,
+        area_level,
         latitude,
         longitude
     from {{ ref('postcode_areas') }}
+    {{- postcode_boundaries() }}
 
 ),
 
@@ -52,7 +55,8 @@ countries as (
 
 ),
 
--- one spelling per address: single spaces, place names in title case, postcodes of capitals and digits
+-- one spelling per address: single spaces, place names in title case, postcodes of capitals and digits. Postcodes that
+-- begin with letters are British, Canadian or Irish; elsewhere these are the country's, as in A-1010.
 standardised as (
 
     select
@@ -63,7 +67,14 @@ standardised as (
         nullif(trim(regexp_replace(addresses.line_2, r'\s+', ' ')), '') as line_2,
         nullif(initcap(trim(regexp_replace(addresses.city, r'\s+', ' '))), '') as city,
         nullif(initcap(trim(regexp_replace(addresses.region, r'\s+', ' '))), '') as region,
-        nullif(regexp_replace(upper(addresses.postal_code), r'[^0-9A-Z]', ''), '') as postal_code,
+        nullif(
+            regexp_replace(
+                regexp_replace(upper(addresses.postal_code), r'[^0-9A-Z]', ''),
+                if(upper(trim(addresses.country_code)) in ('CA', 'GB', 'IE'), r'^$', r'^[A-Z]+'),
+                ''
+            ),
+            ''
+        ) as postal_code,
         upper(trim(addresses.country_code)) as country_code,
         addresses.latitude,
         addresses.longitude,
@@ -95,29 +106,80 @@ located as (
 
 ),
 
-geocoded as (
+-- the longest prefix knows best; letters belong together, so that B for Birmingham does not take Bath's BA1
+postcode_places as (
+
+    select
+        located.address_id,
+        postcode_areas.area_level,
+        postcode_areas.latitude,
+        postcode_areas.longitude
+    from located
+    inner join postcode_areas
+        on located.country_code = postcode_areas.country_code
+        and starts_with(located.postal_code, postcode_areas.postcode_prefix)
+    where not regexp_contains(
+        substr(located.postal_code, length(postcode_areas.postcode_prefix), 2),
+        r'^[A-Z]{2}$'
+    )
+    qualify row_number() over (
+        partition by located.address_id
+        order by length(postcode_areas.postcode_prefix) desc, postcode_areas.area_level = 'postcode' desc
+    ) = 1
+
+),
+
+placed as (
 
     select
         located.address_id,
         case
+            when located.has_own_location then 'source'
+            when postcode_places.area_level is not null then postcode_places.area_level
+            when countries.latitude is not null then 'country'
+            else 'none'
+        end as geocode_level,
+        case
             when located.has_own_location then located.latitude
-            else coalesce(postcode_areas.latitude, countries.latitude)
+            else coalesce(postcode_places.latitude, countries.latitude)
         end as latitude,
         case
             when located.has_own_location then located.longitude
-            else coalesce(postcode_areas.longitude, countries.longitude)
-        end as longitude,
-        case
-            when located.has_own_location then 'source'
-            when postcode_areas.latitude is not null then 'postcode_area'
-            when countries.latitude is not null then 'country'
-            else 'none'
-        end as geocode_level
+            else coalesce(postcode_places.longitude, countries.longitude)
+        end as longitude
     from located
-    left join postcode_areas
-        on located.country_code = postcode_areas.country_code
-        and substr(located.postal_code, 1, 1) = postcode_areas.postcode_prefix
+    left join postcode_places on located.address_id = postcode_places.address_id
     left join countries on located.country_code = countries.country_code
+
+),
+
+gridded as (
+
+    select
+        address_id,
+        geocode_level,
+        latitude,
+        longitude,
+        {{ geohash_column('longitude') }} as grid_column,
+        {{ geohash_row('latitude') }} as grid_row
+    from placed
+
+),
+
+-- a geohash is as long as the place is sure: seven characters are 150 m, three some 150 km
+geocoded as (
+
+    select
+        address_id,
+        geocode_level,
+        latitude,
+        longitude,
+        substr(
+            {{ geohash('grid_column', 'grid_row') }},
+            1,
+            case geocode_level when 'source' then 7 when 'postcode' then 5 when 'district' then 4 when 'area' then 3 else 2 end
+        ) as geohash
+    from gridded
 
 ),
 
@@ -155,11 +217,14 @@ select
     -- location
     geocoded.latitude,
     geocoded.longitude,
+    geocoded.geohash,
     geocoded.geocode_level,
     cast(
         case geocoded.geocode_level
             when 'source' then 1.0
-            when 'postcode_area' then 0.5
+            when 'postcode' then 0.9
+            when 'district' then 0.7
+            when 'area' then 0.5
             when 'country' then 0.1
             else 0.0
         end as float64

@@ -23,6 +23,7 @@ emails as (
         updated_at
     from {{ ref('str_member_emails') }}
     where not is_deleted
+        and coalesce(created_at <= {{ as_of() }}, true)
 
 ),
 
@@ -39,6 +40,7 @@ phones as (
         updated_at
     from {{ ref('str_member_phones') }}
     where not is_deleted
+        and coalesce(created_at <= {{ as_of() }}, true)
 
 ),
 
@@ -51,6 +53,7 @@ countries as (
 
 ),
 
+-- what became of an address after as_of has not happened yet
 normalised_emails as (
 
     select
@@ -58,9 +61,9 @@ normalised_emails as (
         member_id,
         lower(trim(email)) as email,
         is_primary,
-        is_verified,
-        verified_at,
-        bounced_at,
+        is_verified and coalesce(verified_at <= {{ as_of() }}, true) as is_verified,
+        if(verified_at <= {{ as_of() }}, verified_at, null) as verified_at,
+        if(bounced_at <= {{ as_of() }}, bounced_at, null) as bounced_at,
         updated_at
     from emails
 

@@ -1,4 +1,5 @@
-{% set expiring_days = 90 %}
+-- Days ahead, the day of as_of included, for which the points that lapse are told.
+{% set horizons = [30, 90] %}
 
 with
 
@@ -40,6 +41,15 @@ entries as (
 
 ),
 
+tier_rules as (
+
+    select
+        tier,
+        overdraft_limit
+    from {{ ref('loyalty_tiers') }}
+
+),
+
 current_tiers as (
 
     select
@@ -67,6 +77,26 @@ balances as (
         -sum(if(points < 0, points, 0)) as points_spent,
         max(posted_at) as last_posted_at
     from entries
+    group by member_id
+
+),
+
+-- the balance after every instant; entries of one instant count together
+course as (
+
+    select
+        member_id,
+        sum(points) over (partition by member_id order by posted_at) as balance_then
+    from entries
+
+),
+
+lowest as (
+
+    select
+        member_id,
+        least(0, min(balance_then)) as lowest_points_balance
+    from course
     group by member_id
 
 ),
@@ -105,14 +135,15 @@ expiry as (
     select
         member_id,
         sum(if(expires_on < {{ as_of_date() }}, points_left, 0)) as points_overdue,
+        {%- for days in horizons %}
         sum(
             if(
-                expires_on between {{ as_of_date() }}
-                and date_add({{ as_of_date() }}, interval {{ expiring_days }} day),
+                expires_on between {{ as_of_date() }} and date_add({{ as_of_date() }}, interval {{ days }} day),
                 points_left,
                 0
             )
-        ) as points_expiring,
+        ) as points_expiring_{{ days }}d,
+        {%- endfor %}
         min(if(points_left > 0 and expires_on >= {{ as_of_date() }}, expires_on, null)) as next_expiry_on
     from open_lots
     group by member_id
@@ -135,13 +166,30 @@ select
     coalesce(balances.points_redeemed, 0) as points_redeemed,
     coalesce(balances.points_expired, 0) as points_expired,
     coalesce(balances.points_adjusted, 0) as points_adjusted,
-    coalesce(expiry.points_expiring, 0) as points_expiring_{{ expiring_days }}d,
+    {%- for days in horizons %}
+    coalesce(expiry.points_expiring_{{ days }}d, 0) as points_expiring_{{ days }}d,
+    {%- endfor %}
     coalesce(expiry.points_overdue, 0) as points_overdue,
+
+    -- what may be spent: points that should have lapsed are gone, and who owes points has none
+    greatest(0, coalesce(balances.points_balance, 0)) - coalesce(expiry.points_overdue, 0) as points_available,
+
+    -- overdraft
+    greatest(0, -coalesce(balances.points_balance, 0)) as points_overdrawn,
+    coalesce(tier_rules.overdraft_limit, 0) as overdraft_limit,
+    case
+        when coalesce(balances.points_balance, 0) >= 0 then 'none'
+        when -balances.points_balance <= coalesce(tier_rules.overdraft_limit, 0) then 'allowed'
+        else 'breach'
+    end as overdraft_status,
+    coalesce(lowest.lowest_points_balance, 0) as lowest_points_balance,
 
     -- dates
     expiry.next_expiry_on,
     balances.last_posted_at
 from members
 left join current_tiers on members.member_id = current_tiers.member_id
+left join tier_rules on coalesce(current_tiers.tier, 'none') = tier_rules.tier
 left join balances on members.member_id = balances.member_id
 left join expiry on members.member_id = expiry.member_id
+left join lowest on members.member_id = lowest.member_id

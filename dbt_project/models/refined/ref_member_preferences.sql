@@ -20,6 +20,7 @@ preferences as (
         updated_at
     from {{ ref('str_member_preferences') }}
     where not is_deleted
+        and coalesce(created_at <= {{ as_of() }}, true)
 
 ),
 

@@ -44,6 +44,7 @@ profiles as (
         updated_at
     from {{ ref('str_member_profiles') }}
     where not is_deleted
+        and coalesce(created_at <= {{ as_of() }}, true)
 
 ),
 

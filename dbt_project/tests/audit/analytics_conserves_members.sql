@@ -1,6 +1,6 @@
 {{ config(tags=['analytics'], meta={'owner': 'loyalty-data', 'dimension': 'consistency'}) }}
 
--- Every golden profile but those of test accounts has its row of features, and nobody else does.
+-- Every golden profile but those of test accounts, and of members who join after as_of, has its row of features, and nobody else does.
 with
 
 profiles as (
@@ -8,6 +8,7 @@ profiles as (
     select member_id
     from {{ ref('ref_member_profiles') }}
     where not is_test
+        and coalesce(joined_at <= {{ as_of() }}, true)
 
 ),
 

@@ -18,7 +18,7 @@ CANARY = "canary-b4c1"
 ERASED, OTHER = 2, 3
 TABLES = ("members", "member_emails", "member_transactions")
 STRUCTURE = ("str_erasures", "str_truncates", "str_quarantine", *(f"str_{table}" for table in TABLES))
-BUILT = (*STRUCTURE, "snp_members", "currencies", "dim_members", "fct_transactions")
+BUILT = (*STRUCTURE, "snp_members", "exchange_rates", "ref_fx_rates", "dim_members", "fct_transactions")
 MOVED = (99,)
 LOGGED = ("--log-level-file", "debug")
 

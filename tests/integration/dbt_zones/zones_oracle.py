@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from datetime import UTC, date, datetime, timedelta
 from decimal import ROUND_HALF_UP, Decimal
 from fractions import Fraction
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -50,6 +51,17 @@ def balances(tables: Tables) -> dict[int, Decimal]:
     for row in live(tables, "member_points"):
         if row["posted_at"] <= AS_OF:
             found[row["member_id"]] += row["points"]
+    return found
+
+
+def lowest_balances(tables: Tables) -> dict[int, Decimal]:
+    """Return the lowest balance every member ever had after an instant, 0 at most."""
+    found = {row["member_id"]: Decimal(0) for row in live(tables, "members")}
+    entries = [row for row in live(tables, "member_points") if row["posted_at"] <= AS_OF]
+    for last in entries:
+        so_far = [row for row in entries if row["member_id"] == last["member_id"]]
+        then = sum(row["points"] for row in so_far if row["posted_at"] <= last["posted_at"])
+        found[last["member_id"]] = min(found[last["member_id"]], Decimal(then))
     return found
 
 
@@ -136,9 +148,16 @@ def engagement(row: Row) -> Fraction:
 
 def euros(transaction: Row) -> Decimal:
     """Return the amount of a transaction in euros, to the cent."""
-    rates = {row["currency_code"]: Decimal(row["rate_to_eur"]) for row in _seed("currencies")}
     amount: Decimal = transaction["amount"]
-    return (amount * rates[transaction["currency_code"]]).quantize(_CENT, ROUND_HALF_UP)
+    return (amount * rate(transaction["currency_code"], transaction["occurred_at"].date())).quantize(
+        _CENT, ROUND_HALF_UP
+    )
+
+
+def rate(currency: str, day: date) -> Decimal:
+    """Return the rate to the euro that was the last one known on a day."""
+    known = [row for row in _seed("exchange_rates") if row["currency_code"] == currency]
+    return Decimal(max((row["rate_date"], row["rate_to_eur"]) for row in known if row["rate_date"] <= str(day))[1])
 
 
 def _events(tables: Tables) -> Iterator[tuple[int, datetime, dict[str, Any]]]:
@@ -175,6 +194,7 @@ def _says_something(value: Any) -> bool:
     return value is not None and value.strip() not in ("", "undisclosed")
 
 
+@cache
 def _seed(name: str) -> list[dict[str, str]]:
     with (SEEDS / f"{name}.csv").open(newline="") as file:
         return list(csv.DictReader(file))

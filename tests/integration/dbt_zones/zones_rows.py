@@ -17,6 +17,7 @@ NAMES = ("Canary-Ada", "Canary-Bob", "Canary-Eve")
 """First names; the prefix is looked for where no name may be."""
 
 _YEARS = timedelta(days=600)
+_OCCURRED = ("occurred_at", "posted_at", "opened_at")
 
 
 class StructureRows:
@@ -29,9 +30,13 @@ class StructureRows:
     def __init__(self, seed: int, members: int) -> None:
         self._rng = Random(seed)
         self._position = 0
+        self._last_interaction = AS_OF - _YEARS
         self.tables: Tables = {}
         for member_id in range(1, members + 1):
             self._member(member_id)
+        # the allowed lateness of the last windows is not over yet
+        alive = next(row["member_id"] for row in self.tables["members"] if not row["is_deleted"])
+        self._event("member_interactions", alive, self._interaction() | {"occurred_at": AS_OF - timedelta(minutes=1)})
 
     def add(self, table: str, **columns: Any) -> Row:
         """Add a row with the metadata of its latest change."""
@@ -66,15 +71,23 @@ class StructureRows:
             birth_date=rng.choice([date(1980, 3, 1), date(2001, 3, 2), date(1899, 12, 31), None]),
             country_code=rng.choice(["DE", "AT", "GB"]),
             is_test=self._chance(0.1),
-            joined_at=self._instant(),
+            joined_at=min(self._instant(), AS_OF),
+            closed_at=rng.choice([None, AS_OF, AS_OF + timedelta(days=1)]),
             updated_at=self._instant(),
         )
         for table, most, make in self._makers():
             for _ in range(rng.randint(0, most)):
-                self.add(table, member_id=member_id, **make())
+                self._event(table, member_id, make())
         for channel in rng.sample(["email", "sms", "push", "post"], k=2):
             enabled = self._chance(0.6)
             self.add("member_preferences", member_id=member_id, channel=channel, topic="offers", is_enabled=enabled)
+
+    def _event(self, table: str, member_id: int, columns: Row) -> None:
+        """Add a row; one of something that happened is ingested at once or up to half an hour later."""
+        row = self.add(table, member_id=member_id, **columns)
+        for name in _OCCURRED:
+            if name in columns:
+                row["_ingestion_ts"] = columns[name] + timedelta(minutes=self._rng.choice([0, 4, 8, 30]))
 
     def _makers(self) -> tuple[tuple[str, int, Callable[[], Row]], ...]:
         return (
@@ -121,7 +134,8 @@ class StructureRows:
             "email": f"canary{self._position}@example.com",
             "is_primary": self._chance(0.5),
             "is_verified": self._chance(0.7),
-            "bounced_at": self._rng.choice([None, None, self._instant()]),
+            "verified_at": self._rng.choice([None, self._instant(), AS_OF + timedelta(days=1)]),
+            "bounced_at": self._rng.choice([None, None, self._instant(), AS_OF + timedelta(hours=1)]),
             "updated_at": self._instant(),
         }
 
@@ -142,9 +156,12 @@ class StructureRows:
             "address_type": self._rng.choice(["home", "billing"]),
             "line_1": "Canary-Street 1",
             "city": "Canary-City",
-            "postal_code": "10115",
+            "postal_code": self._rng.choice(["10115", "D-10117", "13 055", "SW1A 1AA", "BA1 1AA", None]),
             "country_code": self._rng.choice(["DE", "GB", "XX"]),
+            "latitude": (at := self._rng.choice([None, None, self._rng.uniform(-90, 90)])),
+            "longitude": None if at is None else self._rng.uniform(-180, 180),
             "is_primary": self._chance(0.5),
+            "valid_from": self._rng.choice([None, None, date(2026, 4, 1)]),
             "valid_to": self._rng.choice([None, None, date(2026, 2, 1)]),
             "updated_at": self._instant(),
         }
@@ -180,10 +197,14 @@ class StructureRows:
         }
 
     def _interaction(self) -> Row:
+        # every other one follows the one before it, in the same session or just not
+        pause = self._rng.choice([60, 299, 1799, 1800, 2000])
+        followed = self._last_interaction + timedelta(seconds=pause)
+        self._last_interaction = followed if self._chance(0.5) else self._instant()
         return {
             "interaction_id": self._key(),
             "interaction_type": self._rng.choice(["email_open", "login", "app_open", "store_visit", "call"]),
-            "occurred_at": self._instant(),
+            "occurred_at": self._last_interaction,
         }
 
     def _instant(self) -> datetime:

@@ -18,7 +18,10 @@ from zones_rows import AS_OF, Row, StructureRows, Tables
 from core.contracts import load_contracts
 
 ROOT = Path(__file__).parents[3]
-REFINED = ("profiles", "contacts", "addresses", "consents", "preferences", "loyalty", "activity")
+REFINED = (
+    *("profiles", "contacts", "addresses", "consents", "preferences", "loyalty", "activity"),
+    *("events", "sessions", "behaviour"),
+)
 ANALYTICS = ("ms_member", "dim_members", "fct_transactions", "member_months")
 BUILT = (*(f"refined.member_{name}" for name in REFINED), *(f"analytics.{name}" for name in ANALYTICS))
 FOREVER = datetime(9999, 12, 31, tzinfo=UTC)
@@ -97,6 +100,16 @@ class Warehouse:
         """Return the rows of a table, in an order that depends on nothing but them."""
         fetched = [dict(row.items()) for row in self.client.list_rows(self.client.get_table(table))]
         return sorted(fetched, key=repr)
+
+    def ask(self, sql: str) -> list[Row]:
+        """Return the rows of a query, in an order that depends on nothing but them."""
+        return sorted((dict(row.items()) for row in self.client.query_and_wait(sql)), key=repr)
+
+    def compiled(self) -> Mapping[str, str]:
+        """Return the SQL of every refined and analytics model as it was built last, by the model."""
+        folder = self.folder / "target/compiled/millrace/dbt_project/models"
+        paths = [path for zone in ("refined", "analytics") for path in sorted((folder / zone).glob("*.sql"))]
+        return {path.stem: path.read_text(encoding="utf-8") for path in paths}
 
     def built(self) -> Mapping[str, list[Row]]:
         """Return the rows of every refined and analytics table, by its name without the dataset."""
