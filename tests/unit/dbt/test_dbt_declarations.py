@@ -81,6 +81,8 @@ def test_every_macro_is_documented_with_its_arguments() -> None:
             for kind, name, arguments in re.findall(r"{%-? (macro|test) (\w+)\(([^)]*)\)", path.read_text("utf-8")):
                 names = [part.split("=")[0].strip() for part in arguments.split(",") if part.strip()]
                 written[f"test_{name}" if kind == "test" else name] = names
+            for name, adapter in re.findall(r"{% materialization (\w+), adapter='(\w+)'", path.read_text("utf-8")):
+                written[f"materialization_{name}_{adapter}"] = ["supported_languages"]
     public = {name: arguments for name, arguments in written.items() if not name.startswith("_")}
     assert public == said
 

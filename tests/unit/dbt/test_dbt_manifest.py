@@ -22,6 +22,9 @@ SKIPS = {
     "dim_members": {"structure", "snapshots"},
 }
 
+# The two look at every raw table by their nature.
+OF_EVERY_SOURCE = {"str_truncates", "str_quarantine"}
+
 
 @pytest.fixture(scope="module")
 def manifest(tmp_path_factory: pytest.TempPathFactory) -> Path:
@@ -64,13 +67,51 @@ def test_a_broken_rule_is_found(project: dict[str, Any], tmp_path: Path) -> None
     for meta in (changed["nodes"][name]["meta"], changed["nodes"][name]["config"]["meta"]):
         meta.pop("owner", None)
     changed["nodes"][name]["depends_on"]["nodes"].append("model.millrace.ms_member")
+    changed["nodes"]["model.millrace.ms_member"]["access"] = "protected"
+    changed["nodes"]["model.millrace.ms_member"]["config"]["access"] = "protected"
+    changed["sources"]["source.millrace.member.members"]["columns"]["last_name"]["config"]["meta"].pop("pii")
+    changed["sources"]["source.millrace.member.members"]["columns"]["last_name"]["meta"].pop("pii", None)
+    changed["nodes"]["model.millrace.str_member_tiers"]["depends_on"]["nodes"].clear()
+    changed["nodes"]["model.millrace.dim_members"]["config"]["materialized"] = "view"
     (tmp_path / "manifest.json").write_text(json.dumps(changed))
     found = {line.split(":")[0] for line in bounced(tmp_path / "manifest.json", tmp_path)}
     assert {
         "check_model_description_populated",
         "check_model_has_meta_keys",
         "check_lineage_permitted_upstream_models",
+        "check_exposure_based_on_non_public_models",
+        "check_exposure_based_on_view",
+        "check_model_has_no_upstream_dependencies",
+        "check_model_materialization_permitted",
+        "check_source_pii_meta",
     } <= found
+
+
+def test_each_source_is_cast_by_a_model_of_its_own(project: dict[str, Any]) -> None:
+    """No other model reads it, and that one joins it with nothing that is not about every table."""
+    for source in project["sources"].values():
+        readers = {node["name"] for node in _nodes(project) if source["unique_id"] in node["depends_on"]["nodes"]}
+        assert readers == {f"str_{source['name']}"} | OF_EVERY_SOURCE
+        cast = project["nodes"][f"model.millrace.str_{source['name']}"]["depends_on"]["nodes"]
+        assert set(cast) <= {source["unique_id"], "model.millrace.str_erasures", "model.millrace.str_truncates"}
+
+
+def test_every_macro_is_described_with_its_arguments(project: dict[str, Any]) -> None:
+    """But those that begin with an underscore, which are for the file they stand in."""
+    public = [
+        macro
+        for macro in project["macros"].values()
+        if macro["package_name"] == "millrace" and not macro["name"].startswith("_")
+    ]
+    assert len(public) > 50
+    bare = {macro["name"] for macro in public if not macro["description"].strip()}
+    bare |= {
+        f"{macro['name']}({argument['name']})"
+        for macro in public
+        for argument in macro["arguments"]
+        if not argument["description"].strip() or not argument["type"]
+    }
+    assert bare == set()
 
 
 def test_no_zone_is_skipped(project: dict[str, Any]) -> None:
