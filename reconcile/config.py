@@ -43,17 +43,41 @@ Constant = Annotated[Scalar | None, BeforeValidator(_no_floats)]
 Where = dict[str, Constant | tuple[Constant, ...]]
 
 
+class MapConfig(Strict):
+    """What a side's value is made of, where no column holds it.
+
+    Attributes:
+        constant: the same value for every row; null is one.
+        expression: DuckDB's SQL over the side's columns, of one row at a time.
+    """
+
+    constant: Constant = None
+    expression: Annotated[str, Field(min_length=1)] | None = None
+
+    @model_validator(mode="after")
+    def _check_one(self) -> "MapConfig":
+        if len(self.model_fields_set) != 1 or (self.expression is None and "constant" not in self.model_fields_set):
+            raise ValueError("say either constant or expression")
+        return self
+
+
+Stated = str | MapConfig
+"""A map: a column, a path into nested values (`address.city`), a constant or an expression."""
+
+
 class ColumnConfig(Strict):
     """How one column is mapped and compared; see `reconcile.rules.Rule` for the settings that make the rule.
 
     Attributes:
-        snapshot: its name in the snapshot; the same by default.
+        snapshot: what it is in the snapshot: another name, a path, or a `MapConfig`; the column of its name by default.
+        warehouse: the same for the warehouse.
         cast: type to compare in, when a side holds it in another one.
         ignore: leave it out.
         mask: whether values are hidden in reports; by default those with a PII class, or all without a contract.
     """
 
-    snapshot: str | None = None
+    snapshot: Stated | None = None
+    warehouse: Stated | None = None
     cast: DataType | None = None
     ignore: bool = False
     mask: bool | None = None

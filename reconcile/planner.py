@@ -1,12 +1,14 @@
 """From a configuration to a plan: contracts, the warehouse's schema and the snapshot's listing brought together."""
 
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Final
 
 from core.contracts import Contracts, DataType, TableContract
 from core.errors import ConfigurationError, UnreadableError
-from reconcile.config import ColumnConfig, ComparisonConfig, InFlight, ReconcileConfig
+from reconcile.config import ColumnConfig, ComparisonConfig, InFlight, ReconcileConfig, Stated
+from reconcile.mapping.planning import Held, held_by, inputs_of, mapped_type, with_map
 from reconcile.plans import (
     ComparisonPlan,
     DatabaseSpec,
@@ -22,6 +24,7 @@ from reconcile.plans import (
 )
 from reconcile.read.filters import Condition, conditions
 from reconcile.read.manifest import Snapshot, open_snapshot
+from reconcile.read.sides import Side
 from reconcile.read.warehouse import WarehouseTable
 from reconcile.result import SnapshotId
 from reconcile.rules import check_rule
@@ -116,12 +119,21 @@ class _Context:
 def _plan(context: _Context, comparison: ComparisonConfig, contract: TableContract | None) -> ComparisonPlan:
     snapshot, taken_at = _snapshot_plan(context, comparison)
     table = _warehouse_table(context, comparison)
+    declared = {column.name: column.data_type for column in contract.columns} if contract else {}
     with open_source(table, context.services) as source:
         schema = held_types(source)
-        columns = _columns(comparison, contract, table, schema)
-        unused = check_columns(source, table, columns, tuple(column.name for column in columns))
+        held = held_by(source, str(table), declared)
+        columns = _columns(comparison, contract, table, schema, held)
+        columns = _mapped(comparison, columns, held, lambda settings: settings.warehouse)
+        unused = check_columns(source, table, columns)
     with open_source(snapshot.spec, context.services) as source:
-        extra = check_columns(source, snapshot.spec, columns, tuple(column.snapshot_name for column in columns))
+        held = held_by(source, str(snapshot.spec), declared)
+        theirs = _mapped(comparison, columns, held, lambda settings: settings.snapshot, side="snapshot")
+        extra = check_columns(source, snapshot.spec, theirs)
+    columns = tuple(
+        replace(ours, snapshot_name=other.name, snapshot_origin=other.origin)
+        for ours, other in zip(columns, theirs, strict=True)
+    )
     return ComparisonPlan(
         name=comparison.name,
         contract=contract,
@@ -146,12 +158,39 @@ def _columns(
     contract: TableContract | None,
     table: TableSpec,
     schema: dict[str, DataType | None] | None,
+    held: Held,
 ) -> tuple[PlannedColumn, ...]:
-    declared = _from_contract(contract) if contract else _from_schema(comparison, table, schema)
+    declared = _from_contract(contract) if contract else _from_schema(comparison, table, schema, held)
     settings = {column.name: comparison.columns.get(column.name, _PLAIN) for column in declared}
     planned = [_configured(comparison, c, settings[c.name]) for c in declared if not settings[c.name].ignore]
     # Keys lead, so that both sides and the engine number them alike.
     return tuple(sorted(planned, key=lambda column: not column.is_key))
+
+
+def _mapped(
+    comparison: ComparisonConfig,
+    columns: tuple[PlannedColumn, ...],
+    held: Held,
+    stated: Callable[[ColumnConfig], Stated | None],
+    side: Side = "warehouse",
+) -> tuple[PlannedColumn, ...]:
+    """Return the columns as one side has them, with their maps."""
+    found = []
+    for column in columns:
+        wish = stated(comparison.columns.get(column.name, _PLAIN))
+        ours = column
+        if side == "snapshot":
+            # A mere rename needs no map: whatever reads the column reads it by that name.
+            is_column = held.schema is not None and wish in held.schema.names
+            if isinstance(wish, str) and (is_column or "." not in wish):
+                ours, wish = replace(column, name=wish, origin=None), None
+            else:
+                ours = replace(column, origin=None)
+        try:
+            found.append(with_map(ours, wish, held))
+        except ConfigurationError as error:
+            raise ConfigurationError(f"{comparison.name}.columns.{column.name}.{side}: {error}") from error
+    return tuple(found)
 
 
 def _from_contract(contract: TableContract) -> list[PlannedColumn]:
@@ -170,10 +209,15 @@ def _from_contract(contract: TableContract) -> list[PlannedColumn]:
 
 
 def _from_schema(
-    comparison: ComparisonConfig, table: TableSpec, schema: dict[str, DataType | None] | None
+    comparison: ComparisonConfig, table: TableSpec, schema: dict[str, DataType | None] | None, held: Held
 ) -> list[PlannedColumn]:
     if schema is None:
         raise UnreadableError(f"{table}: its format says nothing of types; name a contract for the comparison")
+    maps = {name: found.warehouse for name, found in comparison.columns.items() if found.warehouse is not None}
+    # What maps are made of is compared through them, unless a column of its own says otherwise.
+    inputs = {name for stated in maps.values() for name in inputs_of(stated, held)} - comparison.columns.keys()
+    schema = {name: kind for name, kind in schema.items() if name not in inputs or name in comparison.key}
+    schema |= {name: _type_of_map(comparison, name, stated, held) for name, stated in maps.items()}
     for name in (*comparison.key, *comparison.columns):
         if name not in schema:
             raise UnreadableError(f"{table}: has no column {name!r}, which the configuration names")
@@ -198,13 +242,21 @@ def _from_schema(
     return sorted(planned, key=lambda column: order.get(column.name, len(order)))
 
 
+def _type_of_map(comparison: ComparisonConfig, name: str, stated: Stated, held: Held) -> DataType:
+    found = comparison.columns[name].cast or mapped_type(stated, held)
+    if found is None:
+        raise ConfigurationError(
+            f"{comparison.name}.columns.{name}: its map does not tell its type; say it, such as `cast: string`"
+        )
+    return found
+
+
 def _configured(comparison: ComparisonConfig, column: PlannedColumn, settings: ColumnConfig) -> PlannedColumn:
     masked = column.masked
     if settings.mask is not None:
         masked = (column.masked or _UNDECLARED) if settings.mask else None
     chosen = replace(
         column,
-        snapshot_name=settings.snapshot or column.name,
         data_type=settings.cast or column.data_type,
         rule=settings.rule(),
         masked=masked,

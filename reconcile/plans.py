@@ -10,10 +10,11 @@ import pyarrow as pa
 from core.contracts import DataType, TableContract
 from core.pinned import ObjectRef
 from reconcile.config import AskedMode
+from reconcile.mapping.origins import Origin
 from reconcile.read.filters import Condition
 from reconcile.read.warehouse import WarehouseTable
 from reconcile.result import SnapshotId
-from reconcile.rules import Rule
+from reconcile.rules import Rule, describe
 from reconcile.source_config import CsvForm, DatabaseKind, FileFormat
 
 
@@ -29,6 +30,8 @@ class PlannedColumn:
         rule: when two values count as equal.
         masked: class of personal data to hide values for; None to show them.
         cast: whether a side may be converted to `data_type` even with loss.
+        origin: what the warehouse's value is made of; None for the column of that name.
+        snapshot_origin: the same for the snapshot.
     """
 
     name: str
@@ -38,6 +41,25 @@ class PlannedColumn:
     rule: Rule
     masked: str | None
     cast: bool
+    origin: Origin | None = None
+    snapshot_origin: Origin | None = None
+
+    @property
+    def on_snapshot(self) -> "PlannedColumn":
+        """The column as the snapshot has it: what was the snapshot's stands in the warehouse's place."""
+        return replace(self, name=self.snapshot_name, origin=self.snapshot_origin)
+
+    @property
+    def words(self) -> str:
+        """How it is compared and what it is made of, as every report says it: `exact` when there is nothing to say."""
+        parts = [describe(self.rule)]
+        if self.origin is not None:
+            parts.append(f"warehouse {self.origin}")
+        if self.snapshot_origin is not None:
+            parts.append(f"snapshot {self.snapshot_origin}")
+        elif self.snapshot_name != self.name:
+            parts.append(f"snapshot column {self.snapshot_name}")
+        return "; ".join([*parts, *([f"cast to {self.data_type}"] if self.cast else [])])
 
 
 @dataclass(frozen=True)

@@ -25,7 +25,6 @@ from reconcile.plans import ComparisonPlan
 from reconcile.policy import Partition
 from reconcile.read.direct import Direct
 from reconcile.result import ColumnResult, Counts, Difference, Evidence, Measure, Mode
-from reconcile.rules import describe
 
 _MEMORY_OF_A_THREAD_MB: Final = 128
 """What a join needs for each thread, by DuckDB's guide to its performance ("Tuning Workloads")."""
@@ -299,7 +298,7 @@ def _columns(space: Workspace, paired: int) -> tuple[ColumnResult, ...]:
             snapshot_name=column.snapshot_name,
             data_type=column.data_type,
             is_key=column.is_key,
-            rule=describe(column.rule),
+            rule=column.words,
             changed=count,
             rate=count / max(1, paired),
         )

@@ -21,13 +21,13 @@ def row_sql(plan: ComparisonPlan, key: tuple[Any, ...]) -> str | None:
         key: the key's values.
 
     Returns:
-        GoogleSQL; None when the warehouse is not BigQuery, the key is personal, or was normalised and so cannot be
-        looked up as it stands.
+        GoogleSQL; None when the warehouse is not BigQuery, the key is personal, or was normalised or mapped and so
+        cannot be looked up as it stands.
     """
     table = plan.warehouse.table
     if not isinstance(table, WarehouseTable):
         return None
-    if any(column.masked is not None or column.rule != EXACT for column in plan.key):
+    if any(column.masked is not None or column.rule != EXACT or column.origin for column in plan.key):
         return None
     tests = [
         f"{column.name} is null" if value is None else f"{column.name} = {_literal(value, column.data_type)}"

@@ -49,6 +49,8 @@ def _of_source(plan: ComparisonPlan, source: Source, mode: Mode, side: Side) -> 
     columns = side_columns(plan, side)
     if isinstance(source, FileSource):
         yield "files compute nothing"
+    elif mode != "count" and any(column.origin for column in columns):
+        yield "a column is mapped after it is read"
     elif mode == "count" or isinstance(source, BigQuerySource):
         return
     elif not isinstance(source, PostgresqlSource):

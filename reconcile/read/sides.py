@@ -5,11 +5,11 @@ spelled, meets the engine's own.
 """
 
 from collections.abc import Callable, Iterator
-from dataclasses import replace
 from typing import Final, Literal
 
 import pyarrow as pa
 
+from reconcile.mapping.values import ValueOf, mapped_values
 from reconcile.plans import ComparisonPlan, PlannedColumn
 from reconcile.read.convert import STORED, to_stored
 from reconcile.read.footers import lazy
@@ -48,7 +48,7 @@ def side_columns(plan: ComparisonPlan, side: Side) -> tuple[PlannedColumn, ...]:
     """
     if side == "warehouse":
         return plan.columns
-    return tuple(replace(column, name=column.snapshot_name) for column in plan.columns)
+    return tuple(column.on_snapshot for column in plan.columns)
 
 
 def stored_rows(
@@ -65,8 +65,9 @@ def stored_rows(
     Raises:
         UnreadableError: when a value cannot become what it is compared as.
     """
-    for batch in read():
-        yield _stored(columns, batch, flags(batch), where)
+    with mapped_values(columns, where) as value_of:
+        for batch in read():
+            yield _stored(columns, batch, flags(batch), where, value_of)
 
 
 def settled(batch: pa.RecordBatch) -> Flags:
@@ -78,10 +79,12 @@ def settled(batch: pa.RecordBatch) -> Flags:
     return pa.repeat(pa.scalar(value=True), batch.num_rows), pa.repeat(pa.scalar(value=False), batch.num_rows)
 
 
-def _stored(columns: tuple[PlannedColumn, ...], batch: pa.RecordBatch, flags: Flags, where: str) -> pa.RecordBatch:
+def _stored(
+    columns: tuple[PlannedColumn, ...], batch: pa.RecordBatch, flags: Flags, where: str, value_of: ValueOf
+) -> pa.RecordBatch:
     arrays = [
         to_stored(
-            batch.column(column.name),
+            value_of(column, batch),
             column.data_type,
             cast=column.cast,
             numbers=column.rule.numbers,

@@ -19,6 +19,7 @@ from google.cloud.bigquery_storage_v1.types import ArrowSerializationOptions, Da
 
 from core.contracts import DataType
 from core.errors import UnreadableError
+from reconcile.read.text import ARROW
 
 _TYPES: Final[dict[str, DataType]] = {
     "INTEGER": "int64",
@@ -100,6 +101,28 @@ def table_schema(client: bigquery.Client, table: WarehouseTable) -> dict[str, Da
     with _told(table):
         fields = client.get_table(str(table)).schema
     return {field.name: _data_type(field) for field in fields}
+
+
+def table_arrow_schema(client: bigquery.Client, table: WarehouseTable) -> pa.Schema:
+    """Return the Arrow schema of a table's rows, as the Storage Read API hands them over, nested columns included.
+
+    Args:
+        client: where to ask.
+        table: the table.
+
+    Raises:
+        UnreadableError: when the table is not there, or not ours to see.
+    """
+    with _told(table):
+        fields = client.get_table(str(table)).schema
+    return pa.schema([_arrow_field(field) for field in fields])
+
+
+def _arrow_field(field: bigquery.SchemaField) -> pa.Field:
+    known = _TYPES.get(field.field_type.upper())
+    # What is no type of ours (a range, an interval) is handed over as text, or refused when its rows come.
+    kind = pa.struct([_arrow_field(inner) for inner in field.fields]) if field.fields else ARROW[known or "string"]
+    return pa.field(field.name, pa.list_(kind) if field.mode == "REPEATED" else kind)
 
 
 def open_session(

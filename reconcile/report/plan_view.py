@@ -1,6 +1,6 @@
 """A plan as text for the terminal, or as JSON."""
 
-from typing import Any
+from typing import Any, Final
 
 import msgspec
 from rich.console import Console
@@ -10,6 +10,9 @@ from reconcile.plans import ComparisonPlan, FileSet, Unplanned
 from reconcile.policy import Thresholds
 from reconcile.report.words import plural
 from reconcile.rules import EXACT, describe
+
+EXACT_WORDS: Final = describe(EXACT)
+"""What is said of a column of which there is nothing to say."""
 
 
 def print_plan(console: Console, explained: ExplainedRun) -> None:
@@ -76,8 +79,10 @@ def _document(explained: Explained) -> dict[str, object]:
                 "snapshot_name": column.snapshot_name,
                 "data_type": column.data_type,
                 "is_key": column.is_key,
-                "rule": describe(column.rule),
+                "rule": column.words,
                 "cast": column.cast,
+                "warehouse_origin": column.origin,
+                "snapshot_origin": column.snapshot_origin,
                 "masked": column.masked,
             }
             for column in comparison.columns
@@ -128,13 +133,10 @@ def _print_comparison(console: Console, explained: Explained) -> None:
         rows = max(shard.rows for shard in explained.shards)
         console.print(f"  shards    {len(explained.shards)} of {rows:,} rows at most, for tasks", markup=False)
     for column in plan.columns:
-        notes = [describe(column.rule)] if column.rule != EXACT else []
-        if column.snapshot_name != column.name:
-            notes.append(f"from {column.snapshot_name}")
-        if column.cast:
-            notes.append(f"cast to {column.data_type}")
-        if notes:
-            console.print(f"  {column.name}: {', '.join(notes)}", markup=False)
+        if column.words != EXACT_WORDS:
+            console.print(f"  {column.name}: {column.words}", markup=False)
+    if plan.not_compared:
+        console.print(f"  left out  {', '.join(plan.not_compared)}", markup=False)
 
 
 def _snapshot(plan: ComparisonPlan) -> str:

@@ -19,7 +19,7 @@ from reconcile.result import SCHEMA_VERSION, ComparisonResult, RunResult, worst
 from reconcile.runner import plan_with
 from reconcile.shards.cutting import ShardSize, part_of
 from reconcile.shards.dividing import Wish, divide
-from reconcile.shards.folder import RunFolder
+from reconcile.shards.folder import RunFolder, opened
 from reconcile.shards.merging import differences_file, merged_comparison, merged_differences
 from reconcile.shards.model import (
     PLAN_VERSION,
@@ -57,7 +57,7 @@ class Task:
     """Which part of a run a process does, and where.
 
     Attributes:
-        folder: folder that all tasks share.
+        folder: what all tasks share: a folder, or an address such as `gs://bucket/runs`.
         run_id: name of the run; a task that is started again under it does only the rest.
         index: the task, from 0.
         count: how many tasks there are.
@@ -65,7 +65,7 @@ class Task:
         is_alone: whether the folder is the task's own: what its parts left is then removed once they are merged.
     """
 
-    folder: Path
+    folder: Path | str
     run_id: str
     index: int = 0
     count: int = 1
@@ -133,35 +133,53 @@ def run_task(
         ConfigurationError: when the task asks for something else than the run's plan.
         UnavailableError: when the plan does not come, or the end of the run could not be kept or told.
     """
-    folder = RunFolder(task.folder / task.run_id)
-    folder.make()
-    merged = folder.merged()
-    if merged is not None:
-        return TaskResult(0, 0, 0, merged)
-    request = digest_of_request(config, tuple(tables), snapshot_id, mode, values)
-    began = clock()
+    asked = _Asked(tuple(tables), snapshot_id, output, audit, values, mode, state, clock, on_progress)
+    with opened(task.folder, task.run_id, settings) as folder:
+        folder.make()
+        merged = folder.merged()
+        return TaskResult(0, 0, 0, merged) if merged is not None else _task_done(config, settings, task, folder, asked)
+
+
+@dataclass(frozen=True)
+class _Asked:
+    """What a task is asked for; see `run_task`."""
+
+    tables: tuple[str, ...]
+    snapshot_id: str | None
+    output: Path | None
+    audit: bool
+    values: bool
+    mode: AskedMode | None
+    state: Path | None
+    clock: Clock
+    on_progress: OnProgress
+
+
+def _task_done(config: ReconcileConfig, settings: Settings, task: Task, folder: RunFolder, asked: _Asked) -> TaskResult:
+    request = digest_of_request(config, asked.tables, asked.snapshot_id, asked.mode, asked.values)
+    began = asked.clock()
     known = folder.plan() if task.index == 0 else folder.await_plan(_WAIT_S)
     with Services(settings, known.started_at if known is not None else began) as services:
         planned = plan_with(
             services,
             config,
-            tables=tables,
-            snapshot_id=known.snapshot.snapshot_id if known is not None else snapshot_id,
+            tables=asked.tables,
+            snapshot_id=known.snapshot.snapshot_id if known is not None else asked.snapshot_id,
         )
         if known is None:
             check_partitions(config, planned)
             wish = Wish(
-                mode=mode,
-                state=state,
+                mode=asked.mode,
+                state=asked.state,
                 size=ShardSize(task.shard_rows, task.count * SHARDS_A_TASK),
                 workers=config.limits.readers,
                 partitioned=frozenset(partitions_of(config)),
             )
-            known = _planned(services, planned, task.run_id, wish, request=request, values=values)
+            known = _planned(services, planned, task.run_id, wish, request=request, values=asked.values)
             folder.keep_plan(known)
         if known.config != request:
             raise ConfigurationError(
-                f"{folder.root}: the run {task.run_id!r} was begun with another configuration or other options; give "
+                f"{task.folder}: the run {task.run_id!r} was begun with another configuration or other options; give "
                 "this one another --run-id"
             )
         mine = assigned(known.shards, task.index, task.count)
@@ -170,21 +188,25 @@ def run_task(
             services=services,
             limits=config.limits,
             output=folder.root,
-            values=values,
-            mode=mode,
-            state=state,
+            values=asked.values,
+            mode=asked.mode,
+            state=asked.state,
             partitions=partitions_of(config),
             taken_at=known.snapshot.taken_at,
-            on_progress=on_progress,
+            on_progress=asked.on_progress,
             decided=known.decided,
         )
-        on_progress(Progress("", "planned", 2 * sum(shard.rows for shard in open_ones)))
+        asked.on_progress(Progress("", "planned", 2 * sum(shard.rows for shard in open_ones)))
         plans = {comparison.name: comparison for comparison in planned.comparisons}
         for shard in open_ones:
             folder.keep_result(shard, _made(work, known, plans[shard.comparison], shard))
-            on_progress(Progress(shard.name, "done"))
+            asked.on_progress(Progress(shard.name, "done"))
         left = len(folder.open_shards(known))
-        result = None if left else _merged(config, services, folder, known, output=output, audit=audit, clock=clock)
+        result = (
+            None
+            if left
+            else _merged(config, services, folder, known, output=asked.output, audit=asked.audit, clock=asked.clock)
+        )
         if result is not None and task.is_alone:
             folder.drop_parts()
     return TaskResult(len(open_ones), len(mine) - len(open_ones), left, result)
@@ -193,7 +215,7 @@ def run_task(
 def merge(
     config: ReconcileConfig,
     settings: Settings,
-    folder: Path,
+    folder: Path | str,
     run_id: str,
     *,
     output: Path | None = None,
@@ -205,7 +227,7 @@ def merge(
     Args:
         config: the configuration.
         settings: where the audit dataset is.
-        folder: folder that the tasks shared.
+        folder: what the tasks shared; see `Task`.
         run_id: name of the run.
         output: folder for the reports; None to write none.
         audit: whether to append to the audit trail; one that was merged before is not appended again.
@@ -218,17 +240,31 @@ def merge(
         ConfigurationError: when there is no such run, or some of its shards are not done.
     """
     check_run_id(run_id)
-    shared = RunFolder(folder / run_id)
+    with opened(folder, run_id, settings) as shared:
+        return _merged_by_hand(config, settings, shared, f"{folder}/{run_id}", output=output, audit=audit, clock=clock)
+
+
+def _merged_by_hand(
+    config: ReconcileConfig,
+    settings: Settings,
+    shared: RunFolder,
+    where: str,
+    *,
+    output: Path | None,
+    audit: bool,
+    clock: Clock,
+) -> RunResult:
     known = shared.plan()
     if known is None:
-        raise ConfigurationError(f"{shared.root}: holds no run; name it with --run-id, and its folder with --shards")
+        raise ConfigurationError(f"{where}: holds no run; name it with --run-id, and its folder with --shards")
     merged = shared.merged()
     if merged is not None:
         return merged
+    shared.make()
     left = shared.open_shards(known)
     if left:
         raise ConfigurationError(
-            f"{shared.root}: {len(left)} of {len(known.shards)} shards are not done, such as {left[0].name}; start the "
+            f"{where}: {len(left)} of {len(known.shards)} shards are not done, such as {left[0].name}; start the "
             "tasks again, each does only what is left"
         )
     with Services(settings, known.started_at) as services:
@@ -309,7 +345,7 @@ def _merged(
         versions=made_with(),
     )
     result = conclude(config, services, result, output=output, audit=audit)
-    folder.keep_merged(result)
+    folder.keep_merged(result, output)
     return result
 
 
@@ -320,6 +356,7 @@ def _merged_comparison(
     parts = [part for part in found if part is not None]
     whole = merged_comparison(name, parts, restriction=run.restrictions.get(name, ""), sample=config.limits.sample)
     file = differences_file(name)
+    folder.fetch_differences(parts)
     written = (
         output is not None and whole.verdict != "unreadable" and merged_differences(folder.root, parts, output / file)
     )

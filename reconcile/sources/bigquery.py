@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
+import pyarrow as pa
 from google.api_core.exceptions import GoogleAPICallError, RetryError
 from google.auth.exceptions import GoogleAuthError
 from google.cloud import bigquery
@@ -17,7 +18,7 @@ from reconcile.plans import ComparisonPlan, PlannedColumn, SnapshotPlan, Warehou
 from reconcile.pushdown.buckets import KeyBuckets
 from reconcile.pushdown.statements import checksum_statement
 from reconcile.read.filters import googlesql_literal, restriction
-from reconcile.read.warehouse import WarehouseTable, open_session, read_stream, table_schema
+from reconcile.read.warehouse import WarehouseTable, open_session, read_stream, table_arrow_schema, table_schema
 from reconcile.rules import EXACT
 from reconcile.sources.checksums import check_forms, local_checksums
 from reconcile.sources.model import EVERY_ROW, Part, Pin, Predicate, Rows, Wanted
@@ -47,6 +48,14 @@ class BigQuerySource:
         """See `Source.schema`."""
         return table_schema(self.services.bigquery(), self.table)
 
+    def arrow_schema(self) -> pa.Schema:
+        """Return the Arrow schema that rows come in, nested columns included.
+
+        Raises:
+            UnreadableError: when the table is not there, or not ours to see.
+        """
+        return table_arrow_schema(self.services.bigquery(), self.table)
+
     def count(self, predicate: Predicate = EVERY_ROW) -> int:
         """See `Source.count`."""
         name = qualified(self.table.project, self.table.dataset, self.table.table)
@@ -62,7 +71,7 @@ class BigQuerySource:
     ) -> Leaves:
         """See `Source.checksums`; computed by BigQuery where no rule or cast has to be followed."""
         check_forms(columns)
-        if predicate.in_flight or any(column.rule != EXACT or column.cast for column in columns):
+        if predicate.in_flight or any(column.rule != EXACT or column.cast or column.origin for column in columns):
             return local_checksums(self, columns, buckets, predicate)
         side = WarehousePlan(self.table, predicate.where, None, "")
         plan = ComparisonPlan(str(self.table), None, columns, side, SnapshotPlan((), "bigquery", None, ()), ())

@@ -1,5 +1,6 @@
 """Whether a source holds the compared columns in types that become the compared ones, told before rows are read."""
 
+from collections.abc import Iterable
 from typing import Final
 
 from core.contracts import DataType
@@ -7,7 +8,7 @@ from core.errors import UnreadableError
 from reconcile.plans import DatabaseSpec, FileSet, PlannedColumn, TableSpec
 from reconcile.read.convert import check_type
 from reconcile.sources.files import FileSource
-from reconcile.sources.model import Source
+from reconcile.sources.model import Source, wanted
 
 _LOSSLESS: Final[frozenset[tuple[DataType, DataType]]] = frozenset(
     {
@@ -38,27 +39,27 @@ def held_types(source: Source) -> dict[str, DataType | None] | None:
     return source.schema()
 
 
-def check_columns(
-    source: Source, table: TableSpec, columns: tuple[PlannedColumn, ...], names: tuple[str, ...]
-) -> tuple[str, ...]:
+def check_columns(source: Source, table: TableSpec, columns: tuple[PlannedColumn, ...]) -> tuple[str, ...]:
     """Refuse a source that lacks a compared column, or holds it in a type that needs a cast.
 
     Args:
         source: the source; of files, the first one is looked at, and the others as they are read.
         table: the same, for messages.
-        columns: the compared columns.
-        names: their names in the source.
+        columns: the compared columns, as the source has them; maps were checked when they were planned.
 
     Returns:
-        The columns that the source holds beside these.
+        The columns that the source holds beside these, and beside what their maps are made of.
 
     Raises:
         UnreadableError: naming the column and the fix.
     """
     if isinstance(source, FileSource) and isinstance(table, FileSet):
-        return _check_files(source, table, columns, names)
+        return _check_files(source, table, columns)
     held = source.schema()
-    for column, name in zip(columns, names, strict=True):
+    for column in columns:
+        name = column.name
+        if column.origin is not None:
+            continue
         if name not in held:
             raise UnreadableError(f"{table}: has no column {name!r}; build it anew, or ignore the column")
         if column.cast or held[name] == column.data_type:
@@ -68,19 +69,25 @@ def check_columns(
                 f"{table}: {name} is {held[name] or 'of a type that cannot be compared'}, which is not "
                 f"{column.data_type}; to convert it all the same, give the column `cast: {column.data_type}`"
             )
-    return tuple(name for name in held if name not in names)
+    return _unused(held, columns)
 
 
-def _check_files(
-    source: FileSource, table: FileSet, columns: tuple[PlannedColumn, ...], names: tuple[str, ...]
-) -> tuple[str, ...]:
+def _unused(held: Iterable[str], columns: tuple[PlannedColumn, ...]) -> tuple[str, ...]:
+    used = {column.name for column in wanted(columns)}
+    return tuple(name for name in held if name not in used)
+
+
+def _check_files(source: FileSource, table: FileSet, columns: tuple[PlannedColumn, ...]) -> tuple[str, ...]:
     schema = source.arrow_schema()
     where = str(table) if table.declared is not None else table.objects[0].uri
     if schema is None:
         return ()
-    for column, name in zip(columns, names, strict=True):
+    for column in columns:
+        name = column.name
+        if column.origin is not None:
+            continue
         if name not in schema.names:
             raise UnreadableError(f"{where}: has no column {name!r}")
         kind = schema.field(name).type
         check_type(kind, column.data_type, cast=column.cast, where=f"{where}: {name}")
-    return tuple(name for name in schema.names if name not in names)
+    return _unused(schema.names, columns)

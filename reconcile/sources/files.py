@@ -111,7 +111,7 @@ class FileSource:
         """Return what the footers of Parquet files say, if the engine reads the files as we would.
 
         Args:
-            columns: the compared columns.
+            columns: the compared columns, as this side has them.
             names: their names in the files.
             predicate: which rows.
             workers: how many files are read at once.
@@ -125,7 +125,15 @@ class FileSource:
         files = self.files
         needed = {*names, *predicate.columns}
         in_metadata = any(needed & set(values) for values in files.constants.values())
-        if files.format != "parquet" or in_metadata or files.selections or predicate.in_flight or not files.objects:
+        is_mapped = any(column.origin for column in columns)
+        if (
+            files.format != "parquet"
+            or in_metadata
+            or is_mapped
+            or files.selections
+            or predicate.in_flight
+            or not files.objects
+        ):
             return None
         footers = read_footers(
             columns,

@@ -153,9 +153,14 @@ class Source(Protocol):
 
 
 def wanted(columns: tuple[PlannedColumn, ...]) -> tuple[Wanted, ...]:
-    """Return the compared columns as columns to read.
+    """Return the columns to read for compared columns: each once, those of maps included.
 
     Args:
-        columns: the compared columns, under their names in the source.
+        columns: the compared columns, as the source has them.
     """
-    return tuple(Wanted(column.name, column.data_type, column.cast) for column in columns)
+    # As it is compared, a column is read; what a map would have it as comes second.
+    found = {column.name: Wanted(column.name, column.data_type, column.cast) for column in columns if not column.origin}
+    for column in columns:
+        for name, kind in column.origin.inputs if column.origin else ():
+            found.setdefault(name, Wanted(name, kind, cast=True))
+    return tuple(found.values())

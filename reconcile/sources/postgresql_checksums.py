@@ -60,7 +60,7 @@ def uncounted(column: PlannedColumn, held: Held) -> str | None:
         column: the compared column.
         held: the same as the table holds it.
     """
-    if column.cast or column.data_type != held.data_type:
+    if column.cast or column.origin or column.data_type != held.data_type:
         return f"{column.name} is converted after it is read"
     # Rules that measure change no value; all others do.
     rule = replace(column.rule, absolute=None, relative=None, nan=EXACT.nan, zero=EXACT.zero, numbers=EXACT.numbers)

@@ -174,7 +174,7 @@ def test_wide_whole_numbers_are_read_as_what_is_wanted(driver: Driver, source: S
     [part] = source.rows((Wanted("id", "numeric"),)).parts
     [batch] = part.read()
     assert str(batch.column("id")[0].as_py()) == "12345678901234567890.000000000"
-    assert check_columns(source, TABLE, (), ())[0] == "id"
+    assert check_columns(source, TABLE, ())[0] == "id"
 
 
 def test_faults_are_told_without_secrets(driver: Driver, monkeypatch: pytest.MonkeyPatch) -> None:
