@@ -8,6 +8,7 @@ import typer
 from typer.cli import get_docs_for_click
 
 from devstack.commands import run_text
+from devstack.feature_dictionary import feature_dictionary
 from devstack.stack import running_stack
 
 COMMANDS = ("devstack", "ingest", "pipeline", "reconcile")
@@ -55,7 +56,7 @@ def generate_docs_on_empty_zones(folder: Path) -> Path:
 
 
 def write_reference(folder: Path = REFERENCE) -> list[Path]:
-    """Write a page per command of ours, from the commands themselves, and one of the ingester's metrics.
+    """Write a page per command of ours, one of the ingester's metrics and one of the features of a member.
 
     Args:
         folder: folder to write to.
@@ -71,7 +72,9 @@ def write_reference(folder: Path = REFERENCE) -> list[Path]:
         pages.append(page)
     metrics = folder / "metrics.md"
     metrics.write_text(importlib.import_module("ingest.http.reference").metrics_reference())
-    return [*pages, metrics]
+    features = folder / "features.md"
+    features.write_text(feature_dictionary())
+    return [*pages, metrics, features]
 
 
 def reference_page(name: str) -> str:
