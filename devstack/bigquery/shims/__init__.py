@@ -20,6 +20,7 @@ from devstack.bigquery.shims import (
     created_tables,
     dataset_tables,
     distinct_aggregates,
+    dry_run_bytes,
     fast_failure,
     field_paths,
     functions,
@@ -61,6 +62,7 @@ _PATCHES = (
     table_patch,
     row_counts,
     query_route,
+    dry_run_bytes,
     fast_failure,
     # statements, as a whole
     parse_cache,

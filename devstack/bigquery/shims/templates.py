@@ -12,10 +12,11 @@ from collections import Counter
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
 
-# Names and texts that no rewriter looks into: dbt's temporary tables, instants with a fraction of a second, and UUIDs.
+# Names and texts that no rewriter looks into: dbt's temporary tables, instants with a fraction or a zone, and UUIDs.
 _VARIABLE = re.compile(
     r"__dbt_tmp_?[0-9]{6,}"
-    r"|[0-9]{4}-[0-9]{2}-[0-9]{2}[ T][0-9]{2}:[0-9]{2}:[0-9]{2}[.][0-9]{1,6}(?:[+-][0-9]{2}:[0-9]{2}|Z)?"
+    r"|[0-9]{4}-[0-9]{2}-[0-9]{2}[ T][0-9]{2}:[0-9]{2}:[0-9]{2}"
+    r"(?:[.][0-9]{1,6}(?:[+-][0-9]{2}:[0-9]{2}|Z)?|[+-][0-9]{2}:[0-9]{2})"
     r"|[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}"
 )
 _DIGIT = re.compile("[0-9a-f]")

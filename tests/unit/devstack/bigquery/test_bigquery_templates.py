@@ -86,7 +86,7 @@ def test_what_was_not_used_for_longest_goes_first() -> None:
     assert [kept.get(key) for key in "abc"] == [1, None, 3]
 
 
-@pytest.mark.parametrize("text", ["9999-12-31", "timestamp '1970-01-02 00:00:00+00:00'", "tmp_173535137719"])
+@pytest.mark.parametrize("text", ["9999-12-31", "timestamp '1970-01-02 00:00:00'", "tmp_173535137719"])
 def test_what_is_written_by_hand_stays(text: str) -> None:
     template = template_of(text)
     assert template is not None
