@@ -2,7 +2,6 @@
 
 import functools
 import json
-import os
 import signal
 import threading
 from pathlib import Path
@@ -16,19 +15,19 @@ from rich.table import Table
 from core.cli import run as run_application
 from core.cli import usage
 from core.clock import utc_now
-from core.errors import UnavailableError
 from core.logs import configure_logs
-from core.settings import Settings, load_settings
-from core.stand_ins import BIGQUERY, FIX, check_stand_ins
+from core.settings import load_settings
 from pipeline.config import PipelineConfig, load_config
-from pipeline.dbt_project import DbtProject, DbtSettings
+from pipeline.dbt_project import DbtProject
 from pipeline.history import History
 from pipeline.lineage.emit import lineage_from_environment
 from pipeline.locks import lock_owner
+from pipeline.privacy.cli import app as privacy_app
 from pipeline.quality.cli import app as quality_app
 from pipeline.reconciliation import Reconciliation, reconcile_command
 from pipeline.runner import Runner, RunSummary
 from pipeline.status import Status
+from pipeline.target import check_warehouse, dbt_settings
 from pipeline.zones import build
 
 app: Final = typer.Typer(
@@ -41,6 +40,7 @@ app: Final = typer.Typer(
 )
 
 app.add_typer(quality_app, name="quality")
+app.add_typer(privacy_app, name="privacy")
 
 ConfigOption = Annotated[Path, typer.Option("--config", help="Zones, cadences, order.", dir_okay=False)]
 StateOption = Annotated[
@@ -102,8 +102,8 @@ def run(
     configure_logs(settings.log_format, settings.log_level)
     stop = _stop_on_sigterm()
     history = History(state / "runs.sqlite")
-    project = DbtProject(_dbt_settings(settings, target, state, _parse_variables(variables)))
-    _check_warehouse(settings, target)
+    project = DbtProject(dbt_settings(settings, target, state, _parse_variables(variables)))
+    check_warehouse(settings, target)
     with lineage_from_environment() as lineage:
         builder = functools.partial(
             build, project=project, locks=state / "locks", full_refresh=full_refresh, lineage=lineage
@@ -162,23 +162,6 @@ def _parse_variables(text: str | None) -> dict[str, Any]:
     if not isinstance(document, dict):
         raise typer.BadParameter("--vars takes a YAML mapping, such as '{cdc_overlap_minutes: 2880}'")
     return document
-
-
-def _dbt_settings(settings: Settings, target: str | None, state: Path, variables: dict[str, Any]) -> DbtSettings:
-    # dbt's own default is the profile's first target; ours is the environment this runs in.
-    profiles = Path(os.environ.get("DBT_PROFILES_DIR", "profiles"))
-    return DbtSettings(
-        profiles_dir=profiles, target=target or settings.environment, log_path=state / "logs", variables=variables
-    )
-
-
-def _check_warehouse(settings: Settings, target: str | None) -> None:
-    """Tell of a local stack that is not there, which dbt would call a refused connection."""
-    if (target or settings.environment) != "local":
-        return
-    if settings.bigquery_emulator_host is None:
-        raise UnavailableError(f"the local target needs a local warehouse, and {BIGQUERY} is not set: {FIX}")
-    check_stand_ins(settings, (BIGQUERY,))
 
 
 def _stop_on_sigterm() -> threading.Event:

@@ -9,7 +9,7 @@ import dataclasses
 import json
 import threading
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
@@ -92,6 +92,19 @@ class DbtOutcome:
     artifacts: DbtArtifacts | None = None
 
 
+@dataclass(frozen=True)
+class DbtOperation:
+    """What an operation said.
+
+    Attributes:
+        messages: what it logged for people to read, in order.
+        errors: why it failed; empty when it did not.
+    """
+
+    messages: tuple[str, ...]
+    errors: tuple[str, ...]
+
+
 class DbtProject:
     """A dbt project that is parsed once and built many times.
 
@@ -138,6 +151,34 @@ class DbtProject:
             manifest = _fresh(self._parsed())
             return _outcome(self._invoke(arguments, manifest), manifest)
 
+    def operate(self, macro: str, arguments: Mapping[str, Any]) -> DbtOperation:
+        """Run a macro as `dbt run-operation` does.
+
+        Args:
+            macro: its name.
+            arguments: its arguments by name.
+
+        Returns:
+            What it said; failures are data here, not errors.
+
+        Raises:
+            ConfigurationError: when the project or its profile is not valid.
+        """
+        messages, faults = list[str](), list[str]()
+
+        def note(event: Any) -> None:
+            # an operation says why it failed in no other way
+            if event.info.level == "error":
+                faults.append(_one_line(event.info.msg))
+            elif event.info.name == "JinjaLogInfo":
+                messages.append(_one_line(event.info.msg))
+
+        with self._busy:
+            command = ["run-operation", macro, "--args", json.dumps(dict(arguments))]
+            outcome = self._invoke(command, _fresh(self._parsed()), note)
+        failed = not outcome.success
+        return DbtOperation(tuple(messages), tuple(faults or ["dbt did not say why; see dbt.log"]) if failed else ())
+
     def _parsed(self) -> Any:
         if self._manifest is None:
             started = time.monotonic()
@@ -149,11 +190,11 @@ class DbtProject:
             _log.info("dbt project parsed", nodes=len(self._manifest.nodes), seconds=_seconds_since(started))
         return self._manifest
 
-    def _invoke(self, arguments: list[str], manifest: Any) -> Any:
+    def _invoke(self, arguments: list[str], manifest: Any, *callbacks: Callable[[Any], None]) -> Any:
         # Imported here because dbt takes a second or two to load, which `--help` should not wait for.
         from dbt.cli.main import dbtRunner
 
-        outcome = dbtRunner(manifest=manifest, callbacks=[self._log_warning]).invoke(
+        outcome = dbtRunner(manifest=manifest, callbacks=[self._log_warning, *callbacks]).invoke(
             [*arguments, *self._common_arguments()]
         )
         if isinstance(outcome.exception, KeyboardInterrupt | SystemExit):

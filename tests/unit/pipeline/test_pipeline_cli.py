@@ -47,7 +47,7 @@ def build(zone, *, run_id, project, locks, full_refresh, lineage):
                       errors=("str_members: [broken]",) if failed else ())
 
 pipeline.cli.build = build
-pipeline.cli._check_warehouse = lambda *_: None
+pipeline.cli.check_warehouse = lambda *_: None
 sys.argv = ["pipeline", *sys.argv[1:]]
 pipeline.cli.main()
 """
@@ -141,7 +141,7 @@ def inside(folder: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[list[tuple
 
     monkeypatch.chdir(folder)
     monkeypatch.setattr("pipeline.cli.build", build)
-    monkeypatch.setattr("pipeline.cli._check_warehouse", lambda *_: None)
+    monkeypatch.setattr("pipeline.cli.check_warehouse", lambda *_: None)
     for name in os.environ:
         if name.startswith(("MILLRACE_", "DBT_")):
             monkeypatch.delenv(name)

@@ -1,0 +1,1 @@
+"""The right to erasure: members are erased, and stay so."""
