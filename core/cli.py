@@ -50,6 +50,19 @@ def usage() -> Iterator[None]:
         raise UsageError(str(error)) from error
 
 
+def shown(text: str, keep: str = "") -> str:
+    """Return a text from elsewhere as a terminal may print it: without characters that would steer it.
+
+    Args:
+        text: what somebody else wrote.
+        keep: control characters that do no harm here.
+
+    Returns:
+        The text, with everything else that has no glyph as Python escapes it.
+    """
+    return "".join(one if one.isprintable() or one in keep else one.encode("unicode_escape").decode() for one in text)
+
+
 def _guarded(command: Callable[[], object], name: str) -> None:
     try:
         command()

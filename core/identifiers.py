@@ -10,6 +10,8 @@ from core.errors import ConfigurationError
 
 _PROJECT = re.compile(r"[a-z][a-z0-9-]{4,28}[a-z0-9]")
 _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,127}")
+# https://cloud.google.com/bigquery/docs/schemas#column_names
+_RESERVED_COLUMN = re.compile(r"_TABLE_|_FILE_|_PARTITION|_ROW_TIMESTAMP|__ROOT__|_COLIDENTIFIER", re.IGNORECASE)
 
 
 def check_name(name: str) -> str:
@@ -29,6 +31,23 @@ def check_name(name: str) -> str:
         raise ConfigurationError(
             f"{name!r} is not a valid BigQuery name: use letters, digits and underscores, not starting with a digit"
         )
+    return name
+
+
+def check_column(name: str) -> str:
+    """Return `name` when BigQuery lets a column have it.
+
+    Args:
+        name: the identifier to check.
+
+    Returns:
+        The same text.
+
+    Raises:
+        ConfigurationError: when `check_name` refuses it, or it begins as BigQuery's own columns do.
+    """
+    if _RESERVED_COLUMN.match(check_name(name)):
+        raise ConfigurationError(f"{name!r} begins as BigQuery's own columns do, which it refuses: name it otherwise")
     return name
 
 

@@ -60,3 +60,6 @@ RAW_COLUMNS: Final = (
 
 PARTITION_COLUMN: Final = "_ingestion_ts"
 CLUSTER_COLUMN: Final = "_key"
+
+ADDED_COLUMNS: Final = frozenset({"is_deleted", "_carried"} | {one.name for one in RAW_COLUMNS if one.name[0] == "_"})
+"""Names that no column of a contract may have: the structure zone adds columns of these names to every table."""

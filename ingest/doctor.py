@@ -10,6 +10,7 @@ import httpx
 import msgspec
 from google.api_core.exceptions import Forbidden, GoogleAPIError, PermissionDenied, Unauthenticated, Unauthorized
 from google.auth.exceptions import GoogleAuthError
+from google.cloud import bigquery
 
 from core.clients import (
     bigquery_client,
@@ -23,9 +24,10 @@ from core.errors import ConfigurationError, CredentialsError, DecodeError, Millr
 from core.raw_row import RAW_COLUMNS
 from core.settings import Settings
 from core.stand_ins import BIGQUERY, BIGQUERY_STORAGE, FIX, PUBSUB, check_stand_ins
+from ingest.audit_tables import AuditTable
 from ingest.decode.avro.registry import SchemaRegistry
 from ingest.decode.avro.settings import load_avro_settings
-from ingest.fetch import api_client
+from ingest.fetch import api_client, described
 from ingest.keys import key_encoder
 from ingest.oversize import oversize_store
 from ingest.push.certificates import Certificates, certificates_client
@@ -33,6 +35,7 @@ from ingest.push.settings import PushSettings, load_push_settings
 from ingest.reachable import looks
 from ingest.resources import DEAD_LETTERS_TABLE, subscription_path, table_path, topic_path
 from ingest.settings import IngestSettings
+from ingest.setup import AUDIT_TABLES
 
 _TIMEOUT_S: Final = 5.0
 _ANY_SCHEMA: Final = 2**31 - 1
@@ -144,8 +147,11 @@ def _checked(name: str, look: Callable[[], str], fix: str) -> Check:
     try:
         return Check(name, ok=True, detail=look())
     except (MillraceError, GoogleAPIError, GoogleAuthError, httpx.HTTPError, OSError) as error:
-        detail = f"{type(error).__name__}: {error}".splitlines()[0]
-        return Check(name, ok=False, detail=detail, fix=_fix(error, fix))
+        return Check(name, ok=False, detail=_words(error).splitlines()[0], fix=_fix(error, fix))
+
+
+def _words(error: Exception) -> str:
+    return described(error) if isinstance(error, httpx.HTTPError) else f"{type(error).__name__}: {error}"
 
 
 def _fix(error: Exception, usual: str) -> str:
@@ -196,12 +202,19 @@ def _tables(settings: Settings, contracts: Contracts) -> str:
             missing = sorted(wanted - {field.name for field in table.schema})
             if missing:
                 raise MillraceError(f"{name} lacks {', '.join(missing)}")
-        client.get_table(
-            f"{settings.project}.{settings.audit_dataset}.{DEAD_LETTERS_TABLE}", timeout=_TIMEOUT_S, retry=None
-        )
+        for audit_table in AUDIT_TABLES:
+            _check_audit_table(audit_table, client, settings)
     finally:
         client.close()
-    return f"{len(contracts) + 1} tables"
+    return f"{len(contracts) + len(AUDIT_TABLES)} tables"
+
+
+def _check_audit_table(audit_table: AuditTable, client: bigquery.Client, settings: Settings) -> None:
+    name = f"{settings.project}.{settings.audit_dataset}.{audit_table.name}"
+    table = client.get_table(name, timeout=_TIMEOUT_S, retry=None)
+    missing = sorted({column.name for column in audit_table.columns} - {field.name for field in table.schema})
+    if missing:
+        raise MillraceError(f"{name} lacks {', '.join(missing)}")
 
 
 def _write_streams(settings: Settings) -> str:
@@ -246,7 +259,8 @@ def _api(settings: Settings, tunables: IngestSettings) -> str:
     if settings.api_base_url is None:
         raise MillraceError("MILLRACE_API_BASE_URL is not set, so notifications stay in their subscription")
     status = asyncio.run(_api_status(settings, tunables))
-    if status == HTTPStatus.UNAUTHORIZED:
+    if status in (HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN):
+        # A run stops on either.
         raise ConfigurationError(f"the API refuses the token ({status})")
     # Any other answer tells that it is there; which rows it has is none of this check's business.
     return f"answers ({status})"

@@ -1,6 +1,6 @@
 """Reading contracts from the YAML of dbt sources, with every fault named by its file."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -20,7 +20,8 @@ from core.contracts.model import (
 )
 from core.debezium import DebeziumHandling
 from core.errors import ConfigurationError, ContractError
-from core.identifiers import check_name
+from core.identifiers import check_column, check_name
+from core.raw_row import ADDED_COLUMNS
 
 
 class _Strict(BaseModel):
@@ -55,7 +56,7 @@ class _ColumnYaml(_Lenient):
     @field_validator("name")
     @classmethod
     def _name(cls, value: str) -> str:
-        return _checked_name(value)
+        return _checked_name(value, check_column)
 
 
 class _TableMeta(_Strict):
@@ -148,10 +149,16 @@ def _read_file(path: Path) -> Iterator[TableContract]:
 
 
 def _contract(path: Path, source: _SourceYaml, table: _TableYaml) -> TableContract:
-    names = [column.name for column in table.columns]
+    # BigQuery does not tell `V` from `v`.
+    names = [column.name.casefold() for column in table.columns]
     doubled = sorted({name for name in names if names.count(name) > 1})
     if doubled:
         raise ContractError(f"{path}: table {table.name!r} declares {', '.join(doubled)} more than once")
+    taken = sorted({*names} & ADDED_COLUMNS)
+    if taken:
+        raise ContractError(
+            f"{path}: table {table.name!r} declares {', '.join(taken)}, which Millrace itself adds to every table"
+        )
     contract = TableContract(
         name=table.name,
         source=source.name,
@@ -266,9 +273,9 @@ def _check_topics(tables: Mapping[str, TableContract]) -> None:
             raise ContractError(f"tables {other!r} and {contract.name!r} share the topic {contract.topic!r}")
 
 
-def _checked_name(value: str) -> str:
+def _checked_name(value: str, check: Callable[[str], str] = check_name) -> str:
     try:
-        return check_name(value)
+        return check(value)
     except ConfigurationError as error:
         raise ValueError(str(error)) from error
 

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Annotated
 import msgspec
 import typer
 
-from core.cli import usage
+from core.cli import shown, usage
 from core.contracts import Contracts, load_contracts
 from core.errors import ConfigurationError
 from core.logs import configure_logs
@@ -25,12 +25,14 @@ class Report(msgspec.Struct, frozen=True):
     Attributes:
         findings: the drift that still stands.
         adoptions: what takes up the new fields, by table.
-        applied: tables whose new fields were taken up.
+        applied: tables whose contract has taken up the new fields.
+        altered: those of them whose structure table was there and has been altered.
     """
 
     findings: "list[Finding]"
     adoptions: "list[Adoption]"
     applied: list[str]
+    altered: list[str]
 
 
 def drift(
@@ -61,25 +63,32 @@ def drift(
     configure_logs(settings.log_format, settings.log_level)
     check_stand_ins(settings, (BIGQUERY,))
     contracts = load_contracts(settings.contracts_path)
-    _check_tables(table or [], contracts)
+    with usage():
+        _check_tables(table or [], contracts)
 
     from core.clients import bigquery_client
-    from ingest.drift.adopt import adoptions
+    from ingest.drift.adopt import adoptions, apply_yaml
     from ingest.drift.findings import findings
 
     client = bigquery_client(settings)
     try:
         found = findings(client, settings, contracts, table or ())
         proposed = adoptions(found, settings.contracts_path, settings.project)
-        applied = [_apply(one, client, settings) for one in proposed if one.columns] if apply else []
+        applied, altered = [], []
+        for one in proposed if apply else ():
+            if one.columns:
+                if _alter(one, client, settings):
+                    altered.append(one.table)
+                apply_yaml(one, settings.contracts_path)
+                applied.append(one.table)
     finally:
         client.close()
     if json:
-        typer.echo(msgspec.json.encode(Report(found, proposed, applied)).decode())
+        typer.echo(msgspec.json.encode(Report(found, proposed, applied, altered)).decode())
     else:
         _print_findings(found)
         for one in proposed:
-            _print_adoption(one, applied)
+            _print_adoption(one, is_applied=one.table in applied, is_altered=one.table in altered)
 
 
 def _check_tables(tables: list[str], contracts: Contracts) -> None:
@@ -88,22 +97,20 @@ def _check_tables(tables: list[str], contracts: Contracts) -> None:
         raise ConfigurationError(f"no contract declares {', '.join(unknown)}; the tables are {', '.join(contracts)}")
 
 
-def _apply(adoption: "Adoption", client: "bigquery.Client", settings: Settings) -> str:
+def _alter(adoption: "Adoption", client: "bigquery.Client", settings: Settings) -> bool:
+    """Alter the structure table; return whether it was there."""
     from google.api_core.exceptions import NotFound
 
     from ingest.bigquery_errors import told
-    from ingest.drift.adopt import STRUCTURE, apply_yaml
+    from ingest.drift.adopt import STRUCTURE
 
     try:
         client.get_table(f"{settings.project}.{STRUCTURE}.{adoption.table}")
     except NotFound:
-        # dbt makes it, with the new columns, when it first builds the zone.
-        pass
-    else:
-        with told(f"altering {STRUCTURE}.{adoption.table}"):
-            client.query_and_wait(adoption.ddl or "")
-    apply_yaml(adoption, settings.contracts_path)
-    return adoption.table
+        return False
+    with told(f"altering {STRUCTURE}.{adoption.table}"):
+        client.query_and_wait(adoption.ddl or "")
+    return True
 
 
 def _print_findings(found: "list[Finding]") -> None:
@@ -113,20 +120,22 @@ def _print_findings(found: "list[Finding]") -> None:
         expected = f", expected {one.expected_type}" if one.expected_type else ""
         seen = f", seen {' and '.join(one.seen_types)}" if one.seen_types else ""
         sample = f", such as {one.sample}" if one.sample else ""
-        typer.echo(f"{one.table}.{one.field}: {one.change}{expected}{seen}{sample}")
+        typer.echo(shown(f"{one.table}.{one.field}: {one.change}{expected}{seen}{sample}"))
         typer.echo(f"    since {one.first_seen:%F %T} UTC, in message {one.example_event_id}")
 
 
-def _print_adoption(adoption: "Adoption", applied: list[str]) -> None:
+def _print_adoption(adoption: "Adoption", *, is_applied: bool, is_altered: bool) -> None:
     typer.echo("")
     for field, reason in adoption.left_out.items():
-        typer.echo(f"-- {adoption.table}.{field} is left out: {reason}")
+        typer.echo(shown(f"-- {adoption.table}.{field} is left out: {reason}"))
     if not adoption.columns:
         return
-    is_applied = adoption.table in applied
     typer.echo(f"# {'added to' if is_applied else 'would be added to'} {adoption.path}")
     typer.echo(adoption.yaml, nl=False)
-    typer.echo(f"-- {'run' if is_applied else 'would be run'}")
+    if is_applied and not is_altered:
+        typer.echo("-- not run: the structure table is not there yet; dbt makes it with the new columns")
+    else:
+        typer.echo(f"-- {'run' if is_altered else 'would be run'}")
     typer.echo(f"{adoption.ddl};")
     typer.echo(f"-- to be added to the model str_{adoption.table} by hand, and to its YAML")
     for line in adoption.casts:

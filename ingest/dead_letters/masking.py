@@ -5,6 +5,8 @@ from typing import Any, Final
 
 import msgspec
 
+from core.cli import shown
+
 _LETTER: Final = re.compile(r"[^\W\d_]")
 _DIGIT: Final = re.compile(r"\d")
 _PLAIN_ATTRIBUTES: Final = re.compile(r"millrace_|traceparent|tracestate|content-type|googclient_")
@@ -62,7 +64,7 @@ def revealed(data: bytes) -> str:
         text = data.decode()
     except UnicodeDecodeError:
         return hexdump(data)
-    return "".join(one if one.isprintable() or one in "\n\t" else one.encode("unicode_escape").decode() for one in text)
+    return shown(text, keep="\n\t")
 
 
 def hexdump(data: bytes) -> str:

@@ -12,7 +12,8 @@ import yaml
 
 from core.contracts import Contracts, DataType, load_contracts
 from core.errors import ConfigurationError, ContractError
-from core.identifiers import check_name, qualified
+from core.identifiers import check_column, qualified
+from core.raw_row import ADDED_COLUMNS
 from ingest.drift.findings import Finding
 
 STRUCTURE: Final = "structure"
@@ -140,13 +141,16 @@ def apply_yaml(adoption: Adoption, contracts_path: Path) -> Contracts:
 
 def _adoption(table: str, fields: Sequence[Finding], contracts_path: Path, project: str) -> Adoption:
     columns, left_out = [], {}
+    # BigQuery does not tell `V` from `v`.
+    taken = {column.name.casefold() for column in load_contracts(contracts_path)[table].columns}
     for one in fields:
         data_type = inferred_type(one.seen_types)
-        fault = _fault(one.field)
+        fault = _fault(one.field, taken)
         if fault is not None or data_type is None:
             left_out[one.field] = fault or "only null was seen: its type is not known yet"
         else:
             columns.append(NewColumn(one.field, data_type, f"{one.first_seen:%Y-%m-%d}"))
+            taken.add(one.field.casefold())
     path = _declaring_file(table, contracts_path)
     _, indent = _end_of_columns(path, table)
     added = ", ".join(f"add column if not exists `{one.name}` {one.data_type}" for one in columns)
@@ -157,15 +161,20 @@ def _adoption(table: str, fields: Sequence[Finding], contracts_path: Path, proje
         left_out,
         "".join(_column_yaml(one, " " * indent) for one in columns),
         f"alter table {qualified(project, STRUCTURE, table)} {added}" if columns else None,
-        tuple(f"{{{{ cdc_cast('{one.name}', '{one.data_type}', columns) }}}} as {one.name}," for one in columns),
+        # A source may name a column `on` or `select`, which stands in SQL in backticks only.
+        tuple(f"{{{{ cdc_cast('{one.name}', '{one.data_type}', columns) }}}} as `{one.name}`," for one in columns),
     )
 
 
-def _fault(field: str) -> str | None:
+def _fault(field: str, taken: set[str]) -> str | None:
     try:
-        check_name(field)
+        check_column(field)
     except ConfigurationError as error:
         return str(error)
+    if field.casefold() in ADDED_COLUMNS:
+        return "Millrace itself adds a column of this name to every table"
+    if field.casefold() in taken:
+        return "BigQuery takes it for a column that is there already: names are the same in either case"
     return None
 
 

@@ -4,16 +4,15 @@ from collections.abc import Callable, Sequence
 from typing import Final
 
 import structlog
-from google.api_core.exceptions import GoogleAPIError
 from google.cloud import bigquery
 
 from core.clients import bigquery_client
 from core.clock import to_micros
-from core.errors import UnavailableError
 from core.identifiers import qualified
 from core.settings import Settings
 from ingest.append import TableWriter
 from ingest.batches import BatchLimits, MicroBatches
+from ingest.bigquery_errors import told
 from ingest.context import RunContext
 from ingest.files.objects import ObjectLedger
 from ingest.files.table import LOADED_FILE_TYPE, LOADED_FILES
@@ -99,6 +98,7 @@ def loaded_versions(settings: Settings, uris: Sequence[str]) -> set[tuple[str, s
         Pairs of URI and version.
 
     Raises:
+        ConfigurationError: when the table that tells is not there, or may not be read.
         UnavailableError: when BigQuery does not answer.
     """
     table = qualified(settings.project, settings.audit_dataset, LOADED_FILES.name)
@@ -107,14 +107,13 @@ def loaded_versions(settings: Settings, uris: Sequence[str]) -> set[tuple[str, s
     try:
         for first in range(0, len(uris), _ASKED_AT_ONCE):
             asked = bigquery.ArrayQueryParameter("uris", "STRING", uris[first : first + _ASKED_AT_ONCE])
-            rows = client.query_and_wait(
-                f"select distinct uri, version from {table} where uri in unnest(@uris)",  # noqa: S608 - identifiers are checked
-                job_config=bigquery.QueryJobConfig(query_parameters=[asked]),
-                api_timeout=_QUERY_TIMEOUT_S,
-            )
-            found.update((row["uri"], row["version"]) for row in rows)
-    except (GoogleAPIError, OSError) as error:
-        raise UnavailableError(f"{table} cannot be asked which files were loaded: {error}") from error
+            with told(f"asking {table} which files were loaded"):
+                rows = client.query_and_wait(
+                    f"select distinct uri, version from {table} where uri in unnest(@uris)",  # noqa: S608 - identifiers are checked
+                    job_config=bigquery.QueryJobConfig(query_parameters=[asked]),
+                    api_timeout=_QUERY_TIMEOUT_S,
+                )
+                found.update((row["uri"], row["version"]) for row in rows)
     finally:
         client.close()
     return found

@@ -14,7 +14,7 @@ from pydantic import SecretStr
 from typer.testing import CliRunner
 
 from core.contracts import load_contracts
-from core.errors import ConfigurationError
+from core.errors import UsageError
 from core.settings import Settings
 from devstack.member_api.app import ApiOptions, create_app
 from devstack.member_api.server import running_member_api
@@ -171,7 +171,8 @@ async def test_new_fields_are_taken_up_and_then_stand_no_more(own_river: River) 
     assert "alter table" in drift(river)
     assert path.read_text() == before
 
-    assert drift(river, "--apply", "--json")["applied"] == ["members"]
+    told = drift(river, "--apply", "--json")
+    assert (told["applied"], told["altered"]) == (["members"], ["members"])
     assert path.read_text().replace(adoption["yaml"], "", 1) == before
     assert load_contracts(settings.contracts_path)["members"].column("shoe_size").data_type == "float64"
     [row] = river.bigquery.query_and_wait(f"select count(shoe_size) as shoes from `{structure}`")
@@ -179,7 +180,19 @@ async def test_new_fields_are_taken_up_and_then_stand_no_more(own_river: River) 
     assert [one["field"] for one in drift(river, "--json")["findings"]] == ["note"]
 
 
+async def test_without_a_structure_table_nothing_is_said_to_have_run(own_river: River) -> None:
+    river = own_river
+    publish(river, image(river, 1, shoe_size=43, **{"\x1b[2Jgone\n-- fine": 1}))
+    await river.run()
+    told = drift(river, "--apply")
+    assert "-- not run: the structure table is not there" in told
+    assert "-- run\n" not in told
+    assert "\x1b" not in told
+    assert "\\x1b[2Jgone\\n-- fine: new_field" in told
+    assert load_contracts(river.settings.contracts_path)["members"].column("shoe_size").data_type == "int64"
+
+
 def test_a_table_that_nobody_declared_is_named(own_river: River) -> None:
-    with pytest.raises(ConfigurationError, match=r"no contract declares memberz; the tables are"):
+    with pytest.raises(UsageError, match=r"no contract declares memberz; the tables are"):
         drift(own_river, "--table", "memberz")
     assert drift(own_river) == "no schema drift\n"

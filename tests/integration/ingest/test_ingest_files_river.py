@@ -217,6 +217,14 @@ def test_the_record_table_is_made_by_setup(river: River) -> None:
     assert loaded_files(river) == []
 
 
+async def test_without_the_record_table_a_run_stops_and_says_how_to_make_it(river: River, tmp_path: Path) -> None:
+    river.bigquery.delete_table(f"{river.settings.project}.audit.loaded_files")
+    (tmp_path / "in/members").mkdir()
+    (tmp_path / "in/members/a.ndjson").write_bytes(members(range(3)))
+    with pytest.raises(ConfigurationError, match=r"which files were loaded.*ingest setup"):
+        await begin(river).run(0.5)
+
+
 async def test_tables_must_say_which_files_are_theirs(river: River, stand_ins: Settings, tmp_path: Path) -> None:
     shutil.rmtree(river.settings.contracts_path)
     contracts = load_contracts(stand_ins.contracts_path)

@@ -186,7 +186,7 @@ def test_doctor_names_each_fault_with_its_fix(river: River, monkeypatch: pytest.
     assert red.startswith("RED  API: MillraceError: MILLRACE_API_BASE_URL is not set")
     assert red.endswith("-> set MILLRACE_API_BASE_URL and MILLRACE_API_TOKEN")
     assert (len(lines), healthy.exit_code) == (8, 1)
-    river.bigquery.delete_table(f"{river.settings.project}.audit.dead_letters")
+    river.bigquery.delete_table(f"{river.settings.project}.audit.watermarks")
     monkeypatch.setenv("PUBSUB_EMULATOR_HOST", "127.0.0.1:1")
     sick = runner.invoke(app, ["doctor", "--json"])
     assert sick.exit_code == 1
@@ -194,6 +194,7 @@ def test_doctor_names_each_fault_with_its_fix(river: River, monkeypatch: pytest.
     red = {name for name, check in checks.items() if not check["ok"]}
     assert red >= {"Pub/Sub subscriptions", "dead-letter topic", "BigQuery tables", "API"}
     assert all(checks[name]["fix"] for name in red)
+    assert "watermarks" in checks["BigQuery tables"]["detail"]
     assert checks["keys"]["ok"]
 
 

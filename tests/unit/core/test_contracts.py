@@ -106,6 +106,9 @@ KEY: dict[str, object] = {
     [
         (columns({**KEY, "config": {}}), "has no key"),
         (columns(KEY, KEY), "thing_id more than once"),
+        (columns(KEY, {**KEY, "name": "Thing_ID"}), "thing_id more than once"),
+        (columns(KEY, {**KEY, "name": "_Key"}), "declares _key, which Millrace itself adds"),
+        (columns(KEY, {**KEY, "name": "_partition_day"}), "begins as BigQuery's own columns do"),
         (columns({**KEY, "name": "thing id; drop table x"}), "not a valid BigQuery name"),
         (columns({**KEY, "data_type": "varchar"}), "data_type"),
         (columns({**KEY, "description": ""}), "description"),

@@ -140,6 +140,25 @@ def test_what_cannot_be_a_column_is_left_out(folder: Path) -> None:
     assert set(adoption.left_out) == {"x`; drop table t", "empty", "größe"}
 
 
+@pytest.mark.parametrize("name", ["Status", "_PARTITIONTIME", "_file_name", "_op_inferred", "IS_DELETED", "_carried"])
+def test_what_bigquery_would_take_for_another_column_is_left_out(name: str, folder: Path) -> None:
+    [adoption] = adoptions([finding(name, "int64"), finding("good", "int64")], folder, "project")
+    assert [column.name for column in adoption.columns] == ["good"]
+    assert list(adoption.left_out) == [name]
+
+
+def test_of_two_new_fields_that_differ_in_case_only_the_first_is_taken(folder: Path) -> None:
+    [adoption] = adoptions([finding("shoe", "int64"), finding("Shoe", "int64")], folder, "project")
+    assert [column.name for column in adoption.columns] == ["shoe"]
+    assert "either case" in adoption.left_out["Shoe"]
+
+
+def test_a_name_that_is_a_word_of_sql_stands_in_backticks(folder: Path) -> None:
+    [adoption] = adoptions([finding("select", "int64")], folder, "project")
+    assert adoption.casts == ("{{ cdc_cast('select', 'int64', columns) }} as `select`,",)
+    assert "`select` int64" in str(adoption.ddl)
+
+
 def test_a_file_that_cannot_take_the_columns_stays_as_it_is(folder: Path) -> None:
     [adoption] = adoptions([finding("new", "int64")], folder, "project")
     path = Path(adoption.path)
