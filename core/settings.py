@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Annotated, Literal
 
 import yaml
-from pydantic import AliasChoices, Field, IPvAnyNetwork, SecretStr, ValidationError, field_validator
+from pydantic import AliasChoices, Field, IPvAnyNetwork, ValidationError, field_validator
 from pydantic_settings import (
     BaseSettings,
     PydanticBaseSettingsSource,
@@ -22,6 +22,7 @@ from pydantic_settings import (
 from core.errors import ConfigurationError
 from core.identifiers import check_name, check_project
 from core.logs import LogFormat
+from core.secrets import BearerToken
 
 CONFIG_VARIABLE = "MILLRACE_CONFIG"
 
@@ -41,7 +42,7 @@ class Settings(BaseSettings):
         dead_letter_topic: topic that takes what cannot be landed.
         snapshot_uri: where the snapshots for reconciliation lie.
         api_base_url: base URL of the API that notifications point to.
-        api_token: bearer token of that API; never printed.
+        api_token: bearer token of that API, visible ASCII; never printed.
         api_allowed_hosts: hosts that requests to the API may go to; the host of `api_base_url` when empty.
         api_allowed_networks: networks in CIDR form whose addresses the API may have although they are not
             global, such as `10.20.0.0/16` for an API inside the VPC; loopback and link-local never are.
@@ -55,7 +56,9 @@ class Settings(BaseSettings):
         gcs_emulator_host: address of a local Cloud Storage (`STORAGE_EMULATOR_HOST`).
     """
 
-    model_config = SettingsConfigDict(env_prefix="MILLRACE_", frozen=True, extra="forbid", populate_by_name=True)
+    model_config = SettingsConfigDict(
+        env_prefix="MILLRACE_", frozen=True, extra="forbid", populate_by_name=True, hide_input_in_errors=True
+    )
 
     environment: Literal["local", "dev", "staging", "production"] = "local"
     project: str = "millrace-local"
@@ -66,7 +69,7 @@ class Settings(BaseSettings):
     dead_letter_topic: str = "millrace-dead-letters"
     snapshot_uri: Annotated[str, Field(pattern=r"^(s3|gs|file)://")] = "s3://member-snapshots"
     api_base_url: Annotated[str, Field(pattern=r"^https?://")] | None = None
-    api_token: SecretStr | None = None
+    api_token: BearerToken | None = None
     api_allowed_hosts: tuple[str, ...] = ()
     api_allowed_networks: tuple[IPvAnyNetwork, ...] = ()
     log_format: LogFormat = "console"

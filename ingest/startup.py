@@ -1,7 +1,7 @@
 """What the ingester reads before it does anything: everything is checked, and every fault is told at once."""
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import TypeVar
 
@@ -11,7 +11,6 @@ from core.logs import configure_logs
 from core.settings import Settings, load_settings
 from ingest.failpoints import Failpoint, load_failpoint
 from ingest.http.settings import HttpSettings, load_http_settings
-from ingest.push.settings import load_push_settings
 from ingest.settings import IngestSettings, load_ingest_settings
 
 T = TypeVar("T")
@@ -62,8 +61,32 @@ def load_startup() -> Startup:
     contracts = attempt(lambda: load_contracts(known.contracts_path))
     tunables, http = attempt(load_ingest_settings), attempt(load_http_settings)
     failpoint = attempt(lambda: load_failpoint(os.environ, known.environment))
-    if tunables is not None and tunables.transport == "push":
-        attempt(load_push_settings)
+    for load in _of_use(tunables, contracts):
+        attempt(load)
     if settings is None or contracts is None or tunables is None or http is None or failpoint is None or faults:
         raise UsageError("\n".join(faults))
     return Startup(settings, contracts, tunables, http, failpoint)
+
+
+def _of_use(tunables: IngestSettings | None, contracts: Contracts | None) -> Iterator[Callable[[], object]]:
+    """Yield what loads the settings of the parts that these tunables and contracts put to use.
+
+    What a part imports is loaded only by those who use it.
+    """
+    transport = tunables.transport if tunables is not None else None
+    if transport == "push":
+        from ingest.push.settings import load_push_settings
+
+        yield load_push_settings
+    elif transport == "kafka":
+        from ingest.kafka import load_kafka_settings
+
+        yield load_kafka_settings
+    elif transport == "files":
+        from ingest.files.settings import load_files_settings
+
+        yield load_files_settings
+    if any(contract.encoding == "avro" for contract in (contracts or {}).values()):
+        from ingest.decode.avro.settings import load_avro_settings
+
+        yield load_avro_settings

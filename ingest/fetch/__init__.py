@@ -3,7 +3,7 @@
 from ingest.fetch.breaker import CircuitBreaker
 from ingest.fetch.client import api_client
 from ingest.fetch.entity import Entity, EntitySet
-from ingest.fetch.errors import CircuitOpenError, EntityError, FetchError, ServiceDownError, ThrottledError
+from ingest.fetch.errors import CircuitOpenError, EntityError, FetchError, ServiceDownError, ThrottledError, described
 from ingest.fetch.fetcher import Fetcher
 from ingest.fetch.gate import retry_after_s
 from ingest.fetch.paths import entity_path
@@ -19,6 +19,7 @@ __all__ = [
     "ServiceDownError",
     "ThrottledError",
     "api_client",
+    "described",
     "entity_path",
     "retry_after_s",
 ]

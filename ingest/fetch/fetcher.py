@@ -16,7 +16,7 @@ from ingest.decode.notification import Notification
 from ingest.fetch.body import read_body
 from ingest.fetch.breaker import CircuitBreaker, CircuitState
 from ingest.fetch.entity import Entity, EntitySet, read_found, read_gone, read_items, read_page
-from ingest.fetch.errors import CircuitOpenError, EntityError, FetchError, ServiceDownError, ThrottledError
+from ingest.fetch.errors import CircuitOpenError, EntityError, FetchError, ServiceDownError, ThrottledError, described
 from ingest.fetch.gate import HostGate, retry_after_s
 from ingest.fetch.paths import entity_path, next_page
 from ingest.progress import Progress
@@ -197,7 +197,7 @@ class Fetcher:
         except TimeoutError as error:
             raise ServiceDownError(f"the API did not answer within {self._settings.fetch_timeout_s} s") from error
         except httpx.HTTPError as error:
-            raise ServiceDownError(f"the API did not answer: {type(error).__name__}: {error}") from error
+            raise ServiceDownError(f"the API did not answer: {described(error)}") from error
         return _Answer(response.status_code, response.headers, body, response.url)
 
     def _failure(self, answer: _Answer) -> MillraceError:
@@ -217,7 +217,8 @@ class Fetcher:
 
     def _keep(self, path: str, etag: str | None, entity: Entity) -> None:
         kept = _Kept(etag or "", entity)
-        if etag and _weight(kept) <= self._kept.maxsize:
+        # RFC 9110 lets an ETag hold bytes beyond ASCII, which the client will not send back.
+        if etag and etag.isascii() and _weight(kept) <= self._kept.maxsize:
             self._kept[path] = kept
         else:
             self._kept.pop(path, None)

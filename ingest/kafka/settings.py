@@ -7,6 +7,7 @@ from pydantic import Field, SecretStr, ValidationError, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from core.errors import ConfigurationError
+from core.secrets import Password
 
 _PREFIX: Final = "MILLRACE_INGEST_KAFKA_"
 _MAX_QUEUED_KIB: Final = 2_097_151  # librdkafka's limit
@@ -36,7 +37,7 @@ class KafkaSettings(BaseSettings):
         queued_kib: records fetched ahead of need at most, in KiB.
     """
 
-    model_config = SettingsConfigDict(env_prefix=_PREFIX, frozen=True, extra="forbid")
+    model_config = SettingsConfigDict(env_prefix=_PREFIX, frozen=True, extra="forbid", hide_input_in_errors=True)
 
     bootstrap_servers: Annotated[str, Field(pattern=r"^[^\s,]+:\d+(,[^\s,]+:\d+)*$")]
     group_id: Annotated[str, Field(min_length=1, max_length=249)] = "millrace-ingest"
@@ -45,11 +46,11 @@ class KafkaSettings(BaseSettings):
     security_protocol: Literal["PLAINTEXT", "SSL", "SASL_PLAINTEXT", "SASL_SSL"] = "PLAINTEXT"
     sasl_mechanism: Literal["PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512"] | None = None
     sasl_username: str | None = None
-    sasl_password: SecretStr | None = None
+    sasl_password: Password | None = None
     ssl_ca_location: Path | None = None
     ssl_certificate_location: Path | None = None
     ssl_key_location: Path | None = None
-    ssl_key_password: SecretStr | None = None
+    ssl_key_password: Password | None = None
     session_timeout_ms: Annotated[int, Field(ge=1_000, le=3_600_000)] = 45_000
     commit_ms: Annotated[int, Field(ge=10, le=60_000)] = 500
     revoke_wait_s: Annotated[float, Field(gt=0, le=120)] = 10.0

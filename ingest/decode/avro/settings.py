@@ -3,10 +3,11 @@
 from pathlib import Path
 from typing import Annotated
 
-from pydantic import Field, SecretStr, ValidationError
+from pydantic import Field, ValidationError
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from core.errors import ConfigurationError
+from core.secrets import BearerToken, Password
 
 
 class AvroSettings(BaseSettings):
@@ -15,19 +16,21 @@ class AvroSettings(BaseSettings):
     Attributes:
         schema_registry_url: base address of the schema registry, for messages that name their schema by its number.
         schema_registry_user: user name at the registry, which then wants basic authentication.
-        schema_registry_password: the user's password.
-        schema_registry_token: bearer token at the registry, instead of a user.
+        schema_registry_password: the user's password; never printed.
+        schema_registry_token: bearer token at the registry, visible ASCII, instead of a user; never printed.
         schema_registry_timeout_s: how long the registry may take to answer, in seconds; decoding waits for it.
         schema_registry_schemas: schemas kept in memory per table.
         avro_schemas_path: folder of `.avsc` files, for messages that name their schema by its fingerprint.
     """
 
-    model_config = SettingsConfigDict(env_prefix="MILLRACE_INGEST_", frozen=True, extra="forbid")
+    model_config = SettingsConfigDict(
+        env_prefix="MILLRACE_INGEST_", frozen=True, extra="forbid", hide_input_in_errors=True
+    )
 
     schema_registry_url: Annotated[str, Field(pattern=r"^https?://[^\s/@]+(/[^\s]*)?$")] | None = None
     schema_registry_user: str | None = None
-    schema_registry_password: SecretStr | None = None
-    schema_registry_token: SecretStr | None = None
+    schema_registry_password: Password | None = None
+    schema_registry_token: BearerToken | None = None
     schema_registry_timeout_s: Annotated[float, Field(gt=0, le=30)] = 2.0
     schema_registry_schemas: Annotated[int, Field(ge=1)] = 256
     avro_schemas_path: Path | None = None
