@@ -90,7 +90,7 @@ def column_rows(result: RunResult) -> list[dict[str, Any]]:
         result: the run.
 
     Returns:
-        One row for each compared column of each comparison.
+        One row for each compared column of each comparison, and for each that was left out.
     """
     return [row for comparison in result.comparisons for row in _columns(result, comparison)]
 
@@ -188,6 +188,15 @@ def _columns(result: RunResult, comparison: ComparisonResult) -> Iterator[dict[s
             "changed": column.changed,
             "rate": column.rate,
             "cause": causes.get(column.name),
+        }
+    for left_out in comparison.not_compared:
+        side, _, told = left_out.partition(".")
+        name, _, note = told.partition(" ")
+        yield {
+            **_identity(result, comparison),
+            "column_name": name,
+            "snapshot_name": name if side == "snapshot" else None,
+            "rule": f"left out of the {side} {note}".strip(),
         }
 
 

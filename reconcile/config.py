@@ -114,6 +114,40 @@ class InFlight(Strict):
         return checked(value)
 
 
+class DeletedBy(Strict):
+    """What marks the rows of a side that are deleted, and stand there all the same.
+
+    Attributes:
+        column: the column that tells. A row in which it is null is not deleted.
+        values: what it holds in deleted rows. By default: true in a bool, any value in a timestamp, datetime or date,
+            and `true` in a text, as Debezium writes `__deleted`.
+    """
+
+    column: str
+    values: Annotated[tuple[Scalar, ...], Field(min_length=1)] | None = None
+
+    @field_validator("column")
+    @classmethod
+    def _column(cls, value: str) -> str:
+        return checked(value)
+
+
+def _by_column(value: object) -> object:
+    return {"column": value} if isinstance(value, str) else value
+
+
+class SoftDeletes(Strict):
+    """Which rows of either side count as absent; a bare name stands for the column that tells.
+
+    Attributes:
+        warehouse: what marks deleted rows of the warehouse; None when deleted rows are gone.
+        snapshot: the same for the snapshot.
+    """
+
+    warehouse: Annotated[DeletedBy | None, BeforeValidator(_by_column)] = None
+    snapshot: Annotated[DeletedBy | None, BeforeValidator(_by_column)] = None
+
+
 class ComparisonConfig(Strict):
     """One comparison.
 
@@ -128,6 +162,7 @@ class ComparisonConfig(Strict):
         where: constants that warehouse columns must equal (a list: one of them; null: be null).
         snapshot_where: the same for columns of the snapshot.
         columns: mapping and rule by column.
+        soft_deletes: see `SoftDeletes`; off by default.
         in_flight: see `InFlight`; off by default.
         mode: how to compare; `auto` by default.
         sample_share: share of the keys that the mode `sample` takes.
@@ -145,6 +180,7 @@ class ComparisonConfig(Strict):
     where: Where | None = None
     snapshot_where: Where = Field(default_factory=dict)
     columns: dict[str, ColumnConfig] = Field(default_factory=dict)
+    soft_deletes: SoftDeletes = SoftDeletes()
     in_flight: InFlight | None = None
     mode: AskedMode = "auto"
     sample_share: Annotated[float, Field(gt=0, le=1)] = 0.01

@@ -1,6 +1,6 @@
 """From a configuration to a plan: contracts, the warehouse's schema and the snapshot's listing brought together."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Final
@@ -22,6 +22,7 @@ from reconcile.plans import (
     Unplanned,
     WarehousePlan,
 )
+from reconcile.read.deletions import alive
 from reconcile.read.filters import Condition, conditions
 from reconcile.read.manifest import Snapshot, open_snapshot
 from reconcile.read.sides import Side
@@ -126,10 +127,12 @@ def _plan(context: _Context, comparison: ComparisonConfig, contract: TableContra
         columns = _columns(comparison, contract, table, schema, held)
         columns = _mapped(comparison, columns, held, lambda settings: settings.warehouse)
         unused = check_columns(source, table, columns)
+        gone = _alive(comparison, "warehouse", schema, held)
     with open_source(snapshot.spec, context.services) as source:
         held = held_by(source, str(snapshot.spec), declared)
         theirs = _mapped(comparison, columns, held, lambda settings: settings.snapshot, side="snapshot")
         extra = check_columns(source, snapshot.spec, theirs)
+        gone_there = _alive(comparison, "snapshot", held_types(source), held)
     columns = tuple(
         replace(ours, snapshot_name=other.name, snapshot_origin=other.origin)
         for ours, other in zip(columns, theirs, strict=True)
@@ -138,12 +141,33 @@ def _plan(context: _Context, comparison: ComparisonConfig, contract: TableContra
         name=comparison.name,
         contract=contract,
         columns=columns,
-        warehouse=_warehouse_plan(context, comparison, table, schema, taken_at),
-        snapshot=snapshot,
-        not_compared=(*(f"warehouse.{name}" for name in unused), *(f"snapshot.{name}" for name in extra)),
+        warehouse=_warehouse_plan(context, comparison, (table, schema, gone), taken_at),
+        snapshot=replace(snapshot, where=(*snapshot.where, *gone_there)),
+        not_compared=(*_left_out("warehouse", unused, gone), *_left_out("snapshot", extra, gone_there)),
         mode=comparison.mode,
         sample_share=comparison.sample_share,
     )
+
+
+def _alive(
+    comparison: ComparisonConfig, side: Side, schema: dict[str, DataType | None] | None, held: Held
+) -> tuple[Condition, ...]:
+    """Return the condition that rows of one side are not deleted, where some are marked so."""
+    deleted = comparison.soft_deletes.warehouse if side == "warehouse" else comparison.soft_deletes.snapshot
+    if deleted is None:
+        return ()
+    if schema is not None and deleted.column not in schema:
+        raise UnreadableError(f"{held.where}: has no column {deleted.column!r}, which is to mark deleted rows")
+    try:
+        return (alive(deleted, held.declared.get(deleted.column) if schema is None else schema[deleted.column]),)
+    except ConfigurationError as error:
+        raise ConfigurationError(f"{comparison.name}.soft_deletes.{side}: {error}") from error
+
+
+def _left_out(side: Side, names: tuple[str, ...], marks: tuple[Condition, ...]) -> Iterator[str]:
+    """Yield the columns of a side that are not compared, with what they are for."""
+    for name in names:
+        yield f"{side}.{name}" + (" (marks deleted rows)" if name in {mark.column for mark in marks} else "")
 
 
 def _warehouse_table(context: _Context, comparison: ComparisonConfig) -> TableSpec:
@@ -272,14 +296,14 @@ def _configured(comparison: ComparisonConfig, column: PlannedColumn, settings: C
 def _warehouse_plan(
     context: _Context,
     comparison: ComparisonConfig,
-    table: TableSpec,
-    schema: dict[str, DataType | None] | None,
+    side: tuple[TableSpec, dict[str, DataType | None] | None, tuple[Condition, ...]],
     taken_at: datetime | None,
 ) -> WarehousePlan:
+    table, schema, gone = side
     defaults = context.config.defaults
     # What holds for every table of the zone need not hold for one that is read from elsewhere.
     inherited = defaults.where if isinstance(table, WarehouseTable) else {}
-    where = conditions(inherited if comparison.where is None else comparison.where)
+    where = (*conditions(inherited if comparison.where is None else comparison.where), *gone)
     for condition in where:
         if schema is not None and condition.column not in schema:
             raise UnreadableError(f"{table}: has no column {condition.column!r}, which the filter names")

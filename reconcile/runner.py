@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from core.clock import Clock, utc_now
-from core.contracts import load_contracts
+from core.contracts import Contracts, load_contracts
 from core.settings import Settings
 from reconcile.comparing import OnProgress, Progress, Work, make_comparison
 from reconcile.concluding import check_partitions, conclude, made_with, new_run_id, partitions_of
@@ -127,8 +127,10 @@ def plan_with(
     Raises:
         ConfigurationError: see `plan`.
     """
-    contracts = load_contracts(services.settings.contracts_path)
     selected = config.select(tuple(tables))
+    # Comparisons that follow no contract need none to be there.
+    is_declared = any(comparison.contract is not None for comparison in selected)
+    contracts = load_contracts(services.settings.contracts_path) if is_declared else Contracts({})
     return plan_run(config, selected, services=services, contracts=contracts, snapshot_id=snapshot_id)
 
 

@@ -14,19 +14,21 @@ from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 from reconcile_tables import column
 
+from core.clients import gcs_client
 from core.errors import ConfigurationError, UnavailableError, UnreadableError
 from core.pinned import open_store
 from core.settings import Settings
+from devstack.gcs import running_gcs
 from reconcile.comparing import Work, make_comparison
 from reconcile.config import Limits
 from reconcile.plans import ComparisonPlan, FileSet, SnapshotPlan, WarehousePlan
 from reconcile.policy import Partition
 from reconcile.read.text import ARROW
 from reconcile.report.files import prepare_output
-from reconcile.result import ComparisonResult, SnapshotId
+from reconcile.result import ComparisonResult, Counts, SnapshotId, Timing
 from reconcile.shards.bounds import Between
 from reconcile.shards.cutting import ShardSize, cut, part_of
-from reconcile.shards.folder import RunFolder
+from reconcile.shards.folder import RunFolder, opened
 from reconcile.shards.merging import merged_comparison, merged_differences
 from reconcile.shards.model import PLAN_VERSION, Shard, ShardedRun, assigned
 from reconcile.shards.running import Task, merge
@@ -233,6 +235,36 @@ def test_the_plan_is_awaited_and_what_is_damaged_is_refused(tmp_path: Path) -> N
     (tmp_path / "file").write_text("", encoding="utf-8")
     with pytest.raises(ConfigurationError, match="cannot be written"):
         RunFolder(tmp_path / "file" / "run").make()
+
+
+def test_tasks_on_several_machines_share_a_bucket_of_cloud_storage(tmp_path: Path) -> None:
+    shard = Shard("t", 0, 1, 5)
+    run = ShardedRun(PLAN_VERSION, "run", "c", AT, "p", SnapshotId("s3://b", "a", AT), None, False, {}, {}, (shard,))
+    found = ComparisonResult(
+        name=shard.name, contract=None, owner=None, verdict="different", reason=None, counts=Counts(extra=1),
+        columns=(), not_compared=(), sample=(), differences_file="differences/t.parquet", inputs=None,
+        timing=Timing(0.5, 0.5),
+    )  # fmt: skip
+    with running_gcs() as url:
+        settings = Settings(gcs_emulator_host=url)
+        gcs_client(settings).create_bucket("tasks")
+        with opened("gs://tasks/runs", "run", settings) as one, opened("gs://tasks/runs/", "run", settings) as other:
+            one.make()
+            other.make()
+            assert (other.plan(), other.result(shard), other.merged()) == (None, None, None)
+            one.keep_plan(run)
+            assert (other.plan(), other.open_shards(run)) == (run, (shard,))
+            (one.root / "differences/t.parquet").write_bytes(b"rows")
+            one.keep_result(shard, found)
+            assert (other.result(shard), other.open_shards(run)) == (found, ())
+            other.fetch_differences([found])
+            assert (other.root / "differences/t.parquet").read_bytes() == b"rows"
+        # What lay on this machine has gone with the task.
+        assert not one.root.exists()
+        with opened("gs://nowhere", "run", settings) as nowhere, pytest.raises(ConfigurationError, match="bucket"):
+            nowhere.keep_plan(run)
+    with pytest.raises(ConfigurationError, match="names no place"), opened("ftp://host/a", "run", settings):
+        pass
 
 
 def test_a_task_and_a_run_that_cannot_be_are_refused(tmp_path: Path) -> None:
