@@ -6,6 +6,8 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
+import pytest
+
 
 def with_nodes_of_its_own(manifest: Any) -> Any:
     """Return a manifest whose nodes may be changed, and change no other one."""
@@ -29,3 +31,20 @@ def with_column_missing(manifest: Any, columns: Mapping[str, str]) -> Any:
         assert found == 1, f"str_{table} does not cast {column}"
         del node.columns[column]
     return former
+
+
+def mutate(patch: pytest.MonkeyPatch, macro: Any, table: str, right: str, wrong: str) -> None:
+    """Have a macro say something else, to the structure model of one table only.
+
+    dbt keeps macros by name, in every copy of a manifest alike; so this changes the macro itself, until it is undone.
+
+    Args:
+        patch: undoes it.
+        macro: the macro, as dbt parsed it.
+        table: the table.
+        right: a text in it.
+        wrong: what stands in its place.
+    """
+    assert macro.macro_sql.count(right) == 1, f"{macro.name} does not say {right} once"
+    choice = f"{{% if this.identifier == '{table}' %}}{wrong}{{% else %}}{right}{{% endif %}}"
+    patch.setattr(macro, "macro_sql", macro.macro_sql.replace(right, choice))
