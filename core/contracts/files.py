@@ -1,12 +1,13 @@
 """Reading contracts from the YAML of dbt sources, with every fault named by its file."""
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Annotated, Any
 
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
+from core.contracts.consistency import contradictions, shared_topics
 from core.contracts.model import (
     ChangePattern,
     Column,
@@ -129,7 +130,8 @@ def load_contracts(folder: Path) -> Contracts:
             tables[contract.name] = contract
     if not tables:
         raise ContractError(f"{folder}: no dbt source is declared here")
-    _check_topics(tables)
+    if fault := next(shared_topics(tables), None):
+        raise ContractError(fault)
     return Contracts(tables)
 
 
@@ -189,6 +191,8 @@ def _contract(path: Path, source: _SourceYaml, table: _TableYaml) -> TableContra
     _check_pattern(path, contract)
     _check_cursor(path, contract)
     _check_markers(path, contract)
+    if faults := "; ".join(contradictions(contract)):
+        raise ContractError(f"{path}: {faults}")
     return contract
 
 
@@ -263,14 +267,6 @@ def _check_markers(path: Path, contract: TableContract) -> None:
             f"{path}: table {contract.name!r} names an operation_field or a deleted_field, "
             f"which {contract.wire_format} events do not have; use wire_format plain or auto"
         )
-
-
-def _check_topics(tables: Mapping[str, TableContract]) -> None:
-    owners: dict[str, str] = {}
-    for contract in tables.values():
-        other = owners.setdefault(contract.topic, contract.name)
-        if other != contract.name:
-            raise ContractError(f"tables {other!r} and {contract.name!r} share the topic {contract.topic!r}")
 
 
 def _checked_name(value: str, check: Callable[[str], str] = check_name) -> str:
