@@ -1,12 +1,15 @@
 """The generated docs: dbt's, with columns and lineage, and the reference of our commands."""
 
 import importlib
+import json
 from collections.abc import Mapping
 from pathlib import Path
 
 import typer
 from typer.cli import get_docs_for_click
 
+from core.errors import UnreadableError
+from core.raw_row import RAW_COLUMNS
 from devstack.commands import run_text
 from devstack.feature_dictionary import feature_dictionary
 from devstack.stack import running_stack
@@ -31,7 +34,45 @@ def generate_dbt_docs(environment: Mapping[str, str], output: Path = DBT_DOCS) -
     """
     arguments = ["--quiet", "docs", "generate", "--static", "--target-path", str(output)]
     run_text("dbt", arguments, environment, output / "dbt.log")
-    return output / "static_index.html"
+    page = output / "static_index.html"
+    describe_raw_rows(output / "manifest.json", page)
+    return page
+
+
+def describe_raw_rows(manifest: Path, page: Path) -> None:
+    """Describe the columns that every raw table has, which no contract does: a contract says what the payload holds.
+
+    dbt lists the columns of a table as the warehouse has them and those of its YAML, and for a raw table these are not
+    the same. The first are described by `core.raw_row`.
+
+    Args:
+        manifest: dbt's `manifest.json`, which is changed.
+        page: the page that dbt made of it, which is changed too.
+
+    Raises:
+        UnreadableError: when the page does not hold the manifest.
+    """
+    written = manifest.read_text(encoding="utf-8")
+    shown = page.read_text(encoding="utf-8")
+    if written not in shown:
+        raise UnreadableError(f"{page} does not hold {manifest}: dbt makes its page in another way than before")
+    document = json.loads(written)
+    physical = {
+        column.name: {
+            "name": column.name,
+            "description": column.description,
+            "data_type": column.data_type.lower(),
+            "meta": {},
+            "tags": [],
+            "config": {"meta": {}, "tags": []},
+        }
+        for column in RAW_COLUMNS
+    }
+    for source in document["sources"].values():
+        source["columns"] = physical | source["columns"]
+    described = json.dumps(document)
+    manifest.write_text(described, encoding="utf-8")
+    page.write_text(shown.replace(written, described), encoding="utf-8")
 
 
 def generate_docs_on_empty_zones(folder: Path) -> Path:

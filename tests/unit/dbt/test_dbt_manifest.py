@@ -11,6 +11,11 @@ import pytest
 import yaml
 from dbt.cli.main import dbtRunner
 
+from core.contracts import load_contracts
+from core.errors import UnreadableError
+from core.raw_row import RAW_COLUMNS
+from devstack.docs import describe_raw_rows
+
 ROOT = Path(__file__).parents[3]
 CONFIGURATION = ROOT / "dbt-bouncer.yml"
 ZONES = ("structure", "snapshots", "refined", "analytics")
@@ -150,6 +155,28 @@ def test_everything_that_the_docs_show_is_described(project: dict[str, Any]) -> 
         if not column["description"].strip()
     }
     assert bare == set()
+
+
+def test_the_pages_of_raw_tables_describe_what_they_hold_and_what_the_payload_does(
+    manifest: Path, tmp_path: Path
+) -> None:
+    written = manifest.read_text(encoding="utf-8")
+    (tmp_path / "manifest.json").write_text(written, encoding="utf-8")
+    page = tmp_path / "static_index.html"
+    page.write_text(f"<script>var manifest = {written}</script>", encoding="utf-8")
+    describe_raw_rows(tmp_path / "manifest.json", page)
+    shown = json.loads((tmp_path / "manifest.json").read_text(encoding="utf-8"))
+    assert json.loads(page.read_text().removeprefix("<script>var manifest = ").removesuffix("</script>")) == shown
+    contracts = load_contracts(ROOT / "dbt_project/models/raw")
+    assert {source["name"] for source in shown["sources"].values()} == set(contracts)
+    for source in shown["sources"].values():
+        told = {name: column["description"] for name, column in source["columns"].items()}
+        assert list(told) == [column.name for column in (*RAW_COLUMNS, *contracts[source["name"]].columns)]
+        assert all(told.values())
+        assert told["_op"].startswith("INSERT, UPDATE")
+    page.write_text("nothing of it", encoding="utf-8")
+    with pytest.raises(UnreadableError, match="in another way"):
+        describe_raw_rows(tmp_path / "manifest.json", page)
 
 
 def test_analytics_holds_no_column_of_a_personal_class(project: dict[str, Any]) -> None:
