@@ -22,4 +22,4 @@ COPY reconcile reconcile
 USER 10001:10001
 # No HEALTHCHECK: a run ends, with an exit code that tells how.
 ENTRYPOINT ["reconcile"]
-CMD ["run", "--json", "--output", "/var/tmp/millrace/reconcile"]
+CMD ["run", "--json", "--state", "/var/tmp/millrace/reconcile-state", "--output", "/var/tmp/millrace/reconcile"]

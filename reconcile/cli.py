@@ -267,7 +267,7 @@ class _Asked(TypedDict):
 class _Place:
     """Where a run in parts keeps them, and which part of it this process does."""
 
-    shards: Path | None
+    shards: str | None
     state: Path
     run_id: str | None
     index: int

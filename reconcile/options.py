@@ -32,7 +32,8 @@ OutputOption = Annotated[Path, typer.Option("--output", help="Folder for the rep
 AuditOption = Annotated[bool, typer.Option("--audit/--no-audit", help="Append to the audit trail in BigQuery.")]
 ReportArgument = Annotated[Path, typer.Argument(help="A report.json, or the folder it is in.")]
 ShardsOption = Annotated[
-    Path | None, typer.Option("--shards", help="Folder that all tasks of a run share.", file_okay=False)
+    str | None,
+    typer.Option("--shards", help="What all tasks of a run share: a folder, or s3://bucket/path, gs://bucket/path."),
 ]
 RunIdOption = Annotated[
     str | None,

@@ -5,15 +5,19 @@ import os
 import re
 import subprocess
 from collections import Counter
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
 import pytest
+import typer
 import yaml
 
 from core.contracts import load_contracts
 from ingest.setup import AUDIT_TABLES
 from reconcile import audit
+from reconcile.cli import app
+from reconcile.repair.ledger import REPAIRS
 
 REPOSITORY = Path(__file__).parents[2]
 TERRAFORM = REPOSITORY / "terraform"
@@ -109,7 +113,7 @@ def test_every_contract_has_its_topic_subscription_and_raw_table(plan: list[Chan
     tables = {(table["dataset_id"], table["table_id"]) for table in planned(plan, "google_bigquery_table")}
     assert tables == {
         *(("raw", name) for name in contracts),
-        *(("audit", table.name) for table in (*AUDIT_TABLES, *audit.TABLES)),
+        *(("audit", table.name) for table in (*AUDIT_TABLES, *audit.TABLES, REPAIRS)),
     }
 
 
@@ -144,7 +148,7 @@ def test_what_runs_runs_under_an_account_of_its_own_from_a_pinned_image(plan: li
 
 
 def test_what_fits_no_row_has_a_private_bucket_that_the_ingester_knows(plan: list[Change], environment: str) -> None:
-    [bucket] = planned(plan, "google_storage_bucket")
+    [bucket] = [each for each in planned(plan, "google_storage_bucket") if each["name"].endswith("-oversize")]
     assert (bucket["uniform_bucket_level_access"], bucket["public_access_prevention"]) == (True, "enforced")
     assert bucket["force_destroy"] == (environment == "dev")
     deleted = [rule["condition"][0] for rule in bucket["lifecycle_rule"] if rule["action"][0]["type"] == "Delete"]
@@ -153,6 +157,25 @@ def test_what_fits_no_row_has_a_private_bucket_that_the_ingester_knows(plan: lis
     [pool] = planned(plan, "google_cloud_run_v2_worker_pool")
     variables = {env["name"]: env.get("value") for env in pool["template"][0]["containers"][0]["env"]}
     assert variables["MILLRACE_INGEST_OVERSIZE_URI"] == f"gs://{bucket['name']}"
+
+
+def test_the_tasks_of_a_reconciliation_share_a_private_bucket_and_go_on_where_they_were_killed(
+    plan: list[Change],
+) -> None:
+    [bucket] = [each for each in planned(plan, "google_storage_bucket") if each["name"].endswith("-reconcile")]
+    assert (bucket["uniform_bucket_level_access"], bucket["public_access_prevention"]) == (True, "enforced")
+    [job] = [job for job in planned(plan, "google_cloud_run_v2_job") if job["name"] == "millrace-reconcile"]
+    assert job["template"][0]["task_count"] == job["template"][0]["parallelism"]
+    task = job["template"][0]["template"][0]
+    assert task["max_retries"] >= 1
+    arguments = task["containers"][0]["args"]
+    options = dict(pairwise(arguments))
+    assert options["--shards"] == f"gs://{bucket['name']}/runs"
+    # The image can write nowhere else; and the command takes these options.
+    assert all(options[name].startswith("/var/tmp/") for name in ("--state", "--output"))  # noqa: S108 - the container's
+    with pytest.raises(SystemExit) as ended:
+        typer.main.get_command(app).main([*arguments, "--help"], prog_name="reconcile")
+    assert ended.value.code == 0
 
 
 def test_no_secret_value_reaches_the_state(plan: list[Change]) -> None:

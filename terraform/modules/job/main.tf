@@ -7,8 +7,8 @@ resource "google_cloud_run_v2_job" "this" {
 
   template {
     labels      = var.runtime.labels
-    task_count  = 1
-    parallelism = 1
+    task_count  = var.tasks
+    parallelism = var.tasks
 
     template {
       service_account = var.runtime.service_account_email

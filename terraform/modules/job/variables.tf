@@ -75,3 +75,14 @@ variable "max_retries" {
   type        = number
   default     = 0
 }
+
+variable "tasks" {
+  description = "How many tasks share a run, all at once; each is told its place by CLOUD_RUN_TASK_INDEX and CLOUD_RUN_TASK_COUNT."
+  type        = number
+  default     = 1
+
+  validation {
+    condition     = var.tasks >= 1 && var.tasks <= 1000 && floor(var.tasks) == var.tasks
+    error_message = "Give 1 to 1000 tasks."
+  }
+}

@@ -89,17 +89,28 @@ module "sweep" {
   runtime                         = local.pipeline_runtime
 }
 
+# Tasks divide the tables, and the ranges of large ones, among themselves; the one that ends last merges what all have
+# found. A task that fails is tried again and does only the rest: also the merge, which exits 1 when tables differ.
 module "reconcile" {
   source = "../job"
   count  = local.deployed ? 1 : 0
 
   name                            = "millrace-reconcile"
   description                     = "Holds the warehouse against the source's own snapshots, row by row."
-  args                            = ["run", "--json", "--output", "/var/tmp/millrace/reconcile"]
   scheduler_service_account_email = module.scheduler_identity.email
   schedule                        = var.reconcile_schedule
   paused                          = var.schedules_paused
   timeout_seconds                 = 14400
+  tasks                           = var.reconcile_tasks
+  max_retries                     = 2
+
+  # The image's own folder is read-only. Its scratch space is memory, and goes with the task.
+  args = [
+    "run", "--all", "--json",
+    "--shards", module.reconciliation.runs_uri,
+    "--state", "/var/tmp/millrace/reconcile-state",
+    "--output", "/var/tmp/millrace/reconcile",
+  ]
 
   runtime = merge(local.runtime, {
     image                 = var.images.reconcile

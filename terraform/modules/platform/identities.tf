@@ -46,6 +46,9 @@ module "reconcile_identity" {
   project_roles = ["roles/bigquery.jobUser", "roles/bigquery.readSessionUser"]
   secrets       = { for name in keys(local.reconcile_secrets) : name => google_secret_manager_secret.this[name].secret_id }
 
+  # A part that is made again is written over, which a creator alone may not do.
+  bucket_roles = { (module.reconciliation.bucket) = "roles/storage.objectUser" }
+
   dataset_roles = {
     (module.warehouse.datasets["raw"])       = "roles/bigquery.dataViewer"
     (module.warehouse.datasets["structure"]) = "roles/bigquery.dataViewer"

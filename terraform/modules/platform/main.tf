@@ -87,6 +87,17 @@ module "oversize" {
   depends_on = [google_project_service.this]
 }
 
+module "reconciliation" {
+  source = "../reconciliation"
+
+  project  = var.project
+  name     = "${var.project}-millrace-reconcile"
+  location = var.region
+  labels   = local.labels
+
+  depends_on = [google_project_service.this]
+}
+
 resource "google_artifact_registry_repository" "images" {
   project       = var.project
   location      = var.region

@@ -28,6 +28,11 @@ output "raw_tables" {
   value       = module.warehouse.raw_tables
 }
 
+output "reconciliation_runs_uri" {
+  description = "Where reconciliation keeps its runs: a folder each, with the parts, and the reports in `report`."
+  value       = module.reconciliation.runs_uri
+}
+
 output "oversize_uri" {
   description = "Where the ingester keeps what fits no row: what `ingest dead-letters` needs as MILLRACE_INGEST_OVERSIZE_URI."
   value       = module.oversize.uri

@@ -118,6 +118,12 @@ variable "reconcile_schedule" {
   default     = "30 4 * * *"
 }
 
+variable "reconcile_tasks" {
+  description = "How many tasks share a reconciliation; docs/design/scale.md says how many a size takes."
+  type        = number
+  default     = 1
+}
+
 variable "schedules_paused" {
   description = "Whether all schedules rest."
   type        = bool

@@ -14,6 +14,7 @@ import pytest
 from reconcile_world import CHANGED, DATASET, EQUAL, ROOT, Estate, field, load
 from typer.testing import CliRunner
 
+from core.clients import s3_client
 from reconcile.cli import app
 from reconcile.report.files import read_json
 
@@ -43,21 +44,27 @@ def _variables(estate: Estate) -> dict[str, str]:
     }
 
 
-def _task(index: int, count: int, run_id: str, *more: str) -> list[str]:
+SHARED = "s3://reconcile-tasks/runs"
+"""What tasks on several machines share; those of one machine share a folder."""
+
+
+def _task(index: int, count: int, run_id: str, *more: str, shards: str = "tasks") -> list[str]:
     numbers = ["--task-index", str(index), "--task-count", str(count)]
-    return ["run", "--snapshot", CHANGED, "--shards", "tasks", "--run-id", run_id, *numbers, *more]
+    return ["run", "--snapshot", CHANGED, "--shards", shards, "--run-id", run_id, *numbers, *more]
 
 
 _FEW = [part for name in ("members", "member_points", "member_cases") for part in ("--table", name)]
 
 
 def test_tasks_find_together_what_one_run_finds_and_the_last_one_keeps_it(command: Any, estate: Estate) -> None:
+    s3 = s3_client(estate.settings)
+    s3.create_bucket(Bucket="reconcile-tasks")
     assert command("run", "--all", "--snapshot", CHANGED, "--output", "alone", "--no-audit").exit_code == 1
-    first = command(*_task(0, 2, "of-two", "--output", "together"))
+    first = command(*_task(0, 2, "of-two", "--output", "first", shards=SHARED))
     assert (first.exit_code, "left to other tasks" in first.output) == (0, True)
-    early = command("merge", "--shards", "tasks", "--run-id", "of-two")
+    early = command("merge", "--shards", SHARED, "--run-id", "of-two")
     assert (early.exit_code, "are not done" in early.output) == (2, True)
-    last = command(*_task(1, 2, "of-two", "--output", "together"))
+    last = command(*_task(1, 2, "of-two", "--output", "together", shards=SHARED))
     assert last.exit_code == 1
     alone, together = read_json(Path("alone")), read_json(Path("together"))
     assert together.run_id == "of-two"
@@ -67,8 +74,11 @@ def test_tasks_find_together_what_one_run_finds_and_the_last_one_keeps_it(comman
     assert {path.name for path in Path("together/differences").iterdir()} == {
         path.name for path in Path("alone/differences").iterdir()
     }
+    for page in ("report.html", "differences/members.parquet"):
+        kept = s3.get_object(Bucket="reconcile-tasks", Key=f"runs/of-two/report/{page}")["Body"].read()
+        assert kept == (Path("together") / page).read_bytes()
     # Merged again, by whoever, it is the same run, and the audit trail keeps it once.
-    assert command("merge", "--shards", "tasks", "--run-id", "of-two", "--output", "again").exit_code == 1
+    assert command("merge", "--shards", SHARED, "--run-id", "of-two", "--output", "again").exit_code == 1
     found = json.loads(command("history", "--json", "--limit", "10000").stdout)
     told = command("history", "--table", "members").output
     assert ("members" in told, "member_points" in told) == (True, False), told

@@ -37,6 +37,26 @@ run "the_scheduler_starts_one_task_of_this_job_and_nothing_else" {
   }
 }
 
+run "tasks_run_at_once_and_are_tried_again" {
+  command = plan
+
+  variables {
+    name        = "millrace-reconcile"
+    tasks       = 8
+    max_retries = 2
+  }
+
+  assert {
+    condition     = google_cloud_run_v2_job.this.template[0].task_count == 8 && google_cloud_run_v2_job.this.template[0].parallelism == 8
+    error_message = "The tasks wait for the first one's plan: all of them must run at once."
+  }
+
+  assert {
+    condition     = google_cloud_run_v2_job.this.template[0].template[0].max_retries == 2
+    error_message = "A task that was killed does the rest when it is tried again."
+  }
+}
+
 run "wrong_values_are_refused" {
   command = plan
 
@@ -52,7 +72,8 @@ run "wrong_values_are_refused" {
 
     timeout_seconds = 1
     schedule        = "every 5 minutes"
+    tasks           = 0
   }
 
-  expect_failures = [var.schedule, var.name, var.runtime, var.timeout_seconds]
+  expect_failures = [var.schedule, var.name, var.runtime, var.timeout_seconds, var.tasks]
 }
