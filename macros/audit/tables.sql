@@ -49,6 +49,23 @@
                 'erased_by': ['string', 'Service account that did it, or the target where dbt takes the identity of its environment.'],
             },
         },
+        'maintenance': {
+            'description': 'One row for each table that maintenance deleted from or dropped, or would have in a dry run. Append-only.',
+            'partition': 'done_at',
+            'cluster': [],
+            'columns': {
+                'maintenance_id': ['string', 'Invocation of dbt that did it.'],
+                'task': ['string', 'expire_raw, expire_audit or drop_scratch.'],
+                'table_name': ['string', 'Dataset and name of the table.'],
+                'is_dry_run': ['bool', 'Whether it was only counted.'],
+                'expired_before': ['timestamp', 'Rows before this instant go (UTC); null for drop_scratch.'],
+                'rows_found': ['int64', 'Rows before it; null for drop_scratch.'],
+                'rows_pending': ['int64', 'Of them, those that structure has not applied: if there are any, all stay.'],
+                'rows_deleted': ['int64', 'Rows that were deleted; null for drop_scratch.'],
+                'done_at': ['timestamp', 'When it was done (UTC).'],
+                'done_by': ['string', 'Service account that did it, or the target where dbt takes the identity of its environment.'],
+            },
+        },
         'model_runs': {
             'description': 'One row for each model, snapshot and seed of each invocation of dbt. Append-only.',
             'partition': 'started_at',

@@ -33,15 +33,16 @@ def typed(rows: pa.Table) -> pa.Table:
         rows: the list, as DuckDB typed it.
 
     Returns:
-        The same rows; a column without any value is a STRING, a time is a TIMESTAMP.
+        The same rows; a time is a TIMESTAMP, any other column without any value a STRING.
     """
-    columns = [_typed(column) for column in rows.columns]
+    columns = [_typed(name, column) for name, column in zip(rows.column_names, rows.columns, strict=True)]
     return pa.table(columns, names=rows.column_names)
 
 
-def _typed(column: pa.ChunkedArray) -> pa.ChunkedArray:
+def _typed(name: str, column: pa.ChunkedArray) -> pa.ChunkedArray:
     if column.null_count == len(column):
-        return pa.chunked_array([pa.nulls(len(column), pa.string())])
+        is_time = name.lower().endswith(("_time", "_timestamp"))
+        return pa.chunked_array([pa.nulls(len(column), pa.timestamp("us", tz="UTC") if is_time else pa.string())])
     if pa.types.is_timestamp(column.type):
         return column.cast(pa.timestamp("us")).cast(pa.timestamp("us", tz="UTC"))
     return column

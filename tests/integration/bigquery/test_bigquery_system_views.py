@@ -119,3 +119,8 @@ def test_a_gap_in_the_emulator_fails_at_once_and_says_why(dataset: str, rows: Ro
     with pytest.raises(GoogleAPICallError, match="no_such_column") as error:
         rows(f"select * from {dataset}.INFORMATION_SCHEMA.PARTITIONS")
     assert error.value.code == 501
+
+
+def test_the_times_of_an_empty_dataset_are_times(rows: Rows, dataset: str) -> None:
+    query = f"select count(*) from {dataset}.INFORMATION_SCHEMA.TABLES where creation_time < current_timestamp()"
+    assert rows(query) == [(0,)]
