@@ -19,7 +19,7 @@ METADATA = [
 ]  # fmt: skip
 # dbt warns of a numeric without precision in a contract; this is what BigQuery's plain NUMERIC is.
 ENFORCED = {"numeric": "numeric(38, 9)"}
-MACRO_FOLDERS = ("cdc", "adapter", "audit", "privacy", "quality")
+MACROS = ROOT / "macros"
 
 tables = pytest.mark.parametrize("contract", CONTRACTS.values(), ids=list(CONTRACTS))
 
@@ -72,17 +72,16 @@ def test_snapshots_hold_the_columns_of_their_contract(path: Path) -> None:
 
 def test_every_macro_is_documented_with_its_arguments() -> None:
     said, written = {}, {}
-    for folder in MACRO_FOLDERS:
-        for path in (ROOT / "macros" / folder).glob("*.yml"):
-            for macro in yaml.safe_load(path.read_text(encoding="utf-8"))["macros"]:
-                assert macro["description"]
-                said[macro["name"]] = [argument["name"] for argument in macro.get("arguments", [])]
-        for path in (ROOT / "macros" / folder).glob("*.sql"):
-            for kind, name, arguments in re.findall(r"{%-? (macro|test) (\w+)\(([^)]*)\)", path.read_text("utf-8")):
-                names = [part.split("=")[0].strip() for part in arguments.split(",") if part.strip()]
-                written[f"test_{name}" if kind == "test" else name] = names
-            for name, adapter in re.findall(r"{% materialization (\w+), adapter='(\w+)'", path.read_text("utf-8")):
-                written[f"materialization_{name}_{adapter}"] = ["supported_languages"]
+    for path in MACROS.rglob("*.yml"):
+        for macro in yaml.safe_load(path.read_text(encoding="utf-8"))["macros"]:
+            assert macro["description"]
+            said[macro["name"]] = [argument["name"] for argument in macro.get("arguments", [])]
+    for path in MACROS.rglob("*.sql"):
+        for kind, name, arguments in re.findall(r"{%-? (macro|test) (\w+)\(([^)]*)\)", path.read_text("utf-8")):
+            names = [part.split("=")[0].strip() for part in arguments.split(",") if part.strip()]
+            written[f"test_{name}" if kind == "test" else name] = names
+        for name, adapter in re.findall(r"{% materialization (\w+), adapter='(\w+)'", path.read_text("utf-8")):
+            written[f"materialization_{name}_{adapter}"] = ["supported_languages"]
     public = {name: arguments for name, arguments in written.items() if not name.startswith("_")}
     assert public == said
 
