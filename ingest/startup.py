@@ -11,6 +11,7 @@ from core.logs import configure_logs
 from core.settings import Settings, load_settings
 from ingest.failpoints import Failpoint, load_failpoint
 from ingest.http.settings import HttpSettings, load_http_settings
+from ingest.setting_names import check_names
 from ingest.settings import IngestSettings, load_ingest_settings
 
 T = TypeVar("T")
@@ -36,7 +37,7 @@ class Startup:
 
 
 def load_startup() -> Startup:
-    """Read settings, contracts and failpoint, and set the logs up.
+    """Read settings, contracts and failpoint, and set the logs up; a variable that is no setting is a fault too.
 
     Returns:
         All of it, valid.
@@ -53,6 +54,7 @@ def load_startup() -> Startup:
             faults.append(str(error))
             return None
 
+    attempt(lambda: check_names(os.environ))
     settings = attempt(load_settings)
     if settings is not None:
         configure_logs(settings.log_format, settings.log_level)
