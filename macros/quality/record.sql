@@ -1,16 +1,20 @@
 {#-
     on-run-end: writes what came of every rule to audit.quality_results, the keys of those that failed to
-    audit.quality_failures, and scores to audit.quality_scores, in one statement each. A run without data tests
-    writes nothing. The tables are made here, so that a plain `dbt build` needs nobody to have been before it.
+    audit.quality_failures, and scores to audit.quality_scores, in one statement each. The freshness of a source is a
+    rule like any other, of `dbt source freshness`. A run without rules writes nothing. The tables are made here, so that a plain `dbt build` needs nobody to have been before it.
 -#}
 
 {% macro quality_record(results) -%}
-    {%- if not execute or flags.WHICH not in ('build', 'test') -%}
+    {%- if not execute or flags.WHICH not in ('build', 'test', 'freshness') -%}
         {{ return('') }}
     {%- endif -%}
     {%- set judged = [] -%}
-    {%- for result in results if result.node.resource_type == 'test' -%}
-        {%- do judged.append(quality_outcome(result)) -%}
+    {%- for result in results -%}
+        {%- if result.node.resource_type == 'test' -%}
+            {%- do judged.append(quality_outcome(result)) -%}
+        {%- elif result.node.resource_type == 'source' -%}
+            {%- do judged.append(quality_freshness(result)) -%}
+        {%- endif -%}
     {%- endfor -%}
     {%- if judged -%}
         {%- do quality_create_tables() -%}
@@ -61,6 +65,42 @@
         'message': result.message if status not in ('pass', 'skipped') else none,
         'compiled_sql': node.compiled_code if status not in ('pass', 'skipped') else none,
         'has_keys': measured and status in ('warn', 'fail'),
+    }) }}
+{%- endmacro %}
+
+
+{#-
+    What came of asking a source how fresh it is: one row, the newest. A table that holds none, or cannot be read, is a
+    fault as well.
+-#}
+{% macro quality_freshness(result) -%}
+    {%- set node = result.node -%}
+    {%- set status = {'pass': 'pass', 'warn': 'warn', 'error': 'fail'}.get(result.status | string, 'error') -%}
+    {%- set limits = [] -%}
+    {%- for verb, limit in [('warns', node.freshness.warn_after), ('fails', node.freshness.error_after)] if limit and limit.count -%}
+        {%- do limits.append(verb ~ ' after ' ~ limit.count ~ ' ' ~ (limit.period | string) ~ ('' if limit.count == 1 else 's')) -%}
+    {%- endfor -%}
+    {{ return({
+        'rule': 'source_' ~ node.source_name ~ '_' ~ node.name ~ '_is_fresh',
+        'zone': 'raw',
+        'table_name': node.schema ~ '.' ~ node.identifier,
+        'column_name': node.loaded_at_field,
+        'kind': 'source_freshness',
+        'dimension': 'timeliness',
+        'severity': 'error',
+        'weight': 1,
+        'owner': node.config.meta.get('owner', 'unknown'),
+        'tolerated_share': 0,
+        'status': status,
+        'failing_rows': 0 if status == 'pass' else 1,
+        'checked_rows': 1,
+        'seconds': result.execution_time,
+        'description': 'Something lands regularly: ' ~ limits | join(', ') ~ ' without.',
+        'message': none if status == 'pass' else (
+            'the newest row is of ' ~ result.max_loaded_at if result.max_loaded_at else result.message
+        ),
+        'compiled_sql': none,
+        'has_keys': false,
     }) }}
 {%- endmacro %}
 
