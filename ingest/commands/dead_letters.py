@@ -15,6 +15,8 @@ from core.errors import MillraceError
 from core.logs import configure_logs
 from core.settings import Settings, load_settings
 from ingest.commands.letter_filters import Topic, filtered
+from ingest.commands.needs import refuse_letters_of_files
+from ingest.settings import load_ingest_settings
 
 if TYPE_CHECKING:
     from ingest.dead_letters.archive import Archive, Group
@@ -98,6 +100,9 @@ def replay_letters(
 ) -> None:
     """Publish dead letters again to the topic they came from, as they were; each is published again once.
 
+    They go to Pub/Sub, or to Kafka where MILLRACE_INGEST_TRANSPORT is kafka; for files this command only says how their
+    rows come again.
+
     What was done is kept in audit.dead_letter_replays, so the same call goes on where it stopped. Mend the cause first:
     what still cannot be landed is dead-lettered again, as a new letter.
 
@@ -113,14 +118,17 @@ def replay_letters(
         raise typer.BadParameter("say which letters: give a filter, or --all")
     filters = replace(filters, unreplayed=True)
     settings = _settings()
+    transport = _transport()
     archive = _archive(settings)
+    if transport == "files":
+        refuse_letters_of_files(settings, archive.files(filters))
     if dry_run:
         _print_plan(archive.groups(filters), "would be published again", json=json)
         return
 
     from ingest.dead_letters.replay import Replay
 
-    work = Replay(archive, settings, uuid.uuid4().hex)
+    work = Replay(archive, settings, uuid.uuid4().hex, to_kafka=transport == "kafka")
     total = archive.totals(filters).letters
     with _progress("published", total) as report:
         result = asyncio.run(work.run(filters, report))
@@ -173,6 +181,21 @@ def _settings() -> Settings:
         settings = load_settings()
     configure_logs(settings.log_format, settings.log_level)
     return settings
+
+
+def _transport() -> str:
+    """Return where messages come from, once its own settings are known to be right."""
+    with usage():
+        transport = load_ingest_settings().transport
+        if transport == "kafka":
+            from ingest.kafka.settings import load_kafka_settings
+
+            load_kafka_settings()
+        elif transport == "files":
+            from ingest.files.settings import load_files_settings
+
+            load_files_settings()
+    return transport
 
 
 def _archive(settings: Settings) -> "Archive":

@@ -108,6 +108,18 @@ class Totals(msgspec.Struct, frozen=True):
     largest_bytes: int
 
 
+class LetterFile(msgspec.Struct, frozen=True):
+    """A file of which dead letters tell, or that holds their rows.
+
+    Attributes:
+        path: where it lies, without the scheme.
+        found_at: when it was written, or told of (UTC).
+    """
+
+    path: str
+    found_at: datetime
+
+
 class Archive:
     """The dead letters that BigQuery holds; each counts once, however often it was given up."""
 
@@ -151,6 +163,21 @@ class Archive:
         """
         [row] = self._rows(_TOTALS, filters, 1)
         return Totals(row["letters"], row["data_bytes"], row["largest_bytes"])
+
+    def files(self, filters: Filters) -> list[LetterFile]:
+        """Return the files that dead letters of the files transport are about, each once.
+
+        Args:
+            filters: which letters are meant; the limit is one of files.
+
+        Returns:
+            The files, by path.
+
+        Raises:
+            ConfigurationError: see `groups`.
+            UnavailableError: see `groups`.
+        """
+        return [LetterFile(row["path"], row["found_at"]) for row in self._rows(_FILES, filters, _PAGE_ROWS)]
 
     def letters(self, filters: Filters, largest_bytes: int) -> Iterator[list[Letter]]:
         """Yield dead letters in the order in which they were published, a page at a time.
@@ -281,6 +308,17 @@ from (
     order by publish_ts, topic, event_id
     limit @row_limit
 )
+"""
+
+_FILES: Final = """
+select
+    regexp_extract(event_id, r'^(.+)#') as path,
+    min(publish_ts) as found_at
+from letters
+where regexp_contains(event_id, r'^.+/.+#')
+group by path
+order by path
+limit @row_limit
 """
 
 _LETTERS: Final = """

@@ -6,7 +6,8 @@ the attribute `operation` (or `op`), by a field of the row that is no column of 
 the message holds the row's present state, and what changed is worked out later. An empty message with the key as its
 ordering key says that the row is gone, as in a compacted log.
 
-The order is that of the table's cursor; without one it is that of the CloudEvents' `time`, else that of publication.
+The order is that of the table's cursor; without one it is that of the CloudEvents' `time`, else that of the first
+publication: a dead letter that is published again keeps its place.
 """
 
 import re
@@ -23,6 +24,7 @@ from ingest.decode import positions
 from ingest.decode.change import UPSERT, Change, Image, read_image, row_maker, system_of, without
 from ingest.decode.instants import read_instant
 from ingest.decode.payload import check_timestamp
+from ingest.first_publication import Publication, first_publication
 from ingest.keys import INT64_MAX
 from ingest.message import Message
 from ingest.row import RawRow
@@ -103,13 +105,14 @@ def decoder(contract: TableContract, load_id: str) -> Callable[[Message], RawRow
         row = without(image, markers.dropped) if image else None
         deleted = operation == "DELETE"
         made = _source_timestamp(row, cursor, attributes)
+        published = first_publication(message)
         change = Change(
             op=operation,
             op_inferred=not stated,
             system=attributes.get("ce-source") or system,
             table=contract.name,
-            position=_cursor_position(row, cursor) if cursor else _clock_position(message, made),
-            sequence=_tie_breaker(message, cursor),
+            position=_cursor_position(row, cursor) if cursor else _clock_position(published, made),
+            sequence=_tie_breaker(published, cursor),
             source_ts=made,
             after=None if deleted else row,
             before=row if deleted else None,
@@ -169,8 +172,8 @@ def _cursor_position(row: Image | None, cursor: Column) -> str:
     return position
 
 
-def _clock_position(message: Message, made: int | None) -> str:
-    return f"{message.publish_ts if made is None or made < 0 else made:020d}"
+def _clock_position(published: Publication, made: int | None) -> str:
+    return f"{published.micros if made is None or made < 0 else made:020d}"
 
 
 def _place(value: object, data_type: str) -> str | None:
@@ -203,12 +206,12 @@ def _number(value: object) -> str | None:
     return f"{whole.zfill(_MAX_DIGITS + 1)}.{fraction.rstrip('0')}"
 
 
-def _tie_breaker(message: Message, cursor: Column | None) -> int:
+def _tie_breaker(published: Publication, cursor: Column | None) -> int:
     """Return what orders messages of one position: when they were published, or else their ids."""
     if cursor:
-        return max(0, message.publish_ts)
+        return max(0, published.micros)
     # Pub/Sub numbers messages upwards; what is published in one request shares its instant.
-    number = int(message.event_id) if _INTEGER.fullmatch(message.event_id) else 0
+    number = int(published.message_id) if _INTEGER.fullmatch(published.message_id) else 0
     return min(number, INT64_MAX)
 
 

@@ -10,6 +10,7 @@ from typing import Final
 
 from core.contracts import TableContract
 from core.errors import DecodeError
+from ingest.first_publication import first_publication
 from ingest.message import Message
 from ingest.row import RawRow
 
@@ -30,7 +31,7 @@ def positioner(contract: TableContract) -> Positioner:
 
     Returns:
         A function that completes a row in place. A row of a `full_dump` gets the dump's position. Any other that has
-        none gets the time at the source, else that of publication, in microseconds.
+        none gets the time at the source, else that of its first publication, in microseconds.
     """
     return _by_dump if contract.pattern == "full_dump" else _by_clock
 
@@ -54,7 +55,8 @@ def dump_position(dump_id: str) -> str:
 
 def _by_clock(message: Message, row: RawRow) -> None:
     if row.source_position is None:
-        instant = message.publish_ts if row.source_ts is None or row.source_ts < 0 else row.source_ts
+        published = first_publication(message).micros
+        instant = published if row.source_ts is None or row.source_ts < 0 else row.source_ts
         row.source_position = f"{instant:020d}"
 
 

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Literal, Protocol
+from typing import Final, Literal, Protocol
 
 from core.errors import DecodeError
 from core.pinned import ObjectRef
@@ -11,6 +11,21 @@ from ingest.message import Message
 State = Literal["loaded", "superseded", "unreadable"]
 """What became of an object: all its rows were landed or dead-lettered; a newer version took its place before it was
 read, and is an object of its own; or it was dead-lettered, after those rows that could be read."""
+
+OBJECT_REASONS: Final = frozenset(
+    {
+        "ambiguous_object",
+        "object_missing",
+        "object_replaced",
+        "unknown_format",
+        "unknown_object",
+        "unreadable_object",
+    }
+)
+"""Reasons of dead letters about whole objects, and about nothing else."""
+
+NAME: Final = "files"
+"""Name of the transport, and the topic of dead letters about objects of which the table is not known."""
 
 
 @dataclass(frozen=True)

@@ -8,7 +8,7 @@ same event ids then.
 import asyncio
 from collections.abc import Coroutine, Iterable, Mapping, Sequence
 from itertools import count
-from typing import Any, Final
+from typing import Any
 
 import structlog
 
@@ -19,7 +19,7 @@ from ingest.append import TableWriter
 from ingest.context import RunContext
 from ingest.files.listing import version_of
 from ingest.files.matching import TableMatcher
-from ingest.files.objects import FoundObject, ObjectLedger, ObjectSource, Refuse, State
+from ingest.files.objects import NAME, FoundObject, ObjectLedger, ObjectSource, Refuse, State
 from ingest.files.read import RowBatch, read_rows
 from ingest.files.records import LoadRecords
 from ingest.files.settings import FilesSettings
@@ -28,8 +28,6 @@ from ingest.message import Message
 from ingest.transport import Deliver
 
 _log = structlog.get_logger(__name__)
-
-NAME: Final = "files"
 
 
 class FilesTransport:
