@@ -5,6 +5,8 @@ import multiprocessing
 from collections.abc import Callable
 from multiprocessing.context import ForkServerContext
 
+import pytest
+from bounded_memory import watched_flows
 from ingest_river import QUICK
 
 from core.contracts import load_contracts
@@ -45,7 +47,9 @@ def ingest(settings: Settings, failpoint: Failpoint) -> None:
 
 async def _ingest(settings: Settings, failpoint: Failpoint) -> None:
     tunables = IngestSettings.model_validate(QUICK | TUNABLES)
-    await Run(Plan(settings, load_contracts(settings.contracts_path)), tunables, failpoint).run(0.5)
+    # A run that is killed is watched to no end; one that ends is, and fails with what it held too much of.
+    with pytest.MonkeyPatch.context() as patching, watched_flows(patching):
+        await Run(Plan(settings, load_contracts(settings.contracts_path)), tunables, failpoint).run(0.5)
 
 
 class AckFirst(TableLanding):

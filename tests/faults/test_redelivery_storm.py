@@ -5,6 +5,7 @@ from collections import Counter
 from collections.abc import Sequence
 
 import pytest
+from bounded_memory import watched_flows
 from faulty_write import FaultyWrite, OpenRiver
 from ingest_river import River, topic_of
 
@@ -31,11 +32,15 @@ async def storm(river: River, faulty: FaultyWrite) -> Summary:
     return run.progress.summary()
 
 
-async def test_deliveries_of_what_is_in_flight_wait_for_its_one_append(faulty_river: OpenRiver) -> None:
+async def test_deliveries_of_what_is_in_flight_wait_for_its_one_append(
+    faulty_river: OpenRiver, monkeypatch: pytest.MonkeyPatch
+) -> None:
     faulty = FaultyWrite()
     async with faulty_river(faulty) as river:
         sent = river.publish_members(range(MESSAGES))
-        summary = await storm(river, faulty)
+        with watched_flows(monkeypatch) as flows:
+            summary = await storm(river, faulty)
+        assert [flow.peak_messages for flow in flows] == [MESSAGES]
         assert Counter(faulty.landed_ids(river.settings.project)) == Counter(sent)
     assert summary.duplicates >= MESSAGES * (TIMES - 1)
     assert summary.landed == MESSAGES

@@ -29,8 +29,8 @@ class Watched(FlowControl):
 
 
 @contextmanager
-def watched_flows(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    """Watch the runs of this process, and fail at the end when one of them was not bounded."""
+def watched_flows(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[Watched]]:
+    """Watch the runs of this process, one entry each, and fail at the end when one of them was not bounded."""
     flows: list[Watched] = []
 
     def watched(most_messages: int, most_bytes: int) -> FlowControl:
@@ -38,7 +38,7 @@ def watched_flows(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
         return flows[-1]
 
     monkeypatch.setattr(stages, "FlowControl", watched)
-    yield
+    yield flows
     faults = [fault for flow in flows for fault in flow.faults()]
     if faults:
         raise AssertionError("memory was not bounded: " + "; ".join(faults))

@@ -1,49 +1,28 @@
 """Notifications: every one lands its own row, rows are fetched once a window, and the API may fail in any way."""
 
-import json
 import signal
 from collections import Counter
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
 from ingest_river import NOTIFICATIONS, River
+from notified_river import TOKEN, member_api, notification
 from pydantic import SecretStr
 
 from core.errors import ConfigurationError
-from devstack.member_api.app import ApiOptions, create_app
 from devstack.member_api.faults import FaultPlan
-from devstack.member_api.server import running_member_api
-from devstack.member_api.store import StoredRow, StoreReader, write_store
+from devstack.member_api.store import StoredRow
 from ingest.leases import Leases
 from ingest.progress import Progress
 
-TOKEN = "local-token"
-
 
 def notify(email_id: int, version: int, table: str = "member_emails") -> dict[str, object]:
-    key = {"email_id": email_id}
-    body = {"table": table, "key": key, "event": "changed", "version": version}
-    return {"data": json.dumps(body).encode(), "ordering_key": json.dumps(key)}
+    return notification(table, {"email_id": email_id}, version)
 
 
 def stored(email_id: int, version: int, *, is_gone: bool = False) -> StoredRow:
     data = None if is_gone else f'{{ "email_id": {email_id}, "email": "m{email_id}@example.org", "score": 1.10 }}'
     return StoredRow("member_emails", f'{{"email_id":{email_id}}}', version, data, "2026-01-02T03:04:05.678901Z")
-
-
-@contextmanager
-def member_api(river: River, folder: Path, rows: list[StoredRow], plan: FaultPlan | None = None) -> Iterator[River]:
-    """The river with a member API that holds some rows."""
-    path = folder / "store.sqlite"
-    write_store(path, rows)
-    store = StoreReader(path)
-    app = create_app(ApiOptions(store, TOKEN, river.contracts, faults=plan or FaultPlan()))
-    with running_member_api(app) as url:
-        update = {"api_base_url": url, "api_token": SecretStr(TOKEN)}
-        yield River(river.settings.model_copy(update=update), river.contracts, river.sent)
-    store.close()
 
 
 async def test_rows_are_fetched_once_and_every_notification_lands(river: River, tmp_path: Path) -> None:
