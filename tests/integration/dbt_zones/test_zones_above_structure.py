@@ -143,6 +143,30 @@ def test_a_geohash_is_the_cell_its_place_lies_in(first: Build) -> None:
         assert west <= row["longitude"] < east, row
 
 
+def test_public_boundaries_tell_whole_postcodes(warehouse: Warehouse, first: Build) -> None:
+    before = column(first.built["refined.member_addresses"], "address_id", "geocode_level", "postal_code")
+    assert ("district", "10117") in before.values()
+    warehouse.ask("create schema if not exists geo")
+    warehouse.ask("create or replace table geo.zip_codes as select '10117' as zip_code, 52.5 as lat, 13.4 as lon")
+    source = {"relation": f"{warehouse.client.project}.geo.zip_codes", "postcode": "zip_code"}
+    source |= {"latitude": "lat", "longitude": "lon", "country_code": "DE"}
+    warehouse.dbt("compile", "--select", "ref_member_addresses", postcode_boundaries=[source])
+    rows = warehouse.ask(warehouse.compiled()["ref_member_addresses"])
+    after = column(rows, "address_id", "geocode_level", "postal_code")
+    assert {key: seen for key, seen in after.items() if seen != before[key]} == {
+        key: ("postcode", "10117") for key, seen in before.items() if seen == ("district", "10117")
+    }
+    assert {(row["latitude"], row["longitude"]) for row in rows if row["postal_code"] == "10117"} >= {(52.5, 13.4)}
+
+
+def test_boundaries_that_are_no_names_are_refused(warehouse: Warehouse, first: Build) -> None:
+    assert first.built
+    source = {"relation": "geo.zip_codes` where true --", "country_code": "DE"}
+    source |= {"postcode": "zip_code", "latitude": "lat", "longitude": "lon"}
+    with pytest.raises(AssertionError, match=r"relation is 'geo.zip_codes` where true --'; give relation"):
+        warehouse.dbt("compile", "--select", "ref_member_addresses", postcode_boundaries=[source])
+
+
 def test_no_feature_sees_what_came_after_its_instant(first: Build, later: Build) -> None:
     assert len(later.given.tables["members"]) > len(first.given.tables["members"])
     before = {row["member_id"] for row in first.given.tables["members"]}

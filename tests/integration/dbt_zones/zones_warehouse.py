@@ -82,16 +82,17 @@ class Warehouse:
                 versions = [snapshot_of(row) for row in tables[name] if not row["is_deleted"]]
                 self._replace("snapshots.snp_members", columns | _SNAPSHOT, versions)
 
-    def dbt(self, *arguments: str) -> None:
+    def dbt(self, *arguments: str, **variables: Any) -> None:
         """Run dbt as of `AS_OF` and fail with what it has to say.
 
         Args:
             *arguments: the command and its options.
+            **variables: more variables of the project.
         """
         own = ["--project-dir", str(ROOT), "--profiles-dir", str(ROOT / "profiles"), "--target", "local"]
         own += ["--target-path", str(self.folder / "target"), "--log-path", str(self.folder / "logs")]
         as_of = AS_OF.strftime("%Y-%m-%dT%H:%M:%SZ")
-        outcome = dbtRunner().invoke(["--quiet", *arguments, *own, "--vars", json.dumps({"as_of": as_of})])
+        outcome = dbtRunner().invoke(["--quiet", *arguments, *own, "--vars", json.dumps({"as_of": as_of, **variables})])
         faults = [f"{r.node.name}: {r.message}" for r in outcome.result or [] if r.status in ("error", "fail", "warn")]
         assert outcome.success, faults or outcome.exception
         assert faults == []
