@@ -172,12 +172,13 @@ class Inputs:
     """What exactly was compared.
 
     Attributes:
-        warehouse_table: `project.dataset.table`.
+        warehouse_table: `project.dataset.table`, or what else the table is, in words.
         row_restriction: filter pushed down to the warehouse, in GoogleSQL; empty when there is none.
         snapshot_time: instant the warehouse was read as of (UTC); None where the service cannot pin one.
         read_session: name of the Storage Read API session.
-        objects: the snapshot's objects.
-        snapshot_format: `parquet` or `ndjson`.
+        objects: the files that were read, of the warehouse's side, too, where that is files.
+        snapshot_format: format of the snapshot's files, or the kind of database it is a table of, such as `parquet`
+            or `postgresql`.
     """
 
     warehouse_table: str

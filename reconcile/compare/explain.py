@@ -2,13 +2,17 @@
 
 import math
 import unicodedata
-from datetime import datetime
+from datetime import datetime, timedelta
 from decimal import Decimal, localcontext
 from typing import Any, Final
 
 from core.contracts import DataType
 
 _DIGITS: Final = 80
+_MICROSECOND: Final = timedelta(microseconds=1)
+_SECOND: Final = 1_000_000
+_UNITS: Final = ((86_400 * _SECOND, "d"), (3_600 * _SECOND, "h"), (60 * _SECOND, "min"), (_SECOND, "s"))
+"""Microseconds of each unit, the largest first."""
 
 
 def hint(data_type: DataType, left: Any, right: Any) -> str | None:
@@ -31,7 +35,7 @@ def hint(data_type: DataType, left: Any, right: Any) -> str | None:
     if data_type in ("array<string>", "array<int64>") and _sorted(left) == _sorted(right):
         return "order of elements only"
     if isinstance(left, Decimal | datetime) and isinstance(right, Decimal | datetime):
-        return f"warehouse is {_signed(left, right)}"
+        return f"warehouse is {_apart(left, right)}"
     return None
 
 
@@ -79,11 +83,13 @@ def _sorted(values: list[Any]) -> list[Any]:
     return sorted(values, key=lambda value: (value is None, value if value is not None else 0))
 
 
-def _signed(left: Any, right: Any) -> str:
+def _apart(left: Any, right: Any) -> str:
+    """Return how far a decimal or an instant is from another, in the largest unit that says it without a fraction."""
     # The default context would round to 28 digits.
     with localcontext(prec=_DIGITS):
         gap = left - right
     if isinstance(gap, Decimal):
         return f"{'+' if gap > 0 else ''}{decimal_text(gap)}"
-    seconds = gap.days * 86_400 + gap.seconds + gap.microseconds / 1_000_000
-    return f"{seconds:+.6f} s"
+    micros = abs(gap) // _MICROSECOND
+    size, unit = next(((size, unit) for size, unit in _UNITS if micros % size == 0), (_SECOND, "s"))
+    return f"{decimal_text(Decimal(micros) / size)} {unit} {'later' if left > right else 'earlier'}"

@@ -321,7 +321,7 @@ def test_in_flight_rows_are_kept_apart_from_differences() -> None:
         ("float64", 1.5, 1.0, "warehouse is +0.5"),
         ("float64", math.nan, 1.0, None),
         ("numeric", Decimal(f"{DIGITS}.000000001"), Decimal(0), f"warehouse is +{DIGITS}.000000001"),
-        ("timestamp", AT, AT.replace(microsecond=1), "warehouse is -0.000001 s"),
+        ("timestamp", AT, AT.replace(microsecond=1), "warehouse is 0.000001 s earlier"),
         ("array<string>", ["a", None], [None, "a"], "order of elements only"),
         ("int64", 1, 2, None),
     ],
