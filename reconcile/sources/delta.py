@@ -4,6 +4,8 @@ See "Delta Transaction Log Protocol" (https://github.com/delta-io/delta/blob/mas
 vector marks are left out; tables with mapped columns are refused, for their files hold other names.
 """
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import datetime
 from typing import Any, Final
 from urllib.parse import unquote
@@ -18,10 +20,12 @@ from core.settings import Settings
 from reconcile.plans import FileSet
 from reconcile.source_config import DeltaTable
 from reconcile.sources.extras import imported
+from reconcile.sources.lake_metadata import delta_log_here
 from reconcile.sources.lakes import DataFile, all_rows, aws_credentials, below, pinned, spelled
 from reconcile.sources.services import Services
 
 _MAPPING: Final = "delta.columnMapping.mode"
+_GCS: Final = "gs://"
 _US_PER_MS: Final = 1_000
 
 
@@ -43,16 +47,19 @@ def resolve_delta(described: DeltaTable, services: Services) -> tuple[FileSet, d
     module, root = imported("deltalake", "delta"), described.uri.rstrip("/")
     errors = imported("deltalake.exceptions", "delta").DeltaError
     try:
-        table = module.DeltaTable(root, version=described.version, storage_options=_options(root, services.settings))
-        words = f"delta table {root} version {table.version()}"
-        _check_mapping(words, table)
-        actions = pa.table(table.get_add_actions()).to_pylist()
-        vectors = pa.table(table.deletion_vectors()).to_pylist()
-        declared = pa.schema(table.schema().to_arrow())
+        with _metadata_at(root, services) as place:
+            table = module.DeltaTable(
+                place, version=described.version, storage_options=_options(root, services.settings)
+            )
+            words = f"delta table {root} version {table.version()}"
+            _check_mapping(words, table)
+            actions = pa.table(table.get_add_actions()).to_pylist()
+            vectors = pa.table(table.deletion_vectors()).to_pylist()
+            declared = pa.schema(table.schema().to_arrow())
     except (errors, OSError, ValueError) as error:
         raise UnreadableError(f"{root}: is not a Delta table that can be read: {error}") from error
-    files = [DataFile(_path(root, action["path"]), action["size_bytes"], action["num_records"]) for action in actions]
-    selections = {_path(root, vector["filepath"]): pa.array(vector["selection_vector"]) for vector in vectors}
+    files = [DataFile(_path(place, action["path"]), action["size_bytes"], action["num_records"]) for action in actions]
+    selections = {_path(place, vector["filepath"]): pa.array(vector["selection_vector"]) for vector in vectors}
     constants = {
         file.path: {name: spelled(value) for name, value in (action.get("partition") or {}).items()}
         for file, action in zip(files, actions, strict=True)
@@ -68,6 +75,19 @@ def resolve_delta(described: DeltaTable, services: Services) -> tuple[FileSet, d
         declared=declared,
     )
     return found, _committed_at(services.store(root), table.version())
+
+
+@contextmanager
+def _metadata_at(root: str, services: Services) -> Iterator[str]:
+    """Yield the URI that the metadata of a table is read from."""
+    if not root.startswith(_GCS):
+        yield root
+        return
+    try:
+        with delta_log_here(services.store(root)) as folder:
+            yield folder.as_uri()
+    except UnreadableError as error:
+        raise UnreadableError(f"{root}: is not a Delta table that can be read: {error}") from error
 
 
 def _options(root: str, settings: Settings) -> dict[str, str] | None:

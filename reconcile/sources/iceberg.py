@@ -13,10 +13,12 @@ from core.settings import Settings
 from reconcile.plans import FileSet
 from reconcile.source_config import IcebergTable
 from reconcile.sources.extras import imported
+from reconcile.sources.lake_metadata import StoreIO
 from reconcile.sources.lakes import DataFile, all_rows, aws_credentials, below, pinned
 from reconcile.sources.services import Services
 
 _US_PER_MS: Final = 1_000
+_GCS: Final = "gs://"
 _SCHEMES: Final = ("s3a://", "s3n://")
 
 
@@ -38,7 +40,7 @@ def resolve_iceberg(described: IcebergTable, services: Services) -> tuple[FileSe
     named = described.metadata or f"{described.catalog}.{described.table}"
     expected = _expected(imported("pyiceberg.exceptions", "iceberg"))
     try:
-        table = _loaded(described, services.settings)
+        table = _loaded(described, services)
         snapshot = _snapshot(named, table, described.snapshot_id)
         root = _uri(table.location())
         words = f"iceberg table {named} snapshot {snapshot.snapshot_id if snapshot else 'none'}"
@@ -66,13 +68,29 @@ def _expected(faults: Any) -> tuple[type[Exception], ...]:
     return (OSError, ValueError, *(kind for kind in found if issubclass(kind, Exception)))
 
 
-def _loaded(described: IcebergTable, settings: Settings) -> Any:
-    properties = _properties(settings)
-    if described.metadata is not None:
-        table = imported("pyiceberg.table", "iceberg").StaticTable
-        return table.from_metadata(described.metadata, properties=properties)
-    catalog = imported("pyiceberg.catalog", "iceberg").load_catalog(described.catalog, **properties)
-    return catalog.load_table(described.table)
+def _loaded(described: IcebergTable, services: Services) -> Any:
+    properties = _properties(services.settings)
+    if described.metadata is None:
+        catalog = imported("pyiceberg.catalog", "iceberg").load_catalog(described.catalog, **properties)
+        table = catalog.load_table(described.table)
+        if table.metadata_location.startswith(_GCS):
+            table.io = StoreIO(services.store)
+        return table
+    if described.metadata.startswith(_GCS):
+        return _static(described.metadata, StoreIO(services.store))
+    return imported("pyiceberg.table", "iceberg").StaticTable.from_metadata(described.metadata, properties=properties)
+
+
+def _static(location: str, files: StoreIO) -> Any:
+    """Return the table of a metadata file, as `StaticTable.from_metadata` does, but read through our stores."""
+    read = imported("pyiceberg.serializers", "iceberg").FromInputFile.table_metadata
+    return imported("pyiceberg.table", "iceberg").StaticTable(
+        identifier=("static-table", location),
+        metadata_location=location,
+        metadata=read(files.new_input(location)),
+        io=files,
+        catalog=imported("pyiceberg.catalog.noop", "iceberg").NoopCatalog("static-table"),
+    )
 
 
 def _properties(settings: Settings) -> dict[str, str]:
