@@ -138,13 +138,33 @@ def test_what_runs_runs_under_an_account_of_its_own_from_a_pinned_image(plan: li
     containers = [
         template["template"][0]["containers"][0] for template in (*jobs, *({"template": p["template"]} for p in pools))
     ]
-    assert len(containers) == 4
+    assert len(containers) == 5
     for container in containers:
         assert "@sha256:" in container["image"]
         secret = [env for env in container["env"] if re.search("TOKEN|SECRET|KEY", env["name"])]
         assert all(env["value_source"] and env.get("value") is None for env in secret)
     accounts = [account["account_id"] for account in planned(plan, "google_service_account")]
-    assert sorted(accounts) == ["millrace-ingest", "millrace-pipeline", "millrace-reconcile", "millrace-scheduler"]
+    deployed = ("ingest", "pipeline", "privacy", "reconcile", "scheduler")
+    assert sorted(accounts) == [f"millrace-{name}" for name in deployed]
+
+
+def test_raw_is_written_by_two_read_by_two_and_seen_by_no_person(plan: list[Change]) -> None:
+    who: dict[tuple[str, str], set[str]] = {}
+    for module, target, role in grants(plan):
+        who.setdefault((target, role), set()).add(module)
+    assert who["raw", "roles/bigquery.dataEditor"] == {"module.ingest_identity", "module.privacy_identity"}
+    assert who["raw", "roles/bigquery.dataViewer"] == {"module.pipeline_identity", "module.reconcile_identity"}
+    assert who["privacy", "roles/bigquery.dataViewer"] == {"module.privacy"}
+    assert not re.search(r'"(user|domain|group):', json.dumps(plan))
+
+
+def test_the_erased_are_kept_out_every_night_by_an_account_of_its_own(plan: list[Change]) -> None:
+    [job] = [job for job in planned(plan, "google_cloud_run_v2_job") if job["name"] == "millrace-erasures"]
+    task = job["template"][0]["template"][0]
+    assert task["containers"][0]["args"] == ["privacy", "enforce", "--json"]
+    [schedule] = [one for one in planned(plan, "google_cloud_scheduler_job") if one["name"] == "millrace-erasures"]
+    minute, hour, *days = schedule["schedule"].split()
+    assert (minute.isdigit(), hour.isdigit(), days) == (True, True, ["*", "*", "*"])
 
 
 def test_what_fits_no_row_has_a_private_bucket_that_the_ingester_knows(plan: list[Change], environment: str) -> None:

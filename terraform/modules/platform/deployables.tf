@@ -36,7 +36,7 @@ locals {
   pipeline_runtime = merge(local.runtime, {
     image                 = try(var.images.pipeline, "")
     service_account_email = module.pipeline_identity.email
-    env                   = local.env
+    env                   = merge(local.env, var.lineage_env)
   })
 }
 

@@ -1,4 +1,4 @@
-# One account per deployable, each with the least it can work with. This file is the whole of who may do what.
+# One account per deployable, each with the least it can work with. With privacy.tf this file is the whole of who may do what.
 
 module "ingest_identity" {
   source = "../identity"

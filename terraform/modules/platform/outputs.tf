@@ -48,6 +48,7 @@ output "grants" {
   value = {
     ingest    = module.ingest_identity.grants
     pipeline  = module.pipeline_identity.grants
+    privacy   = module.privacy_identity.grants
     reconcile = module.reconcile_identity.grants
     scheduler = module.scheduler_identity.grants
   }
@@ -55,5 +56,5 @@ output "grants" {
 
 output "deployables" {
   description = "Names of what runs; empty until images are given."
-  value       = concat(module.ingester[*].name, module.push[*].name, module.pipeline[*].name, module.reconcile[*].name, module.sweep[*].name)
+  value       = concat(module.ingester[*].name, module.push[*].name, module.pipeline[*].name, module.reconcile[*].name, module.sweep[*].name, module.erasures[*].name)
 }

@@ -165,3 +165,14 @@ variable "deletion_protection" {
   type        = bool
   default     = true
 }
+
+variable "lineage_env" {
+  description = "Where the pipeline sends the lineage of its builds: OPENLINEAGE_ variables, as docs/guides/lineage.md has them. Empty sends none."
+  type        = map(string)
+  default     = {}
+
+  validation {
+    condition     = alltrue([for name in keys(var.lineage_env) : startswith(name, "OPENLINEAGE_") && !can(regex("KEY|TOKEN|SECRET|AUTH", name))])
+    error_message = "Only variables of OpenLineage, and none that is a secret: it would stand in Terraform's state."
+  }
+}

@@ -116,7 +116,8 @@ run "wrong_values_are_refused" {
     region       = "europe-west1-b"
     api_base_url = "http://members.acme.example"
     snapshot_uri = "/snapshots"
+    lineage_env  = { OPENLINEAGE_API_KEY = "secret" }
   }
 
-  expect_failures = [var.project, var.environment, var.region, var.api_base_url, var.snapshot_uri]
+  expect_failures = [var.lineage_env, var.project, var.environment, var.region, var.api_base_url, var.snapshot_uri]
 }
