@@ -1,8 +1,8 @@
 """How the ingester runs: batch sizes, flow control, patience. Where it connects to stands in `core.settings`."""
 
-from typing import Annotated, Literal
+from typing import Annotated, Final, Literal, Self
 
-from pydantic import Field, ValidationError
+from pydantic import Field, ValidationError, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from core.errors import ConfigurationError
@@ -10,8 +10,13 @@ from core.retry import RetryPolicy
 
 MAX_REQUEST_BYTES = 8_000_000
 
+LONGEST_S: Final = 31_536_000
+"""A year, in seconds: far beyond any patience, and well within what clocks and timers can add up."""
+
 _Count = Annotated[int, Field(ge=1)]
-_Seconds = Annotated[float, Field(gt=0)]
+_Milliseconds = Annotated[int, Field(ge=1, le=LONGEST_S * 1_000)]
+_Seconds = Annotated[float, Field(gt=0, le=LONGEST_S, allow_inf_nan=False)]
+_SecondsOrNone = Annotated[float, Field(ge=0, le=LONGEST_S, allow_inf_nan=False)]
 
 
 class IngestSettings(BaseSettings):
@@ -24,10 +29,11 @@ class IngestSettings(BaseSettings):
             append, so that one whose answer was lost is not taken twice.
         batch_rows: rows at which an append is sent.
         batch_rows_max: rows of an append at most; more than `batch_rows` are gathered while as many appends are under
-            way as may be.
+            way as may be. When not set, no less than `batch_rows`.
         batch_bytes: bytes of an append at which it is sent, whatever its rows.
         batch_wait_ms: how long a row waits for company at most, in milliseconds.
-        batch_wait_min_ms: how long it waits at least, in milliseconds; the slower appends are, the less it waits.
+        batch_wait_min_ms: how long it waits at least, in milliseconds; the slower appends are, the less it waits. When
+            not set, no more than `batch_wait_ms`.
         latency_goal_ms: how long waiting and appending should take together, in milliseconds.
         append_concurrency: appends in flight per table.
         append_timeout_s: how long an append may take before its stream counts as lost, in seconds.
@@ -74,9 +80,9 @@ class IngestSettings(BaseSettings):
     batch_rows: _Count = 1_000
     batch_rows_max: _Count = 5_000
     batch_bytes: Annotated[int, Field(ge=1, le=MAX_REQUEST_BYTES)] = 4_000_000
-    batch_wait_ms: _Count = 100
-    batch_wait_min_ms: _Count = 20
-    latency_goal_ms: _Count = 150
+    batch_wait_ms: _Milliseconds = 100
+    batch_wait_min_ms: _Milliseconds = 20
+    latency_goal_ms: _Milliseconds = 150
     append_concurrency: _Count = 4
     append_timeout_s: _Seconds = 60.0
     append_attempts: _Count = 12
@@ -84,9 +90,9 @@ class IngestSettings(BaseSettings):
     outstanding_bytes: _Count = 100_000_000
     ack_deadline_s: Annotated[int, Field(ge=10, le=600)] = 60
     ack_batch: Annotated[int, Field(ge=1, le=2_500)] = 2_000
-    ack_wait_ms: _Count = 50
+    ack_wait_ms: _Milliseconds = 50
     remembered_ids: _Count = 100_000
-    notification_window_ms: _Count = 1_000
+    notification_window_ms: _Milliseconds = 1_000
     fetch_concurrency: _Count = 32
     fetch_timeout_s: _Seconds = 10.0
     fetch_attempts: _Count = 6
@@ -98,17 +104,32 @@ class IngestSettings(BaseSettings):
     fetch_set_rows: _Count = 10_000
     detect_cache_rows: _Count = 100_000
     detect_cache_ttl_s: _Seconds = 3_600.0
-    detect_lookback_days: Annotated[int, Field(ge=0)] = 0
+    detect_lookback_days: Annotated[int, Field(ge=0, le=36_525)] = 0
     detect_timeout_s: _Seconds = 60.0
-    dump_patience_s: Annotated[float, Field(ge=0)] = 60.0
+    dump_patience_s: _SecondsOrNone = 60.0
     retry_first_wait_s: _Seconds = 0.2
     retry_longest_wait_s: _Seconds = 20.0
     oversize_uri: Annotated[str, Field(pattern=r"^(s3|gs|file)://")] | None = None
-    watermark_disorder_s: Annotated[float, Field(ge=0)] = 60.0
+    watermark_disorder_s: _SecondsOrNone = 60.0
     watermark_idle_s: _Seconds = 60.0
     watermark_window_s: _Seconds = 60.0
     drain_s: Annotated[float, Field(gt=0, le=9)] = 6.0
     progress_s: _Seconds = 5.0
+
+    @model_validator(mode="after")
+    def _check(self) -> Self:
+        # A bound that nobody gave follows the other; one that was given and cannot hold is a mistake.
+        if "batch_rows_max" in self.model_fields_set and self.batch_rows > self.batch_rows_max:
+            raise ValueError(
+                f"batch_rows is {self.batch_rows}, more than batch_rows_max, {self.batch_rows_max}; "
+                "lower the one or raise the other"
+            )
+        if "batch_wait_min_ms" in self.model_fields_set and self.batch_wait_min_ms > self.batch_wait_ms:
+            raise ValueError(
+                f"batch_wait_min_ms is {self.batch_wait_min_ms}, more than batch_wait_ms, {self.batch_wait_ms}; "
+                "lower the one or raise the other"
+            )
+        return self
 
     def retry_policy(self, attempts: int) -> RetryPolicy:
         """Return the policy of a call that may be tried `attempts` times.
@@ -135,6 +156,7 @@ def load_ingest_settings() -> IngestSettings:
         return IngestSettings()
     except ValidationError as error:
         faults = [
-            f"MILLRACE_INGEST_{'.'.join(map(str, fault['loc'])).upper()}: {fault['msg']}" for fault in error.errors()
+            f"MILLRACE_INGEST_{'.'.join(map(str, fault['loc'])).upper() or '*'}: {fault['msg']}"
+            for fault in error.errors()
         ]
         raise ConfigurationError("ingest settings are not valid:\n  " + "\n  ".join(faults)) from error

@@ -63,15 +63,18 @@ def load_startup() -> Startup:
     contracts = attempt(lambda: load_contracts(known.contracts_path))
     tunables, http = attempt(load_ingest_settings), attempt(load_http_settings)
     failpoint = attempt(lambda: load_failpoint(os.environ, known.environment))
-    for load in _of_use(tunables, contracts):
-        attempt(load)
+    if contracts is not None:
+        for check in _of_use(settings, tunables, contracts):
+            attempt(check)
     if settings is None or contracts is None or tunables is None or http is None or failpoint is None or faults:
         raise UsageError("\n".join(faults))
     return Startup(settings, contracts, tunables, http, failpoint)
 
 
-def _of_use(tunables: IngestSettings | None, contracts: Contracts | None) -> Iterator[Callable[[], object]]:
-    """Yield what loads the settings of the parts that these tunables and contracts put to use.
+def _of_use(
+    settings: Settings | None, tunables: IngestSettings | None, contracts: Contracts
+) -> Iterator[Callable[[], object]]:
+    """Yield what checks the settings of the parts that these put to use.
 
     What a part imports is loaded only by those who use it.
     """
@@ -88,7 +91,11 @@ def _of_use(tunables: IngestSettings | None, contracts: Contracts | None) -> Ite
         from ingest.files.settings import load_files_settings
 
         yield load_files_settings
-    if any(contract.encoding == "avro" for contract in (contracts or {}).values()):
+    if any(contract.encoding == "avro" for contract in contracts.values()):
         from ingest.decode.avro.settings import load_avro_settings
 
         yield load_avro_settings
+    if settings is not None and settings.api_base_url is not None:
+        from ingest.fetch.addresses import address_policy
+
+        yield lambda: address_policy(settings)

@@ -60,11 +60,10 @@ def drift(
     """
     with usage():
         settings = load_settings()
+        contracts = load_contracts(settings.contracts_path)
+        _check_tables(table or [], contracts)
     configure_logs(settings.log_format, settings.log_level)
     check_stand_ins(settings, (BIGQUERY,))
-    contracts = load_contracts(settings.contracts_path)
-    with usage():
-        _check_tables(table or [], contracts)
 
     from core.clients import bigquery_client
     from ingest.drift.adopt import adoptions, apply_yaml

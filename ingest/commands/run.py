@@ -18,6 +18,8 @@ from ingest.http.address import bind, http_address
 from ingest.startup import Startup, load_startup
 
 if TYPE_CHECKING:
+    from core.contracts import Contracts
+    from ingest.http.address import Address
     from ingest.peek import Peeked
     from ingest.preview import Preview
     from ingest.progress import Summary
@@ -94,8 +96,9 @@ def run(
 
     plan = Plan(startup.settings, startup.contracts, tuple(table or ()))
     with usage():
-        plan.selected()
-    address = http_address(startup.http, os.environ, http_port)
+        selected = plan.selected()
+        address = http_address(startup.http, os.environ, http_port)
+        _check_needs(startup.tunables.transport, selected, address)
     listening = bind(address) if address is not None else None
     if count == 1:
         summary = _run_alone(startup, plan, until_idle, limit, listening)
@@ -121,6 +124,16 @@ def _check_shared(startup: Startup, count: int, limit: int | None) -> None:
         )
     with usage():
         check_shared(startup.tunables.transport)
+
+
+def _check_needs(transport: str, selected: "Contracts", address: "Address | None") -> None:
+    """Refuse a transport that lacks what it cannot do without, before anything is opened."""
+    if transport == "push" and address is None:
+        raise UsageError("push delivery needs an HTTP server: give --http-port, or MILLRACE_INGEST_HTTP_PORT")
+    if transport == "files":
+        from ingest.files.matching import TableMatcher
+
+        TableMatcher(selected)
 
 
 def _run_alone(

@@ -6,6 +6,7 @@ from pydantic import Field, ValidationError, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from core.errors import ConfigurationError
+from ingest.settings import LONGEST_S
 
 _PREFIX: Final = "MILLRACE_INGEST_FILES_"
 
@@ -27,8 +28,8 @@ class FilesSettings(BaseSettings):
 
     uri: Annotated[str, Field(pattern=r"^((s3|gs)://[^/]|file:///)")]
     notification_topic: Annotated[str, Field(pattern=r"^[A-Za-z][A-Za-z0-9._~+%-]{2,254}$")] | None = None
-    list_s: Annotated[float, Field(gt=0)] = 30.0
-    quiet_s: Annotated[float, Field(ge=0)] = 5.0
+    list_s: Annotated[float, Field(gt=0, le=LONGEST_S, allow_inf_nan=False)] = 30.0
+    quiet_s: Annotated[float, Field(ge=0, le=LONGEST_S, allow_inf_nan=False)] = 5.0
     concurrency: Annotated[int, Field(ge=1, le=64)] = 4
 
     @model_validator(mode="after")
