@@ -22,7 +22,7 @@ from test_compare_oracle import _oracle
 from core.contracts import DataType
 from core.errors import ConfigurationError
 from core.settings import Settings
-from reconcile import ReconcileConfig, run
+from reconcile import ReconcileConfig, load_config, run
 from reconcile.audit import column_rows
 from reconcile.explaining import explain
 from reconcile.read.text import ARROW
@@ -329,3 +329,11 @@ def test_documents_of_lines_are_walked_digit_for_digit(tmp_path: Path) -> None:
         (tmp_path / "s" / "a.ndjson").write_text(f'{{"id": 1, "to": {{{text}}}, "first": "A", "last": "B"}}\n')
         [found] = run(config, Settings(), audit=False).comparisons
         assert fault in (found.reason or ""), found.reason
+
+
+def test_the_example_of_the_page_is_valid(tmp_path: Path) -> None:
+    page = (Path(__file__).parents[3] / "docs/guides/reconcile-maps.md").read_text(encoding="utf-8")
+    (tmp_path / "reconcile.yml").write_text(page.split("```yaml\n")[1].split("```")[0], encoding="utf-8")
+    members, stores = load_config(tmp_path / "reconcile.yml").comparisons
+    assert members.columns["country"].snapshot == "address.country"
+    assert stores.columns["city"].warehouse == "address.city"
