@@ -6,6 +6,7 @@ A transport of another kind is one function here, and the module that it opens.
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
+from functools import partial
 from typing import Final
 
 import structlog
@@ -152,10 +153,12 @@ async def _open_kafka(destinations: Sequence[Destination], around: Surroundings)
 async def _open_files(destinations: Sequence[Destination], around: Surroundings) -> Sequence[Transport]:
     """Open a place with the files of those tables that have any."""
     from core.pinned import open_store
+    from ingest.files.dumps import DumpFiles
     from ingest.files.listing import Listing
+    from ingest.files.matching import TableMatcher
     from ingest.files.notified import Notified
     from ingest.files.objects import ObjectSource
-    from ingest.files.records import loaded_versions
+    from ingest.files.records import loaded_rows, loaded_versions
     from ingest.files.settings import load_files_settings
     from ingest.files.table import LOADED_FILE_TYPE, LOADED_FILES
     from ingest.files.transport import FilesTransport
@@ -163,11 +166,14 @@ async def _open_files(destinations: Sequence[Destination], around: Surroundings)
     files, settings = load_files_settings(), around.settings
     store = open_store(files.uri, settings)
     topic = files.notification_topic
+    is_wanted = TableMatcher(around.contracts).is_wanted
     source: ObjectSource
     if topic is None:
-        source = Listing(files, store, lambda uris: loaded_versions(settings, uris), around.context)
+        source = Listing(files, store, lambda uris: loaded_versions(settings, uris), around.context, is_wanted)
     else:
-        source = Notified(files.uri, lambda flow, deliver: _subscription(topic, around, flow, deliver), around.context)
+        subscribe = partial(_subscription, topic, around)
+        source = Notified(files.uri, subscribe, around.context, is_wanted)
+    dumps = DumpFiles(store, lambda uris: loaded_rows(settings, uris), around.context.settings.dump_patience_s)
     deliver = {destination.table: destination.deliver for destination in destinations if destination.table is not None}
     left_out = sorted(name for name, contract in around.contracts.items() if contract.files is None)
     if left_out:
@@ -185,6 +191,7 @@ async def _open_files(destinations: Sequence[Destination], around: Surroundings)
             records=around.open_writer(
                 table_path(settings, settings.audit_dataset, LOADED_FILES.name), LOADED_FILE_TYPE
             ),
+            dumps=dumps,
         )
     ]
 

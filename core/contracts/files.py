@@ -8,6 +8,7 @@ import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
 from core.contracts.consistency import contradictions, shared_topics
+from core.contracts.dump_files import dump_files_fault
 from core.contracts.model import (
     ChangePattern,
     Column,
@@ -248,6 +249,8 @@ def _check_pattern(path: Path, contract: TableContract) -> None:
             f"{path}: table {contract.name!r} comes as full dumps, so a row fetched for a notification would belong "
             "to none; remove the notification_topic"
         )
+    if (fault := dump_files_fault(contract)) is not None:
+        raise ContractError(f"{path}: table {contract.name!r} {fault}")
 
 
 def _check_cursor(path: Path, contract: TableContract) -> None:

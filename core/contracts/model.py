@@ -72,7 +72,8 @@ class TableContract:
         operation_field: field of a `plain` row that says what happened to it; None for the usual names.
         deleted_field: field of a `plain` row that says whether it is gone; None for the usual names.
         files: pattern of the objects that hold its events, below the place files are read from; None when none do.
-            `*` stands for anything within a folder's name, `**` also for folders.
+            `*` stands for anything within a folder's name, `**` also for folders, `{dump_id}` for the id of a full
+            dump.
     """
 
     name: str

@@ -12,7 +12,7 @@ from core.errors import ConfigurationError, UnavailableError, UnreadableError
 from core.pinned import ForbiddenError, MissingError, ObjectRef, ObjectStore
 from core.retry import retrying_async
 from ingest.context import RunContext
-from ingest.files.matching import is_hidden
+from ingest.files.matching import is_marker_name, is_visible
 from ingest.files.objects import FoundObject, Take
 from ingest.files.settings import FilesSettings
 
@@ -34,7 +34,14 @@ class Listing:
         is_connected: whether the place has answered.
     """
 
-    def __init__(self, files: FilesSettings, store: ObjectStore, loaded: Loaded, context: RunContext) -> None:
+    def __init__(
+        self,
+        files: FilesSettings,
+        store: ObjectStore,
+        loaded: Loaded,
+        context: RunContext,
+        is_wanted: Callable[[str], bool] = is_visible,
+    ) -> None:
         """Prepare to list.
 
         Args:
@@ -42,12 +49,14 @@ class Listing:
             store: the place.
             loaded: tells what earlier runs have loaded.
             context: the run.
+            is_wanted: tells by its path whether an object is looked at.
         """
         self.is_connected = False
         self._files = files
         self._store = store
         self._loaded = loaded
         self._context = context
+        self._is_wanted = is_wanted
         self._known: dict[str, str] = {}
         self._is_unsettled = False
 
@@ -88,7 +97,7 @@ class Listing:
 
     async def _find(self) -> list[FoundObject]:
         """Return the objects that are new since the last listing and were not loaded by an earlier run, in order."""
-        listed = [ref for ref in await _told(lambda: self._store.listing("")) if not is_hidden(ref.path)]
+        listed = [ref for ref in await _told(lambda: self._store.listing("")) if self._is_wanted(ref.path)]
         # What is not there any more need not be known any more.
         paths = {ref.path for ref in listed}
         self._known = {path: version for path, version in self._known.items() if path in paths}
@@ -124,7 +133,9 @@ def version_of(ref: ObjectRef) -> str:
     Args:
         ref: the object.
     """
-    return ref.etag.strip('"')
+    etag = ref.etag.strip('"')
+    # An ETag of S3 is a digest of the content, and markers are alike: that it was written anew says something.
+    return f"{etag}-{ref.modified_us}" if ref.uri.startswith("s3:") and is_marker_name(ref.path) else etag
 
 
 def _found(ref: ObjectRef) -> FoundObject:

@@ -8,7 +8,7 @@ import structlog
 
 from core.errors import DecodeError
 from ingest.context import RunContext
-from ingest.files.matching import is_hidden
+from ingest.files.matching import is_visible
 from ingest.files.objects import FoundObject, Take
 from ingest.flow import FlowControl
 from ingest.message import Message
@@ -30,18 +30,22 @@ millions."""
 class Notified:
     """A bucket that says what is new: an `ingest.files.objects.ObjectSource`."""
 
-    def __init__(self, uri: str, subscribe: Subscribe, context: RunContext) -> None:
+    def __init__(
+        self, uri: str, subscribe: Subscribe, context: RunContext, is_wanted: Callable[[str], bool] = is_visible
+    ) -> None:
         """Prepare to listen.
 
         Args:
             uri: the place objects are read from; notifications of objects elsewhere are refused.
             subscribe: opens the subscription.
             context: the run.
+            is_wanted: tells by its path whether an object is looked at.
         """
         bucket, _, prefix = uri.removeprefix("gs://").strip("/").partition("/")
         self._bucket = bucket
         self._prefix = f"{prefix}/" if prefix else ""
         self._context = context
+        self._is_wanted = is_wanted
         self._flow = FlowControl(_OUTSTANDING, _OUTSTANDING_BYTES)
         self._transport = subscribe(self._flow, self._deliver)
         self._take: Take = _nobody
@@ -140,7 +144,7 @@ class Notified:
         if attributes.get("bucketId") != self._bucket or not name.startswith(self._prefix):
             raise DecodeError("unknown_object", "tells of an object outside MILLRACE_INGEST_FILES_URI")
         path = name.removeprefix(self._prefix)
-        if is_hidden(path):
+        if not self._is_wanted(path):
             return None
         uri = f"gs://{self._bucket}/{name}"
         return FoundObject(uri, path, generation, message.data, attributes, message.publish_ts)

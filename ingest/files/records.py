@@ -1,7 +1,7 @@
 """Writing, and asking, which objects were loaded."""
 
 from collections.abc import Callable, Sequence
-from typing import Final
+from typing import Any, Final, NamedTuple
 
 import structlog
 from google.cloud import bigquery
@@ -87,6 +87,38 @@ def _row(ledger: ObjectLedger, now: int, load_id: str) -> bytes:
     return row
 
 
+class LoadedRows(NamedTuple):
+    """What is known of a version of an object that is over.
+
+    Attributes:
+        state: `loaded`, unless that never was.
+        row_count: rows read.
+    """
+
+    state: str
+    row_count: int
+
+
+def loaded_rows(settings: Settings, uris: Sequence[str]) -> dict[tuple[str, str], LoadedRows]:
+    """Return how many rows of some objects were loaded. Blocks.
+
+    Args:
+        settings: where BigQuery is.
+        uris: of the objects.
+
+    Returns:
+        By URI and version; nothing of those that are not over.
+
+    Raises:
+        ConfigurationError: when the table that tells is not there, or may not be read.
+        UnavailableError: when BigQuery does not answer.
+    """
+    # Of a version that was loaded more than once, an attempt that came to its end counts.
+    columns = "min(state) as state, max(row_count) as row_count"
+    found = _asked(settings, uris, columns)
+    return {(row["uri"], row["version"]): LoadedRows(row["state"], row["row_count"]) for row in found}
+
+
 def loaded_versions(settings: Settings, uris: Sequence[str]) -> set[tuple[str, str]]:
     """Return which versions of some objects were loaded already. Blocks.
 
@@ -101,19 +133,22 @@ def loaded_versions(settings: Settings, uris: Sequence[str]) -> set[tuple[str, s
         ConfigurationError: when the table that tells is not there, or may not be read.
         UnavailableError: when BigQuery does not answer.
     """
+    return {(row["uri"], row["version"]) for row in _asked(settings, uris, "count(*) as times")}
+
+
+def _asked(settings: Settings, uris: Sequence[str], columns: str) -> list[Any]:
+    """Ask for the versions of some objects, with further columns over the records of each."""
     table = qualified(settings.project, settings.audit_dataset, LOADED_FILES.name)
-    found: set[tuple[str, str]] = set()
+    statement = f"select uri, version, {columns} from {table} where uri in unnest(@uris) group by uri, version"  # noqa: S608 - identifiers are checked
+    found: list[Any] = []
     client = bigquery_client(settings)
     try:
         for first in range(0, len(uris), _ASKED_AT_ONCE):
             asked = bigquery.ArrayQueryParameter("uris", "STRING", uris[first : first + _ASKED_AT_ONCE])
+            # A cached answer might be older than what was recorded a moment ago.
+            config = bigquery.QueryJobConfig(query_parameters=[asked], use_query_cache=False)
             with told(f"asking {table} which files were loaded"):
-                rows = client.query_and_wait(
-                    f"select distinct uri, version from {table} where uri in unnest(@uris)",  # noqa: S608 - identifiers are checked
-                    job_config=bigquery.QueryJobConfig(query_parameters=[asked]),
-                    api_timeout=_QUERY_TIMEOUT_S,
-                )
-                found.update((row["uri"], row["version"]) for row in rows)
+                found += client.query_and_wait(statement, job_config=config, api_timeout=_QUERY_TIMEOUT_S)
     finally:
         client.close()
     return found

@@ -3,22 +3,29 @@
 Objects of one table are read one after the other, so that rows are delivered in their order. What is read is never more
 than flow control lets in. An object that was not over when the run ended is read again by the next; its rows have the
 same event ids then.
+
+The rows of a full dump say to which they belong. What declares the dump complete becomes the message that ends it, once
+all of its objects are loaded; that waits beside the objects, which may be found later than it.
 """
 
 import asyncio
-from collections.abc import Coroutine, Iterable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Coroutine, Iterable, Mapping, Sequence
+from functools import partial
 from itertools import count
 from typing import Any
 
 import structlog
 
 from core.contracts import Contracts
-from core.errors import ConfigurationError, DecodeError, UnreadableError
+from core.errors import ConfigurationError, DecodeError, UnavailableError, UnreadableError
 from core.pinned import ForbiddenError, MissingError, ObjectRef, ObjectStore, ReplacedError, UnreachableError
 from ingest.append import TableWriter
 from ingest.context import RunContext
+from ingest.detect.dumps import DUMP_MARKER, DUMP_ROWS
+from ingest.detect.positions import DUMP_ID
+from ingest.files.dumps import DumpFiles
 from ingest.files.listing import version_of
-from ingest.files.matching import TableMatcher
+from ingest.files.matching import FileDump, TableMatcher
 from ingest.files.objects import NAME, FoundObject, ObjectLedger, ObjectSource, Refuse, State
 from ingest.files.read import RowBatch, read_rows
 from ingest.files.records import LoadRecords
@@ -51,6 +58,7 @@ class FilesTransport:
         deliver: Mapping[str, Deliver],
         refuse: Refuse,
         records: TableWriter,
+        dumps: DumpFiles,
     ) -> None:
         """Prepare to load; must be called in the event loop.
 
@@ -64,6 +72,7 @@ class FilesTransport:
             deliver: what takes the rows of each table.
             refuse: dead-letters an object.
             records: appends to `audit.loaded_files`.
+            dumps: knows when full dumps are complete.
 
         Raises:
             ConfigurationError: when no table has files.
@@ -78,6 +87,10 @@ class FilesTransport:
         self._records = LoadRecords(records, self._note_recorded, context)
         self._matcher = TableMatcher(contracts)
         self._queues: dict[str, asyncio.Queue[ObjectLedger]] = {name: asyncio.Queue() for name in self._matcher.tables}
+        self._dumps = dumps
+        self._markers: dict[str, asyncio.Queue[tuple[ObjectLedger, FileDump]]] = {
+            name: asyncio.Queue() for name in self._matcher.tables if contracts[name].pattern == "full_dump"
+        }
         self._slots = asyncio.Semaphore(files.concurrency)
         self._numbers = count(1)
         self._ledgers: dict[int, ObjectLedger] = {}
@@ -99,7 +112,8 @@ class FilesTransport:
     async def pull_forever(self) -> None:
         """See `Transport.pull_forever`."""
         try:
-            await _together([self._source.find_forever(self._take), *map(self._load_forever, self._matcher.tables)])
+            loading = [*map(self._load_forever, self._matcher.tables), *map(self._end_dumps_forever, self._markers)]
+            await _together([self._source.find_forever(self._take), *loading])
         finally:
             for ledger in [one for one in self._ledgers.values() if one.state is None]:
                 self._give_back(ledger)
@@ -131,28 +145,38 @@ class FilesTransport:
         try:
             if found.fault is not None:
                 raise found.fault
-            ledger.table = self._matcher.table_of(found.path)
+            dump = self._matcher.marker_of(found.path)
+            ledger.table = dump.table if dump else self._matcher.table_of(found.path)
         except DecodeError as error:
             self._end_unreadable(ledger, error)
         else:
-            self._queues[ledger.table].put_nowait(ledger)
+            if dump is not None:
+                self._markers[ledger.table].put_nowait((ledger, dump))
+            else:
+                self._queues[ledger.table].put_nowait(ledger)
 
     async def _load_forever(self, table: str) -> None:
         queue = self._queues[table]
         while True:
             ledger = await queue.get()
             async with self._slots:
-                await self._load(ledger)
+                await self._load(ledger, partial(self._read, ledger))
 
-    async def _load(self, ledger: ObjectLedger) -> None:
+    async def _end_dumps_forever(self, table: str) -> None:
+        queue = self._markers[table]
+        while True:
+            ledger, dump = await queue.get()
+            await self._load(ledger, partial(self._end_dump, ledger, dump))
+
+    async def _load(self, ledger: ObjectLedger, read: Callable[[ObjectRef], Awaitable[None]]) -> None:
         found = ledger.found
         try:
             ref = ledger.ref = await asyncio.to_thread(self._store.look_up, found.path)
             if version_of(ref) != found.version:
                 self._end(ledger, "superseded")
                 return
-            await self._read(ledger, ref)
-        except UnreachableError as error:
+            await read(ref)
+        except (UnavailableError, UnreachableError) as error:
             _log.warning("object put off", uri=found.uri, error=str(error))
             self._give_back(ledger)
         except ForbiddenError as error:
@@ -167,6 +191,8 @@ class FilesTransport:
     async def _read(self, ledger: ObjectLedger, ref: ObjectRef) -> None:
         deliver = self._deliver_to[ledger.table or ""]
         attributes = {"uri": ref.uri, **ledger.found.attributes}
+        if (dump := self._matcher.dump_of(ledger.table or "", ref.path)) is not None:
+            attributes[DUMP_ID] = dump.id
         batches = read_rows(self._store, ref)
         while (batch := await asyncio.to_thread(next, batches, None)) is not None:
             messages = self._messages(ledger, ref, batch, attributes)
@@ -174,6 +200,30 @@ class FilesTransport:
             ledger.unanswered += len(messages)
             await self._flow.deliver(messages, deliver)
             ledger.rows += len(messages)
+
+    async def _end_dump(self, ledger: ObjectLedger, dump: FileDump, ref: ObjectRef) -> None:
+        """Deliver the end of a dump, once all of its objects are loaded."""
+        try:
+            rows = await self._dumps.rows(
+                dump, ref, lambda path: self._matcher.is_of(dump.table, path), lambda: self._progress(dump.table)
+            )
+        except DecodeError:
+            self._context.progress.dumps["incomplete"] += 1
+            raise
+        if rows is None:
+            self._context.progress.control += 1
+            return
+        end = {DUMP_ID: dump.id, DUMP_MARKER: "end", DUMP_ROWS: str(rows)}
+        attributes = {"uri": ref.uri, **ledger.found.attributes, **end}
+        topic, token = self._contracts[dump.table].topic, ledger.token(0)
+        ledger.unanswered += 1
+        message = Message(NAME, topic, ledger.found.id, b"", attributes, "", ref.modified_us, token)
+        await self._flow.deliver([message], self._deliver_to[dump.table])
+
+    def _progress(self, table: str) -> tuple[int, int]:
+        """Return what changes for as long as objects of a table are loaded."""
+        opened = [ledger for ledger in self._ledgers.values() if ledger.table == table]
+        return len(opened), sum(ledger.rows - ledger.unanswered for ledger in opened)
 
     def _messages(
         self, ledger: ObjectLedger, ref: ObjectRef, batch: RowBatch, attributes: Mapping[str, str]

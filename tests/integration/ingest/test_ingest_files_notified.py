@@ -18,6 +18,7 @@ from devstack.gcs import running_gcs
 from devstack.pubsub import stats
 from ingest.append import TableWriter
 from ingest.context import RunContext
+from ingest.files.dumps import DumpFiles
 from ingest.files.notified import Notified
 from ingest.files.settings import FilesSettings
 from ingest.files.table import LOADED_FILE_TYPE
@@ -131,16 +132,18 @@ async def loading(place: Place, *, answers: bool = True) -> AsyncIterator[Loader
             return PubSubTransport(name, TOPIC, PubSub(channel), context, flow=flow, deliver=deliver)
 
         writer: TableWriter = Writer()  # type: ignore[assignment]
+        store = GcsStore(gcs_client(place.settings), "member-files", "in")
         transport = FilesTransport(
             files,
             contracts,
             context,
             flow,
             source=Notified(files.uri, subscribe, context),
-            store=GcsStore(gcs_client(place.settings), "member-files", "in"),
+            store=store,
             deliver={"members": deliver},
             refuse=refuse,
             records=writer,
+            dumps=DumpFiles(store, lambda _: {}, 0.0),
         )
         loader = Loader(transport, context, flow, answers)
         loaders.append(loader)

@@ -47,6 +47,35 @@ def test_an_object_of_two_tables_belongs_to_none() -> None:
         TableMatcher(Contracts({"members": ALL["members"]}))
 
 
+@pytest.mark.parametrize(
+    ("files", "path", "dump", "markers"),
+    [
+        ("m/{dump_id}/*.json", "m/2026-01-02/a.json", ("2026-01-02", "m/2026-01-02"), ["m/2026-01-02/_SUCCESS"]),
+        ("m/dt={dump_id}/**", "m/dt=7/x/y", ("7", "m/dt=7"), ["m/dt=7/manifest", "m/dt=7/_manifest.json"]),
+        ("m/d-{dump_id}.json", "m/d-1.json", ("1", "m/d-1.json"), ["m/d-1.json._SUCCESS", "m/d-1.json.manifest"]),
+        ("{dump_id}", "20", ("20", "20"), ["20._SUCCESS"]),
+    ],
+)
+def test_an_object_says_to_which_dump_it_belongs(
+    files: str, path: str, dump: tuple[str, str], markers: list[str]
+) -> None:
+    contract = replace(ALL["members"], files=files, pattern="full_dump")
+    matcher = TableMatcher(Contracts({"members": contract}))
+    assert matcher.table_of(path) == "members"
+    assert matcher.dump_of("members", path) == ("members", *dump)
+    assert matcher.marker_of(path) is None
+    for marker in markers:
+        assert matcher.marker_of(marker) == ("members", *dump)
+        assert matcher.is_wanted(marker)
+    assert not any(matcher.is_wanted(path) for path in ("other/_SUCCESS", f"m/_{path}", "m/dt=/_SUCCESS"))
+
+
+def test_objects_of_other_patterns_have_no_dump() -> None:
+    matcher = TableMatcher(Contracts({"members": replace(ALL["members"], files="m/**")}))
+    assert matcher.dump_of("members", "m/1/a") is None
+    assert matcher.marker_of("m/1/_SUCCESS") is None
+
+
 @pytest.mark.parametrize("path", ["a/_SUCCESS", ".a", "a/.tmp/b", "_spark/a", "a/"])
 def test_markers_are_hidden(path: str) -> None:
     assert is_hidden(path)

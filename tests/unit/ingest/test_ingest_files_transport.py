@@ -16,6 +16,7 @@ from core.errors import ConfigurationError, DecodeError
 from core.pinned import FileStore, ObjectRef, UnreachableError
 from ingest.append import TableWriter
 from ingest.context import RunContext
+from ingest.files.dumps import DumpFiles
 from ingest.files.listing import Listing
 from ingest.files.settings import FilesSettings
 from ingest.files.table import LOADED_FILE_TYPE
@@ -127,6 +128,7 @@ async def loading(
         deliver=dict.fromkeys(CONTRACTS, deliver),
         refuse=refuse,
         records=writer,
+        dumps=DumpFiles(store, lambda _: {}, 0.0),
     )
     loader = Loader(folder, transport, context, flow, records, answers)
     loaders.append(loader)
