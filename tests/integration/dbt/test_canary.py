@@ -34,8 +34,6 @@ from pipeline.lineage.artifacts import read_events
 RULES = ("str_members_member_number_is_unique", "dim_masked_members")
 COMPARED = ("members", "member_emails", "member_profiles", "member_addresses", "member_identities")
 
-pytestmark = pytest.mark.timeout(300)
-
 
 @dataclass(frozen=True)
 class Planted:
