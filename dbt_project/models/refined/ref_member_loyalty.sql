@@ -22,6 +22,7 @@ tiers as (
         ends_on
     from {{ ref('str_member_tiers') }}
     where not is_deleted
+        and coalesce(created_at <= {{ as_of() }}, true)
 
 ),
 

@@ -9,7 +9,6 @@ from zones_rows import AS_OF, Row, StructureRows
 
 _CUT = re.compile(r"(<=\s+(?:date\()?)timestamp '2026-03-01 12:00:00\+00:00'")
 _LATER = AS_OF + timedelta(seconds=1)
-_TOMORROW = AS_OF.date() + timedelta(days=1)
 
 
 def add_future(given: StructureRows) -> None:
@@ -49,7 +48,7 @@ def _future(key: int) -> Iterator[tuple[str, Row]]:
     yield "member_points", {"entry_id": key, "entry_type": "earn", "points": Decimal(5_000), "posted_at": _LATER}
     yield "member_interactions", {"interaction_id": key, "interaction_type": "login", **happened}
     yield "member_cases", {"case_id": key, "opened_at": _LATER}
-    yield "member_tiers", {"tier_id": key, "tier": "platinum", "started_on": _TOMORROW}
+    yield "member_tiers", {"tier_id": key, "tier": "platinum", "started_on": AS_OF.date()}
     for number, channel in enumerate(("any", "email", "sms", "push", "post")):
         yield "member_consents", {
             "consent_id": key + number, "purpose": "marketing", "channel": channel, "captured_at": _LATER,

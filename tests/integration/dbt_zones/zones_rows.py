@@ -181,7 +181,7 @@ class StructureRows:
         return {
             "tier_id": self._key(),
             "tier": self._rng.choice(["bronze", "silver", "gold", "platinum"]),
-            "started_on": AS_OF.date() - timedelta(days=self._rng.randint(0, 400)),
+            "started_on": AS_OF.date() - timedelta(days=self._rng.randint(-2, 400)),
             "ends_on": self._rng.choice([None, AS_OF.date()]),
         }
 
