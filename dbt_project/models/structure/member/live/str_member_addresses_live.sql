@@ -18,6 +18,7 @@ select
     created_at,
     updated_at,
     _source_ts,
-    _source_position
+    _source_position,
+    {{ cdc_row_hash('member_addresses') }} as _row_hash
 from {{ ref('str_member_addresses') }}
 where not is_deleted

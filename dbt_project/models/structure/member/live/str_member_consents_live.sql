@@ -14,6 +14,7 @@ select
     created_at,
     updated_at,
     _source_ts,
-    _source_position
+    _source_position,
+    {{ cdc_row_hash('member_consents') }} as _row_hash
 from {{ ref('str_member_consents') }}
 where not is_deleted

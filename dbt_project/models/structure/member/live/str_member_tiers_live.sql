@@ -11,6 +11,7 @@ select
     created_at,
     updated_at,
     _source_ts,
-    _source_position
+    _source_position,
+    {{ cdc_row_hash('member_tiers') }} as _row_hash
 from {{ ref('str_member_tiers') }}
 where not is_deleted

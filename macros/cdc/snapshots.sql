@@ -1,0 +1,103 @@
+{#- Snapshots: how a change of a row is told, and its versions as they followed each other (SCD2). -#}
+
+{#-
+    dbt's snapshot strategy `hash`: a row has changed when its `_row_hash` has. The time of the change (`updated_at`) dates
+    it, and does not tell it: two changes may bear one time, clocks go back, and a row that was only sent again is no
+    version of its own. Rows from before there were hashes are told by time.
+    See https://docs.getdbt.com/docs/build/snapshots#snapshot-strategies
+-#}
+{% macro snapshot_hash_strategy(node, snapshotted_rel, current_rel, model_config, target_exists) -%}
+    {%- set key, updated_at = config.get('unique_key'), config.get('updated_at') -%}
+    {%- set hard_deletes = adapter.get_hard_deletes_behavior(config) -%}
+    {%- set told_by_time -%}
+        {{ snapshotted_rel }}.dbt_valid_from < {{ current_rel }}.{{ updated_at }}
+    {%- endset -%}
+    {%- set told_by_hash -%}
+        {{ snapshotted_rel }}._row_hash != {{ current_rel }}._row_hash
+        or ({{ snapshotted_rel }}._row_hash is null and {{ told_by_time }})
+    {%- endset -%}
+    {%- set held = adapter.get_columns_in_relation(this) | map(attribute='name') | list if target_exists else [] -%}
+    {{ return({
+        'unique_key': key,
+        'updated_at': updated_at,
+        'row_changed': '(' ~ (told_by_hash if '_row_hash' in held else told_by_time) ~ ')',
+        'scd_id': snapshot_hash_arguments([key, updated_at, '_source_position', '_row_hash']),
+        'invalidate_hard_deletes': hard_deletes == 'invalidate',
+        'hard_deletes': hard_deletes,
+    }) }}
+{%- endmacro %}
+
+
+{#-
+    A hash over the columns of a source table, but for those that are null: so a column that comes to the table makes no
+    new version of the rows that do not tell it.
+-#}
+{% macro cdc_row_hash(table) -%}
+    to_hex(sha256(array_to_string([
+        {%- for column in cdc_contract(table) %}
+        if({{ column.name }} is null, null, concat('{{ column.name }}=', to_json_string({{ column.name }}))){{ ',' if not loop.last }}
+        {%- else %}
+        'parsed'
+        {%- endfor %}
+    ], '\n')))
+{%- endmacro %}
+
+
+{#-
+    The versions of each key in a snapshot, without gaps and overlaps: `version_number` from 1, `effective_from` up to, not
+    including, `effective_to`, `is_current` and `is_deleted`.
+
+    They follow each other as in the source's log, whatever its clock says; a version holds from its own time, but not from
+    before the one it follows. dbt dates a deletion by when it was noticed: who was back by then was never gone. Versions
+    that held for no time at all are left out.
+
+    `snapshot`: the relation. `key`: its unique key.
+-#}
+{% macro scd2_versions(snapshot, key) -%}
+    with
+
+    dated as (
+
+        select
+            *,
+            cast(dbt_is_deleted as bool) as is_deleted,
+            lead(dbt_valid_from, 1, dbt_valid_from) over (
+                partition by {{ key }}
+                order by _source_position, dbt_is_deleted, dbt_valid_from
+            ) as next_dated_at
+        from {{ snapshot }}
+
+    ),
+
+    begun as (
+
+        select
+            *,
+            max(if(is_deleted, least(dbt_valid_from, next_dated_at), dbt_valid_from)) over (
+                partition by {{ key }}
+                order by _source_position, is_deleted, dbt_valid_from
+                rows between unbounded preceding and current row
+            ) as effective_from
+        from dated
+
+    ),
+
+    chained as (
+
+        select
+            *,
+            lead(effective_from, 1, timestamp '9999-12-31 00:00:00+00:00') over (
+                partition by {{ key }}
+                order by _source_position, is_deleted, dbt_valid_from
+            ) as effective_to
+        from begun
+
+    )
+
+    select
+        * except (next_dated_at),
+        row_number() over (partition by {{ key }} order by effective_from) as version_number,
+        effective_to = timestamp '9999-12-31 00:00:00+00:00' as is_current
+    from chained
+    where effective_from < effective_to
+{%- endmacro %}
