@@ -118,14 +118,28 @@
 {%- endmacro %}
 
 
+{#-
+    Forgets what was counted of raw rows that go. `str_truncates` compares its counts with the rows there are, and would
+    count all of raw with every run if they told of more. Before the rows themselves: a run that is cut off in between
+    counts once more than it must, and never less.
+-#}
+{% macro maintenance_forget(expired) -%}
+    delete from {{ _erasure_node('str_truncates').relation_name }}
+    where table_name = '{{ expired.table }}' and _op = 'READ' and {{ expired.condition }}
+{%- endmacro %}
+
+
 {% macro _maintenance_of_rows(expired, dry_run) -%}
     {%- set outcomes = [] -%}
     {%- set has_positions = _maintenance_is_there(_erasure_node('str_truncates')) -%}
     {%- for each in expired if adapter.get_relation(each.relation.database, each.relation.schema, each.relation.identifier)
         and (each.task != 'expire_raw' or has_positions) -%}
         {%- set counted = run_query(maintenance_count(each)).rows[0] -%}
+        {%- set held_back = counted['rows_pending'] > 0 -%}
+        {%- if each.task == 'expire_raw' and not dry_run and not held_back -%}
+            {%- do run_query(maintenance_forget(each)) -%}
+        {%- endif -%}
         {%- if counted['rows_found'] -%}
-            {%- set held_back = counted['rows_pending'] > 0 -%}
             {%- if not dry_run and not held_back -%}
                 {%- do run_query(maintenance_delete(each)) -%}
             {%- endif -%}

@@ -58,6 +58,9 @@ def test_raw_keeps_whole_days_and_what_structure_has_not_applied(warehouse: Ware
     assert done["expired_before"].time() == datetime.min.time()
     assert held_back["rows_pending"] > 0
     assert held_back["rows_deleted"] == 0
+    # what was counted of the rows that are gone is forgotten, too
+    counted = {table: sum(row["found_count"] for row in _counts(warehouse, table)) for table in (TABLE, LATE_TABLE)}
+    assert counted == {TABLE: len(AGES) - len(past), LATE_TABLE: len(AGES)}
 
 
 def test_a_dry_run_counts_and_deletes_nothing(warehouse: Warehouse, maintain: Maintain) -> None:
@@ -124,6 +127,11 @@ def _land(warehouse: Warehouse, table: str, ages: tuple[int, ...]) -> None:
 
 def _ages(warehouse: Warehouse, table: str) -> list[int]:
     return sorted((_midnight() - row["_ingestion_ts"]).days for row in warehouse.rows(f"raw.{table}"))
+
+
+def _counts(warehouse: Warehouse, table: str) -> list[dict[str, Any]]:
+    rows = warehouse.rows("structure.truncates")
+    return [row for row in rows if row["table_name"] == table and row["_op"] == "READ"]
 
 
 def _midnight() -> datetime:
