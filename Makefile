@@ -18,7 +18,7 @@ PARALLEL ?= -n logical --maxprocesses 4 --dist loadscope --no-loadscope-reorder
 # Without compiled modules every one of our many short processes would start three seconds later.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: help setup demo test googlesql lint format docs bench bench-ingest bench-reconcile live clean lock
+.PHONY: help setup demo test googlesql lint format docs bench bench-ingest bench-reconcile bench-warehouse live clean lock
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -57,6 +57,9 @@ bench-ingest: $(INSTALLED) ## Measure the ingester: cost of an event, latency, m
 
 bench-reconcile: $(INSTALLED) ## Measure reconciliation against a scan and its peers
 	@$(BIN)/python -m bench reconcile
+
+bench-warehouse: $(INSTALLED) ## Measure builds of the zones, and an increment against a rebuild
+	@$(BIN)/python -m bench warehouse
 
 live: $(LIVE_INSTALLED) ## Capture from a real PostgreSQL with a real Debezium
 	@$(BIN)/devstack live

@@ -15,7 +15,7 @@ from core.cli import run as run_app
 from core.clock import utc_now
 from core.logs import configure_logs
 
-NAMES: Final = ("decode", "pull", "append", "ingest", "reconcile")
+NAMES: Final = ("decode", "pull", "append", "ingest", "reconcile", "warehouse")
 """The benchmarks, each a module with a function `run(conditions)`; from the smallest part to the whole."""
 
 _OUTPUT: Final = Path("build/bench")
