@@ -5,12 +5,15 @@ from contextlib import contextmanager
 from typing import Any, Final
 
 from google.api_core.exceptions import ClientError, GoogleAPICallError, NotFound, RetryError, TooManyRequests
+from google.auth.exceptions import TransportError
 from google.cloud.bigquery import DEFAULT_RETRY
 from requests import ConnectionError as RequestsConnectionError
 
 from core.errors import ConfigurationError, UnavailableError
 
 PATIENCE_S: Final = 30.0
+_DEEPEST: Final = 16
+"""How many errors within one another are looked through; clients wrap four or five."""
 
 
 def patience() -> dict[str, Any]:
@@ -41,5 +44,24 @@ def told(what: str) -> Iterator[None]:
         raise UnavailableError(f"{what}: {error.message}") from error
     except ClientError as error:
         raise ConfigurationError(f"{what}: {error.message}") from error
-    except (GoogleAPICallError, RetryError, RequestsConnectionError, TimeoutError) as error:
-        raise UnavailableError(f"{what}: {error}; try again later") from error
+    except (GoogleAPICallError, RetryError, RequestsConnectionError, TransportError, TimeoutError) as error:
+        raise UnavailableError(f"{what}: {_words(error)}; try again later") from error
+
+
+def _words(error: BaseException) -> str:
+    """Return what BigQuery said; where it said nothing, what the system said of the connection.
+
+    A client's own words for a lost connection are its objects' addresses in memory.
+    """
+    if isinstance(error, GoogleAPICallError):
+        return error.message or type(error).__name__
+    silent = "BigQuery does not answer"
+    found: object = error
+    for _ in range(_DEEPEST):
+        if isinstance(found, OSError) and found.strerror:
+            return f"{silent}: {found.strerror}"
+        if not isinstance(found, BaseException):
+            break
+        told_in_args = next((part for part in found.args if isinstance(part, BaseException)), None)
+        found = getattr(found, "reason", None) or found.__cause__ or found.__context__ or told_in_args
+    return silent

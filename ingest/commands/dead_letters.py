@@ -14,6 +14,7 @@ from core.cli import usage
 from core.errors import MillraceError
 from core.logs import configure_logs
 from core.settings import Settings, load_settings
+from core.stand_ins import BIGQUERY, check_stand_ins
 from ingest.commands.letter_filters import Topic, filtered
 from ingest.commands.needs import refuse_letters_of_files
 from ingest.settings import load_ingest_settings
@@ -47,8 +48,8 @@ def list_letters(
 
     `ingest dead-letters list --since 24h --json`
     """
-    archive = _archive(_settings())
-    groups = archive.groups(filters)
+    settings = _settings()
+    groups = _groups(_archive(settings), filters, settings)
     if json:
         typer.echo(msgspec.json.encode(groups).decode())
     else:
@@ -123,14 +124,13 @@ def replay_letters(
     if transport == "files":
         refuse_letters_of_files(settings, archive.files(filters))
     if dry_run:
-        _print_plan(archive.groups(filters), "would be published again", json=json)
+        _print_plan(_groups(archive, filters, settings), "would be published again", json=json)
         return
 
     from ingest.dead_letters.replay import Replay
 
     work = Replay(archive, settings, uuid.uuid4().hex, to_kafka=transport == "kafka")
-    total = archive.totals(filters).letters
-    with _progress("published", total) as report:
+    with _progress("published", _total(archive, filters, settings)) as report:
         result = asyncio.run(work.run(filters, report))
     if json:
         typer.echo(msgspec.json.encode(result).decode())
@@ -158,15 +158,17 @@ def export_letters(
 
     `ingest dead-letters export s3://bucket/letters.ndjson --reason invalid_json`
     """
+    from ingest.dead_letters.export import check_target, export
+
+    with usage():
+        check_target(target)
     settings = _settings()
     archive = _archive(settings)
     if dry_run:
-        _print_plan(archive.groups(filters), f"would be written to {target}", json=json)
+        _print_plan(_groups(archive, filters, settings), f"would be written to {target}", json=json)
         return
 
-    from ingest.dead_letters.export import export
-
-    with _progress("written", archive.totals(filters).letters) as report:
+    with _progress("written", _total(archive, filters, settings)) as report:
         result = export(archive, settings, target, filters, report)
     if json:
         typer.echo(msgspec.json.encode(result).decode())
@@ -201,7 +203,30 @@ def _transport() -> str:
 def _archive(settings: Settings) -> "Archive":
     from ingest.dead_letters.archive import open_archive
 
+    check_stand_ins(settings, (BIGQUERY,))
     return open_archive(settings)
+
+
+def _groups(archive: "Archive", filters: "Filters", settings: Settings) -> "list[Group]":
+    """Return the groups; when there are none, see to it that this is no mistake."""
+    groups = archive.groups(filters)
+    if not groups:
+        _check_known(filters, settings)
+    return groups
+
+
+def _total(archive: "Archive", filters: "Filters", settings: Settings) -> int:
+    """Return how many letters there are; when there are none, see to it that this is no mistake."""
+    total = archive.totals(filters).letters
+    if total == 0:
+        _check_known(filters, settings)
+    return total
+
+
+def _check_known(filters: "Filters", settings: Settings) -> None:
+    from ingest.dead_letters.known import check_known
+
+    check_known(filters, settings.contracts_path)
 
 
 def _print_groups(groups: "list[Group]") -> None:

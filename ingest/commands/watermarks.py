@@ -9,6 +9,7 @@ from core.cli import usage
 from core.clock import utc_now
 from core.logs import configure_logs
 from core.settings import load_settings
+from core.stand_ins import BIGQUERY, check_stand_ins
 
 
 def watermarks(json: Annotated[bool, typer.Option("--json", help="Print the result as JSON.")] = False) -> None:
@@ -23,6 +24,8 @@ def watermarks(json: Annotated[bool, typer.Option("--json", help="Print the resu
     with usage():
         settings = load_settings()
     configure_logs(settings.log_format, settings.log_level)
+
+    check_stand_ins(settings, (BIGQUERY,))
 
     from ingest.watermarks.merged import merged_watermarks
 

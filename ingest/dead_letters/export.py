@@ -8,7 +8,7 @@ import tempfile
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, BinaryIO, Final
-from urllib.parse import urlsplit
+from urllib.parse import unquote, urlsplit
 
 import msgspec
 
@@ -20,6 +20,8 @@ from ingest.dead_letters.archive import Archive, Letter
 from ingest.dead_letters.filters import Filters
 
 PART_SUFFIX: Final = ".part"
+
+_BUCKETS: Final = ("s3://", "gs://")
 
 
 class Exported(msgspec.Struct, frozen=True):
@@ -67,11 +69,12 @@ def export(
         What was written.
 
     Raises:
-        ConfigurationError: when the target cannot be written to, or is there already.
+        ConfigurationError: when the target names no place, cannot be written to, or is there already.
         UnavailableError: when the disk is full or a service does not answer; a file goes on from there next time.
     """
-    if urlsplit(target).scheme not in ("s3", "gs"):
-        path = Path(urlsplit(target).path if target.startswith("file://") else target)
+    check_target(target)
+    if not target.startswith(_BUCKETS):
+        path = _path(target)
         if path.exists():
             raise ConfigurationError(f"{path} is there already; remove it, or choose another name")
         return _to_file(archive, path, filters, report)
@@ -82,6 +85,33 @@ def export(
         written = _to_file(archive, path, filters, report)
         retrying(RetryPolicy(), "write of the export")(store.put_file, name, path)
     return msgspec.structs.replace(written, target=target)
+
+
+def check_target(target: str) -> None:
+    """Make sure that a target is meant as one, before anything is read.
+
+    Args:
+        target: see `export`.
+
+    Raises:
+        ConfigurationError: when it is empty, or an address of another kind.
+    """
+    if target.startswith(_BUCKETS):
+        split_uri(target)
+        return
+    parts = urlsplit(target)
+    is_absolute = parts.netloc == "" and parts.path.startswith("/") and target.startswith("file://")
+    is_address = "://" in target or parts.scheme == "file"
+    if not target or (is_address and not is_absolute):
+        raise ConfigurationError(
+            f"{target!r} names no place: write a path, file:///folder/name, s3://bucket/name or gs://bucket/name"
+        )
+    if _path(target).is_dir():
+        raise ConfigurationError(f"{target!r} is a folder: name a file in it")
+
+
+def _path(target: str) -> Path:
+    return Path(unquote(urlsplit(target).path) if target.startswith("file://") else target)
 
 
 def _to_file(archive: Archive, path: Path, filters: Filters, report: Callable[[int], None]) -> Exported:

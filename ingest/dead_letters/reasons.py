@@ -1,0 +1,60 @@
+"""Every reason a message can be dead-lettered for: the codes that letters, metrics and filters know."""
+
+from collections.abc import Mapping
+from types import MappingProxyType
+from typing import Final
+
+REASONS: Final[Mapping[str, str]] = MappingProxyType(
+    {
+        "ambiguous_object": "the object fits the files of more than one table",
+        "batch_of_rows": "several rows in one message",
+        "dump_incomplete": "the end of a full dump whose rows have not all landed",
+        "fetch_failed": "the API kept failing on this row while it answered others",
+        "fetch_refused": "the API refuses the request for this row",
+        "fetch_too_large": "the API's answer is larger than may be",
+        "invalid_avro": "no Avro, or damaged",
+        "invalid_bytes": "bytes not written as the contract says",
+        "invalid_cloudevent": "a CloudEvent that lacks a part, or has a wrong one",
+        "invalid_decimal": "a decimal not of Debezium's form",
+        "invalid_dump_id": "an id of a full dump that cannot be put in order",
+        "invalid_dump_marker": "the end of a full dump that does not say what it ends",
+        "invalid_envelope": "JSON, but no event of the table's dialect",
+        "invalid_extended_json": "a document that is no Extended JSON of MongoDB",
+        "invalid_json": "no JSON",
+        "invalid_key": "the primary key is null or of another type than the contract says",
+        "invalid_notification": "no notification",
+        "invalid_position": "a place in the source's log that cannot be put in order",
+        "invalid_response": "the API's answer is not of its form",
+        "invalid_schema": "a schema that cannot be read",
+        "invalid_timestamp": "a timestamp that cannot be read",
+        "invalid_utf8": "no UTF-8",
+        "missing_dump_id": "a row of a full dump that does not say of which",
+        "missing_key": "the primary key is missing",
+        "missing_operation": "the message does not say what happened to the row",
+        "missing_payload": "an event without the row",
+        "missing_position": "an event without its place in the source's log",
+        "non_finite_number": "a number that is none: NaN or Infinity",
+        "number_out_of_range": "a number that BigQuery's JSON cannot hold",
+        "object_missing": "the object was gone before it was read",
+        "object_replaced": "the object was replaced while it was read",
+        "refused_by_bigquery": "BigQuery refused this row",
+        "row_too_large": "the row is over 8 MB, and there is no place for such rows",
+        "schema_drift": "the row does not fit its contract, which is strict",
+        "set_refused": "rows of a fetched set were refused",
+        "timestamp_out_of_range": "a timestamp outside the years 1 to 9999",
+        "too_large": "the record in an Avro container is larger than may be",
+        "unknown_connector": "an event of a connector whose log's order is not known",
+        "unknown_format": "an object whose name's ending tells no format that is read",
+        "unknown_object": "the object fits the files of no table",
+        "unknown_operation": "an operation that its dialect does not have",
+        "unknown_scale": "a decimal that came without its scale",
+        "unknown_schema": "a schema that neither the registry nor the files know",
+        "unreadable_object": "the object is truncated or corrupt",
+        "unrecognised_dialect": "the shape of no dialect, or of several",
+        "unsupported_cloudevent": "a CloudEvent of another version or kind than is read",
+        "unsupported_codec": "a compression that is not read",
+        "unsupported_schema": "a schema that is no Avro, or that could claim any number of rows",
+        "wrong_table": "an event of another table than its topic's",
+    }
+)
+"""The meaning of each code, in a few words."""
