@@ -53,7 +53,9 @@ def look(name: str, tables: Contracts, tunables: IngestSettings | None = None, *
     return found
 
 
-@pytest.mark.parametrize(("status", "ok"), [(200, True), (404, True), (302, True), (503, True), (401, False)])
+@pytest.mark.parametrize(
+    ("status", "ok"), [(200, True), (404, True), (302, True), (503, True), (401, False), (403, False)]
+)
 def test_the_api_is_asked_with_the_token_and_answers(http: Registry, tmp_path: Path, status: int, ok: bool) -> None:
     http.add("/base/", b"", status, Location="http://127.0.0.1:1/")
     found = look("API", contracts(tmp_path), api_base_url=f"{http.url}/base", api_token=TOKEN)
