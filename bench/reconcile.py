@@ -151,9 +151,10 @@ def _files(conditions: Conditions) -> _Files:
         # Each peer against what it does: datacompy compares values, reladiff checksums.
         **{f"ratio_{case.name}": ours[case.name].per_cpu_s / case.per_cpu_s for case in found},
     }
-    four_times = write_files(conditions.scratch / "four-times", 4 * rows)
-    peaks = [peak_of(typed, job) for job in (once, four_times)]
-    measures |= {"rss_mb": peaks[0], "rss_growth_4x": peaks[1] / peaks[0]}
+    if not conditions.quick:
+        four_times = write_files(conditions.scratch / "four-times", 4 * rows)
+        peaks = [peak_of(typed, job) for job in (once, four_times)]
+        measures |= {"rss_mb": peaks[0], "rss_growth_4x": peaks[1] / peaks[0]}
     ratios = (
         ratio(by_value, floor, "of the speed of scanning both sides"),
         ratio(by_checksum, floor, "of the speed of scanning both sides"),

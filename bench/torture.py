@@ -180,6 +180,7 @@ PEERS: Final = (
         "torture_differ.py",
         ("data_diff", "hashdiff"),
     ),
+    Peer("DVT", ("google-pso-data-validator==8.10.0", "pgserver==0.1.4", "pyarrow==14.0.2"), "torture_dvt.py"),
 )
 
 

@@ -130,8 +130,29 @@ def snapshot_place(
         ConfigurationError: when nothing of the table has landed.
         UnavailableError: when BigQuery does not answer.
     """
-    raw = qualified(client.project, contract.dataset, contract.name)
-    statement = "\n".join(
+    statement = place_statement(client.project, contract)
+    values = {"taken_at": taken_at, "landed_by": landed_by}
+    parameters = [bigquery.ScalarQueryParameter(name, "TIMESTAMP", value) for name, value in values.items()]
+    [row] = asked(client, statement, bigquery.QueryJobConfig(query_parameters=parameters))
+    if row["newest"] is None:
+        raise ConfigurationError(
+            f"{contract.dataset}.{contract.name}: nothing had landed, so that corrections have no place in the "
+            "source's log; load the table by a snapshot of its connector instead"
+        )
+    if row["place"] is None:
+        return lowest(row["newest"])
+    position, _, sequence = row["place"].rpartition(" ")
+    return Place(position, int(sequence))
+
+
+def place_statement(project: str, contract: TableContract) -> str:
+    """Return the query of the last place that had landed at `@landed_by` of changes made by `@taken_at`, and of any.
+
+    Args:
+        project: the warehouse's project.
+        contract: the table.
+    """
+    return "\n".join(
         (
             "select",
             "    max(if(",
@@ -140,22 +161,10 @@ def snapshot_place(
             "        null",
             "    )) as place,",
             "    max(_source_position) as newest",
-            f"from {raw}",
+            f"from {qualified(project, contract.dataset, contract.name)}",
             "where _ingestion_ts <= @landed_by and _source_position is not null",
         )
     )
-    values = {"taken_at": taken_at, "landed_by": landed_by}
-    parameters = [bigquery.ScalarQueryParameter(name, "TIMESTAMP", value) for name, value in values.items()]
-    [row] = asked(client, statement, bigquery.QueryJobConfig(query_parameters=parameters))
-    if row["newest"] is None:
-        raise ConfigurationError(
-            f"{raw}: nothing had landed, so that corrections have no place in the source's log; load the table by a "
-            "snapshot of its connector instead"
-        )
-    if row["place"] is None:
-        return lowest(row["newest"])
-    position, _, sequence = row["place"].rpartition(" ")
-    return Place(position, int(sequence))
 
 
 def held_rows(
@@ -179,14 +188,22 @@ def held_rows(
     found: dict[int, Held] = {}
     for first in range(0, len(rows), _KEYS):
         part = rows[first : first + _KEYS]
-        for row in asked(client, _held_statement(target, first, part, pinned_at)):
+        for row in asked(client, held_statement(target, first, part, pinned_at)):
             position, sequence = row["_source_position"], row["_source_sequence"]
             place = None if position is None else Place(position, sequence or 0)
             found[row["number"]] = Held(place, row["_source_ts"])
     return found
 
 
-def _held_statement(target: Target, first: int, rows: Sequence[Row], pinned_at: datetime | None) -> str:
+def held_statement(target: Target, first: int, rows: Sequence[Row], pinned_at: datetime | None) -> str:
+    """Return the query of where the newest change of each key stands.
+
+    Args:
+        target: the table.
+        first: number of the first row.
+        rows: keys that differ.
+        pinned_at: the instant to ask as of (UTC); None for now.
+    """
     names = [check_name(column.name) for column in target.key]
     kinds = [kind_of(column) for column in target.key]
     fields = ", ".join(f"{name} {SQL_TYPES[kind]}" for name, kind in zip(names, kinds, strict=True))

@@ -11,8 +11,10 @@ from googlesql import Catalog, evaluate_text
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from core.contracts import TableContract
 from reconcile.repair.differences import Row
 from reconcile.repair.literals import SQL_TYPES, typed_literal
+from reconcile.repair.place import held_statement, place_statement
 from reconcile.repair.statements import Target, repair_statements
 from reconcile.result import ColumnResult
 
@@ -101,3 +103,23 @@ def test_a_literal_evaluates_to_its_value(text: str, number: float, whole: int, 
     since = at.replace(tzinfo=UTC) - datetime(1970, 1, 1, tzinfo=UTC)
     assert int(told["u"]) == (since.days * 86_400 + since.seconds) * 1_000_000 + since.microseconds
     assert datetime.fromisoformat(told["d"]) == at
+
+
+def test_the_queries_for_a_place_in_the_log_are_valid_googlesql() -> None:
+    target, at = _target("is_deleted"), _AT.replace(tzinfo=UTC)
+    catalog = Catalog("a-project")
+    placed = {"_source_position": "string", "_source_sequence": "int64", "_source_ts": "timestamp"}
+    catalog.add("structure", "things", {column.name: column.data_type for column in target.columns} | placed)
+    catalog.add("raw", "things", placed | {"_ingestion_ts": "timestamp"})
+    rows = [Row("extra", frozenset(), {"id": n, "day": date(2026, 1, n)}, None) for n in (1, 2)]
+    contract = TableContract(
+        name="things", source="shop", dataset="raw", description="", owner="", wire_format="debezium", topic="t",
+        notification_topic=None, api_path=None, columns=(),
+    )  # fmt: skip
+    place = place_statement("a-project", contract)
+    for name in ("@taken_at", "@landed_by"):
+        place = place.replace(name, typed_literal(at, "timestamp"))
+    for statement in (place, held_statement(target, 0, rows, at), held_statement(target, 0, rows, None)):
+        named = statement.replace("`a-project.structure.", "`a-project`.`structure`.`")
+        named = named.replace("`a-project.raw.", "`a-project`.`raw`.`")
+        assert catalog.analyze(named) is None, named
