@@ -3,7 +3,7 @@
 import asyncio
 import time
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Final
 
@@ -14,11 +14,14 @@ from core.errors import DecodeError
 from core.settings import Settings
 from ingest.context import RunContext
 from ingest.decode.batch import batch_decoder
+from ingest.detect.dumps import dump_marker
+from ingest.detect.positions import Positioner, positioner
 from ingest.flow import FlowControl
 from ingest.message import Message
 from ingest.preview import Preview, preview
 from ingest.progress import Progress
 from ingest.pubsub import PubSubTransport
+from ingest.row import Landing
 from ingest.rpc import PubSub, pubsub_channel
 from ingest.settings import IngestSettings
 
@@ -31,7 +34,8 @@ class Peeked(msgspec.Struct, frozen=True):
     Attributes:
         rows: rows that would land, per table.
         operations: the same, per operation.
-        control: heartbeats and transaction boundaries.
+        control: heartbeats, transaction boundaries, and the beginnings and ends of full dumps; an end whose rows have
+            not all landed would be dead-lettered, which only a run finds out.
         refused: messages that would be dead-lettered, per reason.
     """
 
@@ -127,6 +131,7 @@ class Peek:
 
     def _transport(self, contract: TableContract, name: str, pubsub: PubSub) -> PubSubTransport:
         decode = batch_decoder(contract, self._context.progress.load_id)
+        place = None if contract.pattern == "event" else positioner(contract)
         settings = self._context.settings
         # Nothing is ever taken out of this one: what is held is bounded by what the stream is allowed to send.
         flow = FlowControl(settings.outstanding_messages, settings.outstanding_bytes)
@@ -135,8 +140,8 @@ class Peek:
             fresh = self._fresh(transport, messages)
             if not fresh:
                 return
-            decoded = decode(fresh)
-            for landing in decoded.landings:
+            decoded = decode(self._without_markers(contract, fresh))
+            for landing in self._placed(decoded.landings, place):
                 self._counts.rows[contract.name] += 1
                 self._counts.operations[landing.row.op] += 1
                 self._show(preview(landing.row, contract, reveal=self._reveal))
@@ -145,6 +150,34 @@ class Peek:
 
         transport = PubSubTransport(name, contract.topic, pubsub, self._context, flow=flow, deliver=deliver)
         return transport
+
+    def _without_markers(self, contract: TableContract, messages: Sequence[Message]) -> Sequence[Message]:
+        """Return the messages that hold rows, and count the others."""
+        if contract.pattern != "full_dump":
+            return messages
+        rows = []
+        for message in messages:
+            try:
+                marker = dump_marker(message)
+            except DecodeError as error:
+                self._refuse(((message, error),))
+            else:
+                if marker is None:
+                    rows.append(message)
+                else:
+                    self._counts.control += 1
+        return rows
+
+    def _placed(self, landings: Sequence[Landing], place: Positioner | None) -> Iterator[Landing]:
+        """Yield the rows that have a position, or get one, and count the others."""
+        for landing in landings:
+            try:
+                if place is not None:
+                    place(landing.message, landing.row)
+            except DecodeError as error:
+                self._refuse(((landing.message, error),))
+            else:
+                yield landing
 
     def _fresh(self, transport: PubSubTransport, messages: Sequence[Message]) -> list[Message]:
         """Return what was not looked at before, as far as the limit allows, and answer for all of it."""

@@ -44,7 +44,8 @@ def run(
     dry_run: Annotated[
         bool,
         typer.Option(
-            "--dry-run", help="Land nothing: show what would land, and give every message back. Pub/Sub only."
+            "--dry-run",
+            help="Land nothing: show what would land, and give every message back. Pub/Sub only; no notifications.",
         ),
     ] = False,
     reveal: Annotated[bool, typer.Option("--reveal", help="With --dry-run: show personal data too.")] = False,
@@ -78,13 +79,17 @@ def run(
     startup = load_startup()
     if reveal and not dry_run:
         raise typer.BadParameter("--reveal goes with --dry-run")
+    if dry_run and (workers != 1 or http_port is not None):
+        raise typer.BadParameter(
+            "--dry-run looks from one process and serves nothing: leave out --workers, --http-port"
+        )
     if dry_run:
         need_pubsub(startup, "`ingest run --dry-run`", pulled=True)
 
     from ingest.workers import cores
 
     count = workers or cores()
-    if count > 1 and not dry_run:
+    if count > 1:
         _check_shared(startup, count, limit)
     if startup.tunables.transport == "pubsub":
         check_stand_ins(startup.settings, (PUBSUB,))
@@ -165,11 +170,14 @@ def _dry_run(
     reveal: bool,
     json: bool,
 ) -> None:
-    from ingest.resources import subscription_path
+    from ingest.resources import covered_topics, subscription_path
     from ingest.stages import Plan
 
     with usage():
         selected = Plan(startup.settings, startup.contracts, tables).selected()
+    left_out = covered_topics(selected, startup.contracts)
+    if left_out:
+        typer.echo(f"notifications are not looked at, for they would be fetched: {', '.join(left_out)}", err=True)
     subscriptions = {name: subscription_path(startup.settings, contract.topic) for name, contract in selected.items()}
 
     def show(row: "Preview") -> None:

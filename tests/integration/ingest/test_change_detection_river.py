@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 import yaml
-from ingest_river import NOTIFICATIONS, River, topic_of
+from ingest_river import NOTIFICATIONS, QUICK, River, topic_of
 from pydantic import SecretStr
 
 from core.contracts import load_contracts
@@ -20,6 +20,8 @@ from devstack.member_api.faults import FaultPlan
 from devstack.member_api.server import running_member_api
 from devstack.member_api.store import StoredRow, StoreReader, write_store
 from ingest.detect import DumpEnds, DumpMarker
+from ingest.peek import Peek
+from ingest.settings import IngestSettings
 
 TABLE = "member_emails"
 Patterned = Callable[..., River]
@@ -255,6 +257,30 @@ async def test_what_belongs_to_no_dump_is_dead_lettered(patterned: Patterned) ->
     summary = await river.run()
     assert summary.reasons == {"invalid_dump_id": 1, "invalid_dump_marker": 1, "missing_dump_id": 2}
     assert_nothing_lost(river)
+
+
+@pytest.mark.parametrize("pattern", ["full_dump", "upsert"])
+async def test_a_dry_run_says_of_each_message_what_a_run_makes_of_it(patterned: Patterned, pattern: str) -> None:
+    river = patterned(pattern=pattern)
+    marker = {"millrace_dump": "end", "millrace_dump_id": "1"}
+    river.publish(
+        topic_of(TABLE),
+        [
+            *dump(1, {1: "a", 2: "a"}),
+            message(3, "a"),
+            message(4, "a", millrace_dump_id="no id"),
+            {"data": b"{", "attributes": {"millrace_dump_id": "1"}},
+            {"data": b"", "attributes": marker},
+        ],
+    )
+    tunables = IngestSettings.model_validate(QUICK)
+    subscriptions = {TABLE: river._subscription(topic_of(TABLE))}
+    peek = Peek(river.settings, tunables, lambda _: None, keep=True)
+    told = await peek.run(river.contracts, subscriptions, 0.3)
+    summary = await river.run(dump_patience_s=10)
+    landed = {TABLE: sum(not row["_op_inferred"] or row["_op"] != "DELETE" for row in river.rows(TABLE))}
+    assert told.rows == landed
+    assert (told.control, told.refused) == (summary.control, summary.reasons)
 
 
 # Sets from the API

@@ -65,9 +65,10 @@ def test_a_dry_run_shows_what_would_land_and_gives_it_all_back(river: River, ing
     payload = personal["payload"]
     assert payload["member_id"] == 1
     assert (payload["first_name"], payload["undeclared"], payload["is_test"]) == ("***", "***", None)
-    summary = ingest("run", "--dry-run", "--until-idle", "0.5").stdout
-    assert "11  rows would land in members" in summary
-    assert "1  messages would be dead-lettered: invalid_json" in summary
+    summary = ingest("run", "--dry-run", "--until-idle", "0.5")
+    assert "11  rows would land in members" in summary.stdout
+    assert "notifications are not looked at, for they would be fetched: loyalty.member.notif" in summary.stderr
+    assert "1  messages would be dead-lettered: invalid_json" in summary.stdout
     revealed = ingest.lines("run", "--dry-run", "--reveal", "--json", "--until-idle", "0.5")
     assert PERSONAL in json.dumps(revealed)
     # Nothing happened: it all lands now.
@@ -80,6 +81,8 @@ def test_a_dry_run_is_bounded_too(river: River, ingest: Ingest) -> None:
     river.publish_members(range(10))
     assert len(ingest.lines("run", "--dry-run", "--json", "--limit", "3")) == 3
     ingest("run", "--reveal", code=2)
+    for option in ("--workers", "--http-port"):
+        assert "--dry-run looks from one process" in ingest("run", "--dry-run", option, "0", code=2).stderr
 
 
 def test_a_limit_lands_so_many_and_leaves_the_rest(river: River, ingest: Ingest) -> None:
