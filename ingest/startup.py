@@ -5,6 +5,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import TypeVar
 
+from core.cli import usage
 from core.contracts import Contracts, load_contracts
 from core.errors import ConfigurationError, UsageError
 from core.logs import configure_logs
@@ -34,6 +35,22 @@ class Startup:
     tunables: IngestSettings
     http: HttpSettings
     failpoint: Failpoint
+
+
+def load_place() -> Settings:
+    """Read where to connect, for a command that does not run the ingester, and set the logs up.
+
+    Returns:
+        The settings, every one checked.
+
+    Raises:
+        UsageError: when one is not valid, or a variable is no setting: such a command, too, could end up elsewhere.
+    """
+    with usage():
+        check_names(os.environ)
+        settings = load_settings()
+    configure_logs(settings.log_format, settings.log_level)
+    return settings
 
 
 def load_startup() -> Startup:

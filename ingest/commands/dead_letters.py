@@ -12,12 +12,12 @@ import typer
 
 from core.cli import usage
 from core.errors import MillraceError
-from core.logs import configure_logs
-from core.settings import Settings, load_settings
+from core.settings import Settings
 from core.stand_ins import BIGQUERY, check_stand_ins
 from ingest.commands.letter_filters import Topic, filtered
 from ingest.commands.needs import refuse_letters_of_files
 from ingest.settings import load_ingest_settings
+from ingest.startup import load_place
 
 if TYPE_CHECKING:
     from ingest.dead_letters.archive import Archive, Group
@@ -48,7 +48,7 @@ def list_letters(
 
     `ingest dead-letters list --since 24h --json`
     """
-    settings = _settings()
+    settings = load_place()
     groups = _groups(_archive(settings), filters, settings)
     if json:
         typer.echo(msgspec.json.encode(groups).decode())
@@ -74,7 +74,7 @@ def show(
 
     `ingest dead-letters show 12345 --reveal`
     """
-    settings = _settings()
+    settings = load_place()
     archive = _archive(settings)
 
     from ingest.dead_letters.show import find, shown
@@ -118,7 +118,7 @@ def replay_letters(
     if filters.are_empty and not everything:
         raise typer.BadParameter("say which letters: give a filter, or --all")
     filters = replace(filters, unreplayed=True)
-    settings = _settings()
+    settings = load_place()
     transport = _transport()
     archive = _archive(settings)
     if transport == "files":
@@ -162,7 +162,7 @@ def export_letters(
 
     with usage():
         check_target(target)
-    settings = _settings()
+    settings = load_place()
     archive = _archive(settings)
     if dry_run:
         _print_plan(_groups(archive, filters, settings), f"would be written to {target}", json=json)
@@ -176,13 +176,6 @@ def export_letters(
         resumed = f", {result.resumed} of them by an earlier call" if result.resumed else ""
         typer.echo(f"{result.letters} letters in {result.target}, {result.bytes} bytes{resumed}")
     _fail_for(result.unreadable, "have no body to be read")
-
-
-def _settings() -> Settings:
-    with usage():
-        settings = load_settings()
-    configure_logs(settings.log_format, settings.log_level)
-    return settings
 
 
 def _transport() -> str:

@@ -8,9 +8,9 @@ import typer
 from core.cli import shown, usage
 from core.contracts import Contracts, load_contracts
 from core.errors import ConfigurationError
-from core.logs import configure_logs
-from core.settings import Settings, load_settings
+from core.settings import Settings
 from core.stand_ins import BIGQUERY, check_stand_ins
+from ingest.startup import load_place
 
 if TYPE_CHECKING:
     from google.cloud import bigquery
@@ -58,11 +58,10 @@ def drift(
 
     `ingest drift --table members --apply`
     """
+    settings = load_place()
     with usage():
-        settings = load_settings()
         contracts = load_contracts(settings.contracts_path)
         _check_tables(table or [], contracts)
-    configure_logs(settings.log_format, settings.log_level)
     check_stand_ins(settings, (BIGQUERY,))
 
     from core.clients import bigquery_client

@@ -5,11 +5,9 @@ from typing import Annotated
 import msgspec
 import typer
 
-from core.cli import usage
 from core.clock import utc_now
-from core.logs import configure_logs
-from core.settings import load_settings
 from core.stand_ins import BIGQUERY, check_stand_ins
+from ingest.startup import load_place
 
 
 def watermarks(json: Annotated[bool, typer.Option("--json", help="Print the result as JSON.")] = False) -> None:
@@ -21,10 +19,7 @@ def watermarks(json: Annotated[bool, typer.Option("--json", help="Print the resu
 
     `ingest watermarks --json`
     """
-    with usage():
-        settings = load_settings()
-    configure_logs(settings.log_format, settings.log_level)
-
+    settings = load_place()
     check_stand_ins(settings, (BIGQUERY,))
 
     from ingest.watermarks.merged import merged_watermarks

@@ -26,7 +26,7 @@ def own_logs() -> Iterator[None]:
     structlog.reset_defaults()
 
 
-@pytest.mark.parametrize("command", ["run", "doctor", "setup"])
+@pytest.mark.parametrize("command", ["run", "doctor", "setup", "drift", "watermarks", "dead-letters list"])
 @pytest.mark.parametrize(
     ("name", "meant"),
     [
@@ -43,7 +43,7 @@ def test_a_misspelt_setting_is_wrong_use_and_the_nearest_is_named(
     command: str, name: str, meant: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv(name, CANARY)
-    result = CliRunner().invoke(app, [command])
+    result = CliRunner().invoke(app, command.split())
     assert isinstance(result.exception, UsageError), result.output
     assert f"{name}: did you mean {meant}?" in str(result.exception)
     assert CANARY not in str(result.exception)
