@@ -15,7 +15,7 @@ from typing import IO, Final
 from urllib.parse import urlsplit
 
 from core.errors import UnreadableError
-from core.pinned import MissingError, ObjectRef, ObjectStore, PinnedFile
+from core.pinned import ObjectStore, PinnedFile
 
 _LOG: Final = "_delta_log"
 _VECTORS: Final = ".bin"
@@ -24,7 +24,7 @@ _VECTORS: Final = ".bin"
 
 @dataclass(frozen=True)
 class StoredInput:
-    """A file as PyIceberg reads it: its `InputFile`.
+    """A file as PyIceberg reads it: as much of its `InputFile` as that takes.
 
     Attributes:
         location: its URI.
@@ -36,17 +36,6 @@ class StoredInput:
     store: ObjectStore
     path: str
 
-    def __len__(self) -> int:
-        return self._ref().size
-
-    def exists(self) -> bool:
-        """Return whether the file is there."""
-        try:
-            self._ref()
-        except MissingError:
-            return False
-        return True
-
     def open(self, seekable: bool = True) -> IO[bytes]:
         """Open the version that is there now.
 
@@ -57,10 +46,7 @@ class StoredInput:
             UnreadableError: when it is not there, or cannot be read.
         """
         del seekable
-        return io.BufferedReader(PinnedFile(self.store, self._ref()))
-
-    def _ref(self) -> ObjectRef:
-        return self.store.look_up(self.path)
+        return io.BufferedReader(PinnedFile(self.store, self.store.look_up(self.path)))
 
 
 @dataclass(frozen=True)
