@@ -1,6 +1,7 @@
 """Creating what the ingester reads and writes, on a laptop and in development; elsewhere terraform does."""
 
 from collections.abc import Callable, Iterable, Iterator
+from datetime import timedelta
 from typing import Any, Final
 
 import structlog
@@ -23,6 +24,9 @@ from ingest.watermarks import WATERMARKS
 _log = structlog.get_logger(__name__)
 
 ACK_DEADLINE_S: Final = 60
+RETENTION: Final = timedelta(days=1)
+"""How long topics keep what was published, also once it was acknowledged."""
+
 KEEP_SUFFIX: Final = "-keep"
 _MAX_DESCRIPTION: Final = 1_024
 
@@ -62,6 +66,7 @@ def _set_up_pubsub(settings: Settings, contracts: Contracts) -> None:
     try:
         for topic in _topics(contracts):
             _create_topic(publisher, settings, topic)
+            _keep_published(publisher, settings, topic)
             _create_subscription(subscriber, settings, topic, subscription_path(settings, topic), ordered=True)
         _create_topic(publisher, settings, settings.dead_letter_topic)
         # A topic without a subscription forgets what is published to it.
@@ -79,6 +84,14 @@ def _topics(contracts: Contracts) -> Iterator[str]:
 
 def _create_topic(publisher: Any, settings: Settings, topic: str) -> None:
     _create(publisher.create_topic, {"name": topic_path(settings, topic)})
+
+
+def _keep_published(publisher: Any, settings: Settings, topic: str) -> None:
+    """Have a topic keep what is published, so that `ingest replay` has something to bring back; what is set stays."""
+    found = publisher.get_topic(request={"topic": topic_path(settings, topic)})
+    if not found.message_retention_duration:
+        kept = {"name": found.name, "message_retention_duration": RETENTION}
+        publisher.update_topic(request={"topic": kept, "update_mask": {"paths": ["message_retention_duration"]}})
 
 
 def _create_subscription(subscriber: Any, settings: Settings, topic: str, name: str, *, ordered: bool) -> None:

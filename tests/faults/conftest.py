@@ -51,6 +51,7 @@ def faulty_river(pubsub: str, tmp_path: Path) -> OpenRiver:
             )
             river = River(settings, load_contracts(tmp_path))
             _set_up_pubsub(settings, river.contracts)
+            river.forget_published()
             yield river
             river.channel.close()
         assert faulty.violations == []

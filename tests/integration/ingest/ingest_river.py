@@ -8,7 +8,7 @@ import sys
 import uuid
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from functools import cached_property
 from typing import Any
 
@@ -78,7 +78,23 @@ class River:
         return bigquery_client(self.settings)
 
     def set_up(self) -> None:
+        """Create everything."""
         set_up(self.settings, self.contracts)
+        self.forget_published()
+
+    def forget_published(self) -> None:
+        """Have topics keep nothing: what is acknowledged too early must be lost, also where a test seeks back."""
+        for topic in (*self.contracts.by_topic(), *self.contracts.notification_topics()):
+            self.keep_published(topic, timedelta())
+
+    def keep_published(self, topic: str, kept: timedelta) -> None:
+        """Have a topic keep what is published for so long; nothing for no time."""
+        publisher = PublisherClient(transport=PublisherGrpcTransport(channel=self.channel))
+        name = f"projects/{self.settings.project}/topics/{topic}"
+        retention = {"message_retention_duration": kept} if kept else {}
+        publisher.update_topic(
+            request={"topic": {"name": name, **retention}, "update_mask": {"paths": ["message_retention_duration"]}}
+        )
 
     def publish(self, topic: str, messages: Iterable[Mapping[str, Any]]) -> list[str]:
         """Publish messages and remember their ids."""

@@ -7,8 +7,6 @@ from datetime import timedelta
 
 import pytest
 import structlog
-from google.pubsub_v1 import PublisherClient
-from google.pubsub_v1.services.publisher.transports import PublisherGrpcTransport
 from ingest_river import River, member, topic_of
 from typer.testing import CliRunner, Result
 
@@ -124,20 +122,8 @@ def test_tail_of_a_table_that_is_not_there_is_wrong_use(ingest: Ingest) -> None:
     assert "the tables are member_emails" in str(result.exception)
 
 
-def retain(river: River, topic: str) -> None:
-    """Have a topic keep what is published to it."""
-    publisher = PublisherClient(transport=PublisherGrpcTransport(channel=river.channel))
-    name = f"projects/{river.settings.project}/topics/{topic}"
-    publisher.update_topic(
-        request={
-            "topic": {"name": name, "message_retention_duration": timedelta(days=1)},
-            "update_mask": {"paths": ["message_retention_duration"]},
-        }
-    )
-
-
 def test_what_a_topic_still_keeps_lands_again_with_its_ids(river: River, ingest: Ingest) -> None:
-    retain(river, topic_of("members"))
+    ingest("setup")
     river.publish_members(range(20))
     asyncio.run(river.run())
     told = json.loads(ingest("replay", "--from", "1h", "--table", "members", "--dry-run", "--json").stdout)
@@ -151,7 +137,7 @@ def test_what_a_topic_still_keeps_lands_again_with_its_ids(river: River, ingest:
 
 
 def test_a_window_lands_again_beside_the_ingester_whose_own_messages_wait_on(river: River, ingest: Ingest) -> None:
-    retain(river, topic_of("members"))
+    ingest("setup")
     early = river.publish_members(range(5))
     asyncio.run(river.run())
     inside = river.publish_members(range(5, 10))
@@ -172,11 +158,23 @@ def test_a_window_lands_again_beside_the_ingester_whose_own_messages_wait_on(riv
 def test_what_no_topic_keeps_any_more_cannot_be_replayed_and_the_message_says_how_to_keep_it(
     river: River, ingest: Ingest
 ) -> None:
-    result = CliRunner().invoke(app, ["replay", "--from", "1h", "--yes"])
+    ingest("setup")
+    result = CliRunner().invoke(app, ["replay", "--from", "25h", "--yes"])
     assert result.exit_code == 1
     assert "--message-retention-duration=7d" in str(result.exception)
     for wrong in (["--from", "yesterday"], ["--from", "2999-01-01"], ["--from", "1h", "--to", "2h"], []):
         ingest("replay", "--yes", *wrong, code=2)
+
+
+def test_setup_has_topics_keep_what_is_published_and_leaves_what_somebody_said(river: River, ingest: Ingest) -> None:
+    """Also those that an older version made."""
+    river.keep_published(topic_of("member_emails"), timedelta(hours=2))
+    assert "keeps 0.0 h" in str(ingest("replay", "--from", "1h", "--yes", code=1).exception)
+    ingest("setup")
+    told = json.loads(ingest("replay", "--from", "1h", "--dry-run", "--json").stdout)
+    kept = {source["topic"]: source["topic_retention_s"] for source in told["sources"]}
+    assert kept[topic_of("members")] == 86_400
+    assert kept[topic_of("member_emails")] == 7_200
 
 
 def test_every_fault_of_the_configuration_is_told_at_once_as_wrong_use(
