@@ -177,6 +177,31 @@ def test_setup_has_topics_keep_what_is_published_and_leaves_what_somebody_said(r
     assert kept[topic_of("member_emails")] == 7_200
 
 
+def test_what_pubsub_moved_by_itself_comes_again_from_a_topic_that_keeps_it(river: River, ingest: Ingest) -> None:
+    """As the runbook has it; the letter is in no table, so nothing else reaches it."""
+    ingest("setup")
+    subscriber, name = river._subscriber(), river._subscription(topic_of("members"))
+    topic = f"projects/{river.settings.project}/topics/{river.settings.dead_letter_topic}"
+    policy = {"dead_letter_topic": topic, "max_delivery_attempts": 5}
+    subscriber.update_subscription(
+        request={
+            "subscription": {"name": name, "dead_letter_policy": policy},
+            "update_mask": {"paths": ["dead_letter_policy"]},
+        }
+    )
+    river.publish_members([1])
+    for _ in range(5):
+        [received] = subscriber.pull(subscription=name, max_messages=1, timeout=10).received_messages
+        subscriber.modify_ack_deadline(subscription=name, ack_ids=[received.ack_id], ack_deadline_seconds=0)
+    [moved] = river.dead_topic(1)
+    assert "CloudPubSubDeadLetterSourceSubscription" in moved.attributes
+    assert asyncio.run(river.run()).received == 0
+    assert river.dead_letters() == []
+    ingest("replay", "--from", "1h", "--table", "members", "--yes")
+    assert asyncio.run(river.run()).landed == 1
+    river.assert_nothing_lost()
+
+
 def test_every_fault_of_the_configuration_is_told_at_once_as_wrong_use(
     river: River, monkeypatch: pytest.MonkeyPatch
 ) -> None:
