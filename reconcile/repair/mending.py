@@ -13,7 +13,7 @@ from core.clock import utc_now
 from core.errors import ConfigurationError, UnavailableError
 from core.settings import Settings
 from reconcile.concluding import new_run_id
-from reconcile.config import ReconcileConfig
+from reconcile.config import ComparisonConfig, ReconcileConfig
 from reconcile.repair.differences import chosen, read_rows, write_private
 from reconcile.repair.ledger import Entry, digest_of, enter
 from reconcile.repair.statements import Target, repair_statements
@@ -105,17 +105,35 @@ def target_of(config: ReconcileConfig, found: ComparisonResult) -> Target:
         found: the comparison.
 
     Raises:
-        ConfigurationError: when it is no table of BigQuery.
+        ConfigurationError: when it is no table of BigQuery, or has columns that a statement cannot set.
     """
     [comparison] = config.select((found.name,))
     name = found.inputs.warehouse_table if found.inputs else ""
     parts = name.split(".")
     if len(parts) != _TABLE_PARTS:
         raise ConfigurationError(f"{found.name}: {name} is no table of BigQuery, and nothing else is mended")
+    mapped = sorted(column for column, stated in comparison.columns.items() if stated.warehouse not in (None, column))
+    if mapped:
+        raise ConfigurationError(
+            f"{found.name}: {', '.join(mapped)} of the warehouse is made of other columns, so that nothing can set it; "
+            "mend what it is made of"
+        )
+    return Target(parts[0], parts[1], parts[2], found.columns, _tombstone(config, comparison))
+
+
+def _tombstone(config: ReconcileConfig, comparison: ComparisonConfig) -> str | None:
+    """Return the boolean column by which the table keeps what was deleted, marked; None when it keeps nothing."""
+    deleted = comparison.soft_deletes.warehouse
+    if deleted is not None:
+        if deleted.values != (True,):
+            raise ConfigurationError(
+                f"{comparison.name}: {deleted.column} marks deleted rows of the warehouse, and only a boolean column can "
+                "be set for that; if it is one, say so: `values: [true]`"
+            )
+        return deleted.column
     where = config.defaults.where if comparison.where is None else comparison.where
-    # A filter such as `is_deleted: false` says that the table keeps what was deleted, marked.
     marks = [column for column, value in where.items() if value is False]
-    return Target(parts[0], parts[1], parts[2], found.columns, marks[0] if len(marks) == 1 else None)
+    return marks[0] if len(marks) == 1 else None
 
 
 def _all_applied(warehouse: Warehouse, statements: Sequence[str], run_id: str, name: str) -> int:

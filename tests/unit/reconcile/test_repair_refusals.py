@@ -18,6 +18,7 @@ from core.settings import Settings
 from devstack.pubsub.process import running_server
 from reconcile.config import ReconcileConfig
 from reconcile.repair.events import Correction
+from reconcile.repair.mending import repair
 from reconcile.repair.place import Place
 from reconcile.repair.publishing import publish, publishing
 from reconcile.repair.republishing import Republishing, republish
@@ -104,6 +105,33 @@ def test_a_table_that_events_cannot_mend_is_refused(call: Republishing, spoil: A
     with pytest.raises(ConfigurationError, match=told):
         republish(spoil(call), send=True)
     assert list(call.output.iterdir()) == []
+
+
+def _configured(**comparison: Any) -> ReconcileConfig:
+    return ReconcileConfig.model_validate({"version": 1, "comparisons": [{"contract": "things", **comparison}]})
+
+
+@pytest.mark.parametrize(
+    ("comparison", "told"),
+    [
+        ({"columns": {"v": {"warehouse": "w"}}}, "v of the warehouse is made of other columns"),
+        ({"columns": {"v": {"warehouse": {"constant": 1}}}}, "v of the warehouse is made of other columns"),
+        ({"soft_deletes": {"warehouse": "deleted_at"}}, "only a boolean column can be"),
+    ],
+)
+def test_what_a_statement_cannot_set_is_refused(call: Republishing, comparison: Any, told: str) -> None:
+    with pytest.raises(ConfigurationError, match=told):
+        repair(_configured(**comparison), call.result, call.folder, output=call.output)
+    assert list(call.output.iterdir()) == []
+
+
+def test_a_row_that_is_marked_as_deleted_is_brought_back_and_not_inserted_beside_itself(call: Republishing) -> None:
+    marked = _configured(soft_deletes={"warehouse": {"column": "is_gone", "values": [True]}})
+    [mended] = repair(marked, call.result, call.folder, output=call.output)
+    assert mended.file is not None
+    assert "when matched and t.is_gone then update set v = s.v, is_gone = false" in " ".join(
+        mended.file.read_text().split()
+    )
 
 
 def test_what_holds_no_differences_needs_nothing(call: Republishing) -> None:
