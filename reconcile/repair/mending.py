@@ -127,8 +127,8 @@ def _tombstone(config: ReconcileConfig, comparison: ComparisonConfig) -> str | N
     if deleted is not None:
         if deleted.values != (True,):
             raise ConfigurationError(
-                f"{comparison.name}: {deleted.column} marks deleted rows of the warehouse, and only a boolean column can "
-                "be set for that; if it is one, say so: `values: [true]`"
+                f"{comparison.name}: {deleted.column} marks deleted rows of the warehouse, and only a boolean one can be "
+                "set for that; if it is one, say so: `values: [true]`"
             )
         return deleted.column
     where = config.defaults.where if comparison.where is None else comparison.where
