@@ -127,7 +127,7 @@ def _tombstone(config: ReconcileConfig, comparison: ComparisonConfig) -> str | N
     if deleted is not None:
         if deleted.values != (True,):
             raise ConfigurationError(
-                f"{comparison.name}: {deleted.column} marks deleted rows of the warehouse, and only a boolean one can be "
+                f"{comparison.name}: {deleted.column} marks deleted rows of the warehouse, and only a boolean can be "
                 "set for that; if it is one, say so: `values: [true]`"
             )
         return deleted.column

@@ -116,7 +116,7 @@ def _configured(**comparison: Any) -> ReconcileConfig:
     [
         ({"columns": {"v": {"warehouse": "w"}}}, "v of the warehouse is made of other columns"),
         ({"columns": {"v": {"warehouse": {"constant": 1}}}}, "v of the warehouse is made of other columns"),
-        ({"soft_deletes": {"warehouse": "deleted_at"}}, "only a boolean one can be set"),
+        ({"soft_deletes": {"warehouse": "deleted_at"}}, "only a boolean can be set"),
     ],
 )
 def test_what_a_statement_cannot_set_is_refused(call: Republishing, comparison: Any, told: str) -> None:
