@@ -13,7 +13,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from functools import reduce
-from multiprocessing import get_context, parent_process
+from multiprocessing import get_context, parent_process, resource_tracker
 from multiprocessing.connection import Connection, wait
 from multiprocessing.context import SpawnProcess
 from pathlib import Path
@@ -147,6 +147,8 @@ def _begin(number: int, order: Order) -> _Worker:
     context = get_context("spawn")
     ours, theirs = context.Pipe()
     process = context.Process(target=_work, args=(theirs, replace(order, number=number)), name=f"worker-{number}")
+    # Starting the first process starts this one too, which would lift the mask under the worker.
+    resource_tracker.ensure_running()
     # A signal that comes before the worker can heed it waits: the mask is inherited.
     signal.pthread_sigmask(signal.SIG_BLOCK, _SIGNALS)
     process.start()

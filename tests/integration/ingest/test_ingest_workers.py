@@ -3,6 +3,8 @@
 import json
 import os
 import signal
+import subprocess
+import sys
 import time
 
 import psutil
@@ -64,6 +66,25 @@ def test_a_signal_reaches_every_worker(river: River) -> None:
     summary = json.loads(output)
     assert summary["acked"] == summary["landed"] == len(river.landed_ids())
     assert len(summary["load_id"].split(",")) == 2
+
+
+FIRST_WORKER = """
+from pathlib import Path
+from ingest.failpoints import Failpoint
+from ingest.settings import IngestSettings
+from ingest.workers import Order, _begin
+
+worker = _begin(1, Order(None, IngestSettings(), Failpoint()))
+print(Path(f"/proc/{worker.process.pid}/status").read_text())
+worker.process.kill()
+"""
+
+
+def test_even_the_first_worker_of_a_process_begins_with_signals_that_wait() -> None:
+    told = subprocess.run([sys.executable, "-c", FIRST_WORKER], capture_output=True, text=True, check=True).stdout
+    [blocked] = [int(line.split()[1], 16) for line in told.splitlines() if line.startswith("SigBlk")]
+    for number in (signal.SIGTERM, signal.SIGINT):
+        assert blocked & (1 << (number - 1))
 
 
 def test_a_worker_that_dies_fails_the_run_and_stops_the_others(river: River) -> None:
