@@ -17,7 +17,7 @@ settings.register_profile("millrace", settings.default, deadline=None)
 settings.load_profile("millrace")
 
 # Tests in these folders share something costly to make: with several processes, one of them runs them all.
-_TOGETHER = ("tests/googlesql", "tests/integration/dbt", "tests/integration/dbt_zones", "tests/integration/quality")
+_TOGETHER = ("tests/googlesql", "tests/integration/dbt_zones", "tests/integration/quality")
 
 
 class ByFile(LoadScopeScheduling):
