@@ -33,7 +33,7 @@ from ingest.proto import RowType
 from ingest.resources import DEAD_LETTERS_TABLE, covered_topics, table_path, topic_path
 from ingest.rpc import BigQueryWrite, PubSub, pubsub_channel, storage_channel
 from ingest.transport import Transport
-from ingest.transports import Destination, Surroundings, open_transports
+from ingest.transports import Destination, Open, Surroundings, open_transports
 from ingest.watermarks import WATERMARK_TYPE, WATERMARKS
 from ingest.watermarks.landed import LandedRows
 from ingest.watermarks.reports import RunState, WatermarkReports
@@ -49,11 +49,13 @@ class Plan:
         settings: where to connect.
         contracts: every table.
         tables: names of the tables to land; empty for all.
+        opener: opens other transports than the settings name; None for those.
     """
 
     settings: Settings
     contracts: Contracts
     tables: Sequence[str] = ()
+    opener: Open | None = None
 
     def selected(self) -> Contracts:
         """Return the contracts of the tables to land.
@@ -227,7 +229,7 @@ async def open_stages(plan: Plan, context: RunContext) -> AsyncIterator[Stages]:
             open_writer=open_writer,
             stack=stack,
         )
-        transports = await open_transports(destinations, around)
+        transports = await open_transports(destinations, around, plan.opener)
         reports = WatermarkReports(
             context.watermarks,
             open_writer(table_path(settings, settings.audit_dataset, WATERMARKS.name), WATERMARK_TYPE),

@@ -7,7 +7,7 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
 from functools import partial
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 import structlog
 
@@ -25,6 +25,11 @@ from ingest.pubsub import PubSubTransport
 from ingest.resources import subscription_path, table_path
 from ingest.rpc import PubSub
 from ingest.transport import Deliver, Transport
+
+if TYPE_CHECKING:
+    from core.pinned import ObjectStore
+    from ingest.files.objects import ObjectSource
+    from ingest.files.settings import FilesSettings
 
 _log = structlog.get_logger(__name__)
 
@@ -74,12 +79,15 @@ class Surroundings:
 Open = Callable[[Sequence[Destination], Surroundings], Awaitable[Sequence[Transport]]]
 
 
-async def open_transports(destinations: Sequence[Destination], surroundings: Surroundings) -> Sequence[Transport]:
-    """Open the transports that the settings name.
+async def open_transports(
+    destinations: Sequence[Destination], surroundings: Surroundings, opener: Open | None = None
+) -> Sequence[Transport]:
+    """Open the transports that the settings name, or others in their stead.
 
     Args:
         destinations: where messages go; none of a topic twice.
         surroundings: what they are opened with.
+        opener: opens others, for a command that lands something again; None for what the settings name.
 
     Returns:
         The transports; nothing is pulled yet, and their leases are kept.
@@ -87,7 +95,8 @@ async def open_transports(destinations: Sequence[Destination], surroundings: Sur
     Raises:
         ConfigurationError: when their own settings are wrong.
     """
-    transports = await OPENERS[surroundings.context.settings.transport](destinations, surroundings)
+    opener = opener or OPENERS[surroundings.context.settings.transport]
+    transports = await opener(destinations, surroundings)
     for transport in transports:
         surroundings.leases.attach(transport)
     return transports
@@ -153,15 +162,11 @@ async def _open_kafka(destinations: Sequence[Destination], around: Surroundings)
 async def _open_files(destinations: Sequence[Destination], around: Surroundings) -> Sequence[Transport]:
     """Open a place with the files of those tables that have any."""
     from core.pinned import open_store
-    from ingest.files.dumps import DumpFiles
     from ingest.files.listing import Listing
     from ingest.files.matching import TableMatcher
     from ingest.files.notified import Notified
-    from ingest.files.objects import ObjectSource
-    from ingest.files.records import loaded_rows, loaded_versions
+    from ingest.files.records import loaded_versions
     from ingest.files.settings import load_files_settings
-    from ingest.files.table import LOADED_FILE_TYPE, LOADED_FILES
-    from ingest.files.transport import FilesTransport
 
     files, settings = load_files_settings(), around.settings
     store = open_store(files.uri, settings)
@@ -173,27 +178,50 @@ async def _open_files(destinations: Sequence[Destination], around: Surroundings)
     else:
         subscribe = partial(_subscription, topic, around)
         source = Notified(files.uri, subscribe, around.context, is_wanted)
-    dumps = DumpFiles(store, lambda uris: loaded_rows(settings, uris), around.context.settings.dump_patience_s)
-    deliver = {destination.table: destination.deliver for destination in destinations if destination.table is not None}
     left_out = sorted(name for name, contract in around.contracts.items() if contract.files is None)
     if left_out:
         _log.info("tables without files are not loaded", tables=left_out)
-    return [
-        FilesTransport(
-            files,
-            around.contracts,
-            around.context,
-            around.flow,
-            source=source,
-            store=store,
-            deliver=deliver,
-            refuse=_refuser(around.leases, around.dead_letters),
-            records=around.open_writer(
-                table_path(settings, settings.audit_dataset, LOADED_FILES.name), LOADED_FILE_TYPE
-            ),
-            dumps=dumps,
-        )
-    ]
+    return [files_transport(destinations, around, files, store, source)]
+
+
+def files_transport(
+    destinations: Sequence[Destination],
+    around: Surroundings,
+    files: "FilesSettings",
+    store: "ObjectStore",
+    source: "ObjectSource",
+) -> Transport:
+    """Return what loads the objects that a source finds.
+
+    Args:
+        destinations: where messages go.
+        around: what it is opened with.
+        files: the place, and how much at once.
+        store: the place.
+        source: finds objects.
+
+    Raises:
+        ConfigurationError: when no table has files.
+    """
+    from ingest.files.dumps import DumpFiles
+    from ingest.files.records import loaded_rows
+    from ingest.files.table import LOADED_FILE_TYPE, LOADED_FILES
+    from ingest.files.transport import FilesTransport
+
+    settings = around.settings
+    records = table_path(settings, settings.audit_dataset, LOADED_FILES.name)
+    return FilesTransport(
+        files,
+        around.contracts,
+        around.context,
+        around.flow,
+        source=source,
+        store=store,
+        deliver={one.table: one.deliver for one in destinations if one.table is not None},
+        refuse=_refuser(around.leases, around.dead_letters),
+        records=around.open_writer(records, LOADED_FILE_TYPE),
+        dumps=DumpFiles(store, lambda uris: loaded_rows(settings, uris), around.context.settings.dump_patience_s),
+    )
 
 
 def _refuser(leases: Leases, dead_letters: DeadLetters) -> Callable[[Message, DecodeError, str | None], None]:

@@ -2,7 +2,7 @@
 
 import asyncio
 import uuid
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import replace
 from typing import TYPE_CHECKING, Annotated, Any
@@ -15,12 +15,11 @@ from core.errors import MillraceError
 from core.settings import Settings
 from core.stand_ins import BIGQUERY, check_stand_ins
 from ingest.commands.letter_filters import Topic, filtered
-from ingest.commands.needs import refuse_letters_of_files
 from ingest.settings import load_ingest_settings
-from ingest.startup import load_place
+from ingest.startup import load_place, load_startup
 
 if TYPE_CHECKING:
-    from ingest.dead_letters.archive import Archive, Group
+    from ingest.dead_letters.archive import Archive, Group, Origins
     from ingest.dead_letters.filters import Filters
 
 app = typer.Typer(
@@ -31,6 +30,14 @@ app = typer.Typer(
 
 _Json = Annotated[bool, typer.Option("--json", help="Print the result as JSON on standard output.")]
 _DryRun = Annotated[bool, typer.Option("--dry-run", help="Only say what would be done.")]
+
+_PLANS: Mapping[str, str] = {
+    "pubsub": "would be published again",
+    "push": "would be published again",
+    "kafka": "would be produced again",
+    "files": "would be taken in again",
+}
+"""What would become of letters, by the value of `MILLRACE_INGEST_TRANSPORT`."""
 
 
 @app.command("list")
@@ -99,10 +106,11 @@ def replay_letters(
     dry_run: _DryRun = False,
     json: _Json = False,
 ) -> None:
-    """Publish dead letters again to the topic they came from, as they were; each is published again once.
+    """Send dead letters again to where they came from, as they were; each is sent again once.
 
-    They go to Pub/Sub, or to Kafka where MILLRACE_INGEST_TRANSPORT is kafka; for files this command only says how their
-    rows come again.
+    They are published to their topic of Pub/Sub, or of Kafka where MILLRACE_INGEST_TRANSPORT is kafka. Where it is
+    files, this command takes them in itself: rows from the bytes that were kept, under the ids they had, and files by
+    reading them again.
 
     What was done is kept in audit.dead_letter_replays, so the same call goes on where it stopped. Mend the cause first:
     what still cannot be landed is dead-lettered again, as a new letter.
@@ -121,22 +129,30 @@ def replay_letters(
     settings = load_place()
     transport = _transport()
     archive = _archive(settings)
-    if transport == "files":
-        refuse_letters_of_files(settings, archive.files(filters))
     if dry_run:
-        _print_plan(_groups(archive, filters, settings), "would be published again", json=json)
+        _print_plan(_groups(archive, filters, settings), _PLANS[transport], json=json)
+        if transport == "files" and not json:
+            _print_origins(archive.origins(filters))
         return
 
-    from ingest.dead_letters.replay import Replay
+    replay_id, total = uuid.uuid4().hex, _total(archive, filters, settings)
+    with _progress("sent again", total) as report:
+        if transport == "files":
+            from ingest.dead_letters.file_replay import FileReplay
 
-    work = Replay(archive, settings, uuid.uuid4().hex, to_kafka=transport == "kafka")
-    with _progress("published", _total(archive, filters, settings)) as report:
-        result = asyncio.run(work.run(filters, report))
+            result = asyncio.run(FileReplay(archive, filters, replay_id, report).run(load_startup()))
+        else:
+            from ingest.dead_letters.replay import Replay
+
+            work = Replay(archive, settings, replay_id, to_kafka=transport == "kafka")
+            result = asyncio.run(work.run(filters, report))
+    done = "landed" if transport == "files" else "published again"
     if json:
         typer.echo(msgspec.json.encode(result).decode())
     else:
-        typer.echo(f"{result.replayed} published again, as replay {result.replay_id}")
-    _fail_for({**result.unreadable, **result.refused}, "could not be published again")
+        typer.echo(f"{result.replayed} {done}, as replay {result.replay_id}")
+    faults = {**result.unreadable, **result.refused}
+    _fail_for(faults, "could not be landed" if transport == "files" else "could not be published again")
 
 
 @app.command("export")
@@ -238,6 +254,13 @@ def _print_plan(groups: "list[Group]", what: str, *, json: bool) -> None:
         return
     _print_groups(groups)
     typer.echo(f"{sum(group.letters for group in groups)} letters {what}; --limit holds for the letters then")
+
+
+def _print_origins(origins: "Origins") -> None:
+    typer.echo(f"{origins.rows:>8}  rows would land from the bytes that were kept")
+    typer.echo(f"{origins.objects:>8}  files would be read again, each as a whole")
+    if origins.others:
+        typer.echo(f"{origins.others:>8}  would be refused, for they came neither as a row of a file nor as a file")
 
 
 def _fail_for(faults: dict[str, str], what: str) -> None:

@@ -1,18 +1,12 @@
 """Commands that only make sense where messages come by Pub/Sub, and what serves instead where they do not."""
 
-from collections.abc import Sequence
 from datetime import datetime
-from typing import TYPE_CHECKING
 
 from core.errors import UsageError
 from core.settings import Settings
 from ingest.startup import Startup
 
-if TYPE_CHECKING:
-    from ingest.dead_letters.archive import LetterFile
-
 _SETTING = "MILLRACE_INGEST_TRANSPORT"
-_FILES_SHOWN = 100
 
 
 def need_pubsub(startup: Startup, command: str, *, pulled: bool = False) -> None:
@@ -49,39 +43,6 @@ def refuse_replay(startup: Startup, begin: datetime) -> None:
         raise UsageError(_kafka(begin))
     if transport == "files":
         raise UsageError(_files(startup, begin))
-
-
-def refuse_letters_of_files(settings: Settings, found: "Sequence[LetterFile]") -> None:
-    """Refuse to publish dead letters where nobody would take them in, and say what to do instead.
-
-    Args:
-        settings: which project the tables are in.
-        found: the files that the letters are about.
-
-    Raises:
-        UsageError: always.
-    """
-    from ingest.files.settings import load_files_settings
-
-    files = load_files_settings()
-    why = (
-        f"nothing was published: {_SETTING} is 'files', and a row comes again only with its file. A file that was "
-        "mended is a new version and is loaded by itself. Where the contract or the decoder was at fault,"
-    )
-    if not found:
-        raise UsageError(
-            f"nothing was published: {_SETTING} is 'files', and none of these letters came as a file's row; set it to "
-            "where they came from"
-        )
-    if files.notification_topic is not None:
-        since = min(one.found_at for one in found)
-        seek = _seek_files(f"{files.notification_topic}{settings.subscription_suffix}", since)
-        raise UsageError(f"{why} seek the notifications back, to the first of {len(found)} files:\n{seek}")
-    scheme = files.uri.partition("://")[0]
-    uris = ", ".join(_literal(f"{scheme}://{one.path}") for one in found[:_FILES_SHOWN])
-    more = len(found) - _FILES_SHOWN
-    rest = f"\n{more} more files: choose fewer letters at a time" if more > 0 else ""
-    raise UsageError(f"{why} {_forget_files(settings, f'uri in ({uris})')}{rest}")
 
 
 def _kafka(begin: datetime) -> str:
@@ -126,8 +87,3 @@ def _forget_files(settings: Settings, condition: str) -> str:
     table = f"{settings.project}.{settings.audit_dataset}.loaded_files"
     forget = f"delete from `{table}` where {condition}"  # noqa: S608 - shown, and not run
     return f"stop the ingester, forget them:\n  {forget}\nand start it again: the rows land with the ids they had"
-
-
-def _literal(text: str) -> str:
-    """Return a text as a literal of GoogleSQL."""
-    return "'" + text.replace("\\", "\\\\").replace("'", "\\'").replace("\n", "\\n") + "'"

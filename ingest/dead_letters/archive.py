@@ -15,6 +15,7 @@ from core.settings import Settings
 from ingest import bigquery_errors
 from ingest.bigquery_errors import told
 from ingest.dead_letters.filters import Filters
+from ingest.dead_letters.origin import OBJECT_ID, ROW_ID
 from ingest.dead_letters.tables import DEAD_LETTER_REPLAYS, DEAD_LETTERS
 
 _PAGE_BYTES: Final = 32_000_000
@@ -108,16 +109,18 @@ class Totals(msgspec.Struct, frozen=True):
     largest_bytes: int
 
 
-class LetterFile(msgspec.Struct, frozen=True):
-    """A file of which dead letters tell, or that holds their rows.
+class Origins(msgspec.Struct, frozen=True):
+    """How letters came, as far as it matters to files.
 
     Attributes:
-        path: where it lies, without the scheme.
-        found_at: when it was written, or told of (UTC).
+        rows: those that are rows of files.
+        objects: those that are about whole files, or about the markers of full dumps.
+        others: all others.
     """
 
-    path: str
-    found_at: datetime
+    rows: int
+    objects: int
+    others: int
 
 
 class Archive:
@@ -164,20 +167,21 @@ class Archive:
         [row] = self._rows(_TOTALS, filters, 1)
         return Totals(row["letters"], row["data_bytes"], row["largest_bytes"])
 
-    def files(self, filters: Filters) -> list[LetterFile]:
-        """Return the files that dead letters of the files transport are about, each once.
+    def origins(self, filters: Filters) -> Origins:
+        """Return how letters came.
 
         Args:
-            filters: which letters are meant; the limit is one of files.
+            filters: which letters are meant.
 
         Returns:
-            The files, by path.
+            Counts.
 
         Raises:
             ConfigurationError: see `groups`.
             UnavailableError: see `groups`.
         """
-        return [LetterFile(row["path"], row["found_at"]) for row in self._rows(_FILES, filters, _PAGE_ROWS)]
+        [row] = self._rows(_ORIGINS, filters, 1)
+        return Origins(row["row_letters"], row["object_letters"], row["other_letters"])
 
     def letters(self, filters: Filters, largest_bytes: int) -> Iterator[list[Letter]]:
         """Yield dead letters in the order in which they were published, a page at a time.
@@ -310,16 +314,19 @@ from (
 )
 """
 
-_FILES: Final = """
+_ORIGINS: Final = f"""
 select
-    regexp_extract(event_id, r'^(.+)#') as path,
-    min(publish_ts) as found_at
-from letters
-where regexp_contains(event_id, r'^.+/.+#')
-group by path
-order by path
-limit @row_limit
-"""
+    countif(regexp_contains(event_id, r'{ROW_ID}')) as row_letters,
+    countif(regexp_contains(event_id, r'{OBJECT_ID}')) as object_letters,
+    countif(not regexp_contains(event_id, r'{ROW_ID}') and not regexp_contains(event_id, r'{OBJECT_ID}'))
+        as other_letters
+from (
+    select event_id
+    from letters
+    order by publish_ts, topic, event_id
+    limit @row_limit
+)
+"""  # noqa: S608 - the patterns are constants of ours
 
 _LETTERS: Final = """
 select

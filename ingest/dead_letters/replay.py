@@ -1,7 +1,7 @@
 """Publishing dead letters again, as they were, each once.
 
-They go to where the ingester takes its messages from: to Pub/Sub, or to Kafka. What tells of a whole file is no message
-of a table, and is left alone.
+They go to where the ingester takes its messages from: to Pub/Sub, or to Kafka (`ingest.dead_letters.file_replay` is for
+files). What tells of a whole file is no message of a table, and is left alone.
 
 A ledger, `audit.dead_letter_replays`, says what was published again; it is asked before and written after. Between the
 two a crash can cost a repetition of one batch. It does no harm: a repeated change has the key and the position of the
@@ -15,8 +15,6 @@ from contextlib import AsyncExitStack
 from dataclasses import replace
 from typing import Final
 
-import msgspec
-
 from core.clock import Clock, to_micros, utc_now
 from core.errors import UnreadableError
 from core.retry import RetryPolicy
@@ -24,6 +22,7 @@ from core.settings import Settings
 from ingest.append import AppendStream, TableWriter
 from ingest.dead_letters.archive import Archive, Letter
 from ingest.dead_letters.filters import Filters
+from ingest.dead_letters.outcome import Replayed, ledger_row
 from ingest.dead_letters.publishing import Outgoing, Publisher, PubSubPublisher, Refusal
 from ingest.dead_letters.tables import DEAD_LETTER_REPLAYS, REPLAY_TYPE
 from ingest.files.objects import NAME, OBJECT_REASONS
@@ -34,22 +33,6 @@ from ingest.rpc import BigQueryWrite, PubSub, pubsub_channel, storage_channel
 _BATCH_MESSAGES: Final = 500
 _BATCH_BYTES: Final = 5_000_000
 _TIMEOUT_S: Final = 60.0
-
-
-class Replayed(msgspec.Struct, frozen=True):
-    """What a replay did.
-
-    Attributes:
-        replay_id: the call, as in the ledger.
-        replayed: letters that were published again.
-        unreadable: message ids of letters whose body cannot be read, with the reason in words.
-        refused: message ids of letters that cannot be published, with the reason in words.
-    """
-
-    replay_id: str
-    replayed: int
-    unreadable: dict[str, str]
-    refused: dict[str, str]
 
 
 class Replay:
@@ -122,7 +105,7 @@ class Replay:
             return
         published = await self._publish(publisher, messages)
         now = to_micros(self._clock())
-        rows = [self._ledger_row(letter, event_id, now) for letter, event_id in published]
+        rows = [ledger_row(letter, event_id, self._replay_id, now) for letter, event_id in published]
         if rows:
             await ledger.append(rows)
             self._replayed += len(rows)
@@ -131,7 +114,7 @@ class Replay:
         if letter.reason in OBJECT_REASONS or (letter.topic == NAME and letter.table is None):
             self._refused[letter.event_id] = (
                 f"tells of a file, not of a row ({letter.reason}): mend the file, and its new version is loaded; "
-                "of one that was not at fault, `replay` tells more where MILLRACE_INGEST_TRANSPORT is files"
+                "where MILLRACE_INGEST_TRANSPORT is files, `replay` reads a file again that was not at fault"
             )
             return None
         try:
@@ -154,16 +137,6 @@ class Replay:
             else:
                 published.append((letter, answer))
         return published
-
-    def _ledger_row(self, letter: Letter, event_id: str, now: int) -> bytes:
-        row: bytes = REPLAY_TYPE.message_class(
-            event_id=letter.event_id,
-            topic=letter.topic,
-            replay_event_id=event_id,
-            replay_id=self._replay_id,
-            replayed_at=now,
-        ).SerializeToString()
-        return row
 
 
 def _batches(letters: Iterable[Letter]) -> Iterator[list[Letter]]:

@@ -6,7 +6,7 @@ store; its name is its content's, so that a second attempt changes nothing.
 
 import asyncio
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, Final
 
 import grpc
@@ -83,6 +83,15 @@ class DeadLetters:
         self._settings = settings = context.settings
         limits = BatchLimits(settings.batch_rows, settings.batch_wait_ms / 1_000, settings.batch_bytes)
         self.batches: MicroBatches[DeadLetter] = MicroBatches(self._write, limits, context.fail)
+        self._observers: list[Callable[[Sequence[DeadLetter]], None]] = []
+
+    def observe(self, observer: Callable[[Sequence[DeadLetter]], None]) -> None:
+        """Have somebody told of letters that were written, before they are acknowledged.
+
+        Args:
+            observer: told.
+        """
+        self._observers.append(observer)
 
     def add(self, letter: DeadLetter) -> None:
         """Write a message off, soon.
@@ -108,6 +117,8 @@ class DeadLetters:
         kept = [letter for place, letter in enumerate(letters) if place not in refused]
         self._context.progress.reasons.update(letter.reason for letter in kept)
         _tell(kept)
+        for observer in self._observers:
+            observer(kept)
         self._leases.settle(letter.message for letter in kept)
 
     async def _with_large_bodies_set_aside(

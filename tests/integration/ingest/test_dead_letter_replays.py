@@ -199,36 +199,3 @@ async def test_what_kafka_refuses_is_named_and_holds_up_nothing_else(
     monkeypatch.setattr(producer, "_TIMEOUT_S", 0.5)
     assert re.match("UnavailableError: topic .*(brokers confirmed 0 of 1|timed out)", call("--event-id", "s"))
     assert len(river.ledger()) == 1
-
-
-# Files
-
-
-async def test_letters_of_files_say_how_their_rows_come_again(
-    river: River, call: Call, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """What is advised is done, and the row lands under the id it had."""
-    place = tmp_path / "it's"
-    place.mkdir()
-    monkeypatch.setenv("MILLRACE_INGEST_TRANSPORT", "files")
-    monkeypatch.setenv("MILLRACE_INGEST_FILES_URI", place.as_uri())
-    monkeypatch.setenv("MILLRACE_INGEST_FILES_QUIET_S", "0")
-    monkeypatch.setenv("MILLRACE_INGEST_FILES_LIST_S", "0.1")
-    contracts = tmp_path / "contracts"
-    strict = with_table(river, contracts, pattern="upsert", drift="strict", files="*.ndjson")
-    (place / "a.ndjson").write_bytes(row("a", extra=1))
-    assert (await begin(strict, "files").run(0.3)).reasons == {"schema_drift": 1}
-    [letter] = strict.dead_letters()
-    told = call("--all")
-    assert told.startswith("UsageError: nothing was published")
-    assert not strict.ledger()
-    followed = with_table(river, contracts, open_fields=True, pattern="upsert", drift="strict", files="*.ndjson")
-    assert (await begin(followed, "files").run(0.3)).received == 0
-    [statement] = re.findall(r"^ +(delete .*)$", told, re.MULTILINE)
-    followed.bigquery.query_and_wait(statement)
-    assert (await begin(followed, "files").run(0.3)).landed == 1
-    assert followed.landed_ids() == [letter["event_id"]]
-    monkeypatch.setenv("MILLRACE_INGEST_FILES_URI", "gs://bucket/x")
-    monkeypatch.setenv("MILLRACE_INGEST_FILES_NOTIFICATION_TOPIC", "events")
-    assert re.search(r"subscriptions seek events-ingest --time=20", call("--all"))
-    assert "none of these letters" in call("--event-id", "none")

@@ -1,0 +1,202 @@
+"""`ingest dead-letters replay` where messages come as files: rows land from what was kept, files are read again."""
+
+import asyncio
+import json
+import re
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import structlog
+import yaml
+from ingest_river import QUICK, River, topic_of
+from typer.testing import CliRunner
+
+from core.contracts import load_contracts
+from core.errors import MillraceError
+from ingest.cli import app
+from ingest.progress import Summary
+from ingest.runner import Run
+from ingest.settings import IngestSettings
+from ingest.stages import Plan
+
+TABLE = "member_emails"
+
+
+class Place:
+    """A folder of files, with one table of plain rows whose contract can be changed."""
+
+    def __init__(self, river: River, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.folder = folder / "in"
+        self.folder.mkdir()
+        self._contracts = folder / "contracts"
+        self._contracts.mkdir()
+        self._monkeypatch = monkeypatch
+        self.river = River(
+            river.settings.model_copy(update={"contracts_path": self._contracts}), river.contracts, river.sent
+        )
+        self.declare()
+        variables = {"TRANSPORT": "files", "DUMP_PATIENCE_S": "5", "FILES_QUIET_S": "0", "FILES_LIST_S": "0.1"}
+        for name, value in variables.items():
+            monkeypatch.setenv(f"MILLRACE_INGEST_{name}", value)
+        monkeypatch.setenv("MILLRACE_INGEST_FILES_URI", self.folder.as_uri())
+
+    def declare(self, *, extra: str | None = None, **meta: str) -> None:
+        """Write the contract; `extra` is the type of a field that it does not know otherwise."""
+        document = yaml.safe_load(Path(f"dbt_project/models/raw/member/{TABLE}.yml").read_text())
+        [table] = document["sources"][0]["tables"]
+        kept = {name: table["config"]["meta"][name] for name in ("owner", "topic")}
+        plain = {"wire_format": "plain", "pattern": "upsert", "drift": "strict", "files": "*.ndjson"}
+        table["config"]["meta"] = kept | plain | meta
+        table["columns"] = [one for one in table["columns"] if one["name"] in ("email_id", "email")]
+        if extra is not None:
+            table["columns"].append({"name": "extra", "data_type": extra, "description": "Came later."})
+        (self._contracts / f"{TABLE}.yml").write_text(yaml.safe_dump(document))
+        self.river = River(self.river.settings, load_contracts(self._contracts), self.river.sent)
+        for name, value in self.river.environment().items():
+            self._monkeypatch.setenv(name, value)
+
+    def write(self, name: str, *rows: dict[str, object]) -> None:
+        file = self.folder / name
+        file.parent.mkdir(exist_ok=True)
+        file.write_text("".join(json.dumps(row) + "\n" for row in rows))
+
+    def load(self) -> Summary:
+        tunables = QUICK | {"transport": "files", "dump_patience_s": 0.2}
+        run = Run(Plan(self.river.settings, self.river.contracts), IngestSettings.model_validate(tunables))
+        return asyncio.run(_started(run))
+
+    def state(self) -> dict[int, str]:
+        """The table as the merge leaves it: of each key the newest change."""
+        newest: dict[str, Any] = {}
+        for row in sorted(self.river.rows(TABLE), key=lambda one: (one["_source_position"], one["_op"] == "DELETE")):
+            newest[row["_key"]] = row
+        alive = {key: row for key, row in newest.items() if row["_op"] != "DELETE"}
+        return {json.loads(key)["email_id"]: json.loads(row["payload"])["email"] for key, row in alive.items()}
+
+
+async def _started(run: Run) -> Summary:
+    return await run.run(0.3)
+
+
+@pytest.fixture
+def place(river: River, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Place:
+    return Place(river, tmp_path, monkeypatch)
+
+
+Replay = Callable[..., Any]
+
+
+@pytest.fixture
+def replay() -> Replay:
+    """Runs the command; returns its JSON, its words where there is none, or those of its failure."""
+
+    def run(*arguments: str, failed: bool = False) -> Any:
+        result = CliRunner().invoke(app, ["dead-letters", "replay", *arguments])
+        structlog.reset_defaults()  # the stream it logs to is closed by now
+        if failed:
+            assert isinstance(result.exception, MillraceError), result.output
+            return str(result.exception)
+        assert result.exit_code == 0, result.output + str(result.exception)
+        return json.loads(result.stdout) if "--json" in arguments else result.stdout
+
+    return run
+
+
+def row(key: int, email: str, **fields: object) -> dict[str, object]:
+    return {"email_id": key, "email": email} | fields
+
+
+def test_a_row_lands_once_under_its_id_and_takes_no_newer_ones_place(place: Place, replay: Replay) -> None:
+    """The file itself is gone by then: what was kept is enough."""
+    place.write("a.ndjson", row(1, "OLD", extra=1), row(2, "kept"), row(3, "lone", extra=1))
+    assert place.load().reasons == {"schema_drift": 2}
+    place.write("b.ndjson", row(1, "NEW"))
+    place.load()
+    (place.folder / "a.ndjson").unlink()
+    river = place.river
+    letters = {one["event_id"] for one in river.dead_letters()}
+    before = river.landed_ids()
+    told = replay("--all", "--dry-run")
+    assert "2 letters would be taken in again" in told
+    assert re.search(r"2  rows would land from the bytes that were kept\n +0  files would be read again", told)
+    assert river.landed_ids() == before
+    assert not river.ledger()
+
+    place.declare(extra="int64")
+    assert replay("--all", "--json")["replayed"] == 2
+    assert sorted(river.landed_ids()) == sorted([*before, *letters])
+    assert place.state() == {1: "NEW", 2: "kept", 3: "lone"}
+    assert {one["replay_event_id"] for one in river.ledger()} == letters
+    assert {one["topic"] for one in river.ledger()} == {topic_of(TABLE)}
+
+    assert "0 landed" in replay("--all")
+    assert len(river.landed_ids()) == len(before) + 2
+    # A crash before the ledger was written: the zones see the same row once more.
+    river.bigquery.query_and_wait(f"delete from `{river.settings.project}.audit.dead_letter_replays` where true")
+    assert replay("--all", "--json")["replayed"] == 2
+    landed = [one for one in river.rows(TABLE) if one["_event_id"] in letters]
+    assert len(landed) == 4
+    assert len({(one["_event_id"], one["_source_position"], one["payload"]) for one in landed}) == 2
+    assert place.state() == {1: "NEW", 2: "kept", 3: "lone"}
+
+
+def test_what_still_cannot_land_stays_to_be_replayed(place: Place, replay: Replay) -> None:
+    place.write("a.ndjson", row(1, "a", extra=1), row(2, "b", other=1))
+    place.load()
+    place.declare(extra="int64")
+    told = replay("--all", failed=True)
+    assert re.match(r"1 letters could not be landed, such as \S+:2: schema_drift: ", told)
+    assert place.state() == {1: "a"}
+    assert [one["event_id"][-2:] for one in place.river.ledger()] == [":1"]
+    place.declare(extra="int64", drift="ignore")
+    assert replay("--all", "--json")["replayed"] == 1
+    assert place.state() == {1: "a", 2: "b"}
+    assert replay("--all", "--json")["replayed"] == 0
+
+
+def test_an_object_is_read_again_and_strangers_hold_up_nothing(place: Place, replay: Replay) -> None:
+    """First no contract claims it; then one does, and in the end it has been replaced by a newer version."""
+    place.write("a.ndjson", row(1, "a"))
+    place.write("late/b.ndjson", row(2, "b"), row(3, "b"))
+    place.write("late/c.ndjson", row(4, "old"))
+    assert place.load().reasons == {"unknown_object": 2}
+    river = place.river
+    base = {"reason": "x", "dead_lettered_at": "2026-01-02T00:00:00Z", "publish_ts": "2026-01-02T00:00:00Z"}
+    strays = [
+        base | {"event_id": "17", "topic": topic_of(TABLE)},
+        base | {"event_id": "elsewhere/b.ndjson#1", "topic": "files"},
+        base | {"event_id": "elsewhere/b.ndjson#1:1", "topic": "loyalty.member.gone"},
+    ]
+    assert not river.bigquery.insert_rows_json(f"{river.settings.project}.audit.dead_letters", strays)
+    told = replay("--all", "--dry-run")
+    assert re.search(r"1  rows .*\n +3  files .*\n +1  would be refused", told)
+    place.write("late/c.ndjson", row(4, "new"))
+    place.declare(files="**/*.ndjson")
+    told = replay("--all", failed=True)
+    assert told.startswith("3 letters could not be landed")
+    assert place.state() == {1: "a", 2: "b", 3: "b"}
+    assert sorted(one["event_id"].rpartition("/")[2][:8] for one in river.ledger()) == ["b.ndjson", "c.ndjson"]
+    words = {"17": "neither as a row", strays[1]["event_id"]: "lies outside", strays[2]["event_id"]: "no contract"}
+    for event_id, expected in words.items():
+        assert expected in replay("--event-id", event_id, failed=True)
+    place.load()
+    assert place.state() == {1: "a", 2: "b", 3: "b", 4: "new"}
+
+
+def test_a_dump_completes_once_its_row_has_landed(place: Place, replay: Replay) -> None:
+    """The row and the marker are letters; with both the absent key is deleted, and not before."""
+    place.declare(pattern="full_dump", files="{dump_id}/*.ndjson")
+    place.write("1/a.ndjson", row(1, "a"), row(2, "a"))
+    place.write("1/_SUCCESS")
+    place.load()
+    place.write("2/a.ndjson", row(1, "b", extra=1))
+    place.write("2/_SUCCESS")
+    assert place.load().reasons == {"schema_drift": 1, "dump_incomplete": 1}
+    assert "could not be landed" in replay("--all", failed=True)
+    assert place.state() == {1: "a", 2: "a"}
+    place.declare(extra="int64", pattern="full_dump", files="{dump_id}/*.ndjson")
+    assert replay("--all", "--json")["replayed"] == 2
+    assert place.state() == {1: "b"}
+    assert replay("--all", "--json")["replayed"] == 0
