@@ -5,7 +5,8 @@ transport is idle when everything it read has an answer.
 """
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
+from contextlib import aclosing
 from typing import Protocol
 
 from ingest.context import RunContext
@@ -13,7 +14,7 @@ from ingest.flow import FlowControl
 from ingest.message import Message
 from ingest.transport import Deliver
 
-Batches = Callable[[], AsyncIterator[Sequence[Message]]]
+Batches = Callable[[], AsyncGenerator[Sequence[Message], None]]
 """Reads the messages, each batch of one topic; the transport names them and their tokens."""
 
 
@@ -100,9 +101,10 @@ class FiniteTransport:
     async def pull_forever(self) -> None:
         """See `Transport.pull_forever`."""
         self.is_connected = True
-        async for batch in self._batches():
-            await self._hand_over(batch)
-            await self._hand_over_again()
+        async with aclosing(self._batches()) as batches:
+            async for batch in batches:
+                await self._hand_over(batch)
+                await self._hand_over_again()
         self._is_read = True
         while True:
             await self._turned_back.wait()

@@ -29,34 +29,17 @@ def need_pubsub(startup: Startup, command: str, *, pulled: bool = False) -> None
 
 
 def refuse_replay(startup: Startup, begin: datetime) -> None:
-    """Refuse to seek back what is no subscription, and say what to do instead.
+    """Refuse to land files again, and say what to do instead.
 
     Args:
         startup: which transport is in use.
         begin: where the replay was to begin.
 
     Raises:
-        UsageError: when messages come by Kafka or as files.
+        UsageError: when messages come as files.
     """
-    transport = startup.tunables.transport
-    if transport == "kafka":
-        raise UsageError(_kafka(begin))
-    if transport == "files":
+    if startup.tunables.transport == "files":
         raise UsageError(_files(startup, begin))
-
-
-def _kafka(begin: datetime) -> str:
-    from ingest.kafka.settings import load_kafka_settings
-
-    kafka = load_kafka_settings()
-    instant = begin.isoformat(timespec="milliseconds")[:-6]
-    return (
-        "`ingest replay` seeks subscriptions of Pub/Sub; Kafka keeps the offsets of a group, and changes them only "
-        "while no member runs. Stop every ingester of the group, then\n"
-        f"  kafka-consumer-groups --bootstrap-server {kafka.bootstrap_servers} --group {kafka.group_id} "
-        f"--topic <topic> --reset-offsets --to-datetime {instant} --execute\n"
-        "and start them again: the rows land with the ids they had"
-    )
 
 
 def _files(startup: Startup, begin: datetime) -> str:

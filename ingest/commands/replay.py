@@ -3,6 +3,7 @@
 import asyncio
 import uuid
 from contextlib import AsyncExitStack
+from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Annotated
 
@@ -15,14 +16,17 @@ from core.errors import ConfigurationError
 from core.stand_ins import PUBSUB, check_stand_ins
 from ingest.commands.needs import refuse_replay
 from ingest.limit import PublishWindow
+from ingest.settings import LONGEST_S
 from ingest.startup import Startup, load_startup
 
 if TYPE_CHECKING:
+    from ingest.kafka.ranges import PartitionRange
     from ingest.progress import Summary
     from ingest.replay import Source
     from ingest.stages import Plan
 
 _RETENTION = timedelta(days=1)
+_KAFKA_IDLE_S = 0.1  # what is read is known beforehand
 
 
 class Replay(msgspec.Struct, frozen=True):
@@ -34,6 +38,7 @@ class Replay(msgspec.Struct, frozen=True):
         sources: what is sought back.
         is_done: whether it was done.
         summary: what landed, of a replay with an end.
+        ranges: what is read, of Kafka.
     """
 
     begin: str
@@ -41,6 +46,7 @@ class Replay(msgspec.Struct, frozen=True):
     sources: "list[Source]"
     is_done: bool
     summary: "Summary | None" = None
+    ranges: "list[PartitionRange]" = []
 
 
 def replay(
@@ -62,7 +68,7 @@ def replay(
     yes: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = False,
     json: Annotated[bool, typer.Option("--json", help="Print the result as JSON on standard output.")] = False,
 ) -> None:
-    """Have Pub/Sub deliver again what was published since an instant, so that it lands again.
+    """Land again what was published since an instant, from Pub/Sub or Kafka.
 
     Rows land with the message ids they had, and the zones deduplicate by those: nothing is counted twice above raw.
 
@@ -70,8 +76,10 @@ def replay(
     then counts everything older as acknowledged: do it only while nothing older is waiting. With --to this command
     lands the messages itself, through subscriptions of its own that it deletes afterwards; the ingester goes on.
 
-    Either way Pub/Sub must still have the messages: `topic_retention_days` in terraform. For Kafka and files this
-    command only says how they are sought back.
+    Either way Pub/Sub must still have the messages: `topic_retention_days` in terraform.
+
+    From Kafka this command lands the records itself, up to --to or to where the topics end now. It is no member of the
+    group and commits nothing, so the ingester goes on where it is. For files it only says how they come again.
 
     **Examples**
 
@@ -94,7 +102,11 @@ def replay(
         selected = plan.selected()
     check_stand_ins(startup.settings, (PUBSUB,))
     notifications = covered_topics(selected, startup.contracts) if startup.settings.api_base_url is not None else ()
-    found = sources(startup.settings, [*selected.by_topic(), *notifications])
+    topics = [*selected.by_topic(), *notifications]
+    if startup.tunables.transport == "kafka":
+        _replay_kafka(startup, plan, topics, (since, until), dry_run=dry_run, yes=yes, json=json)
+        return
+    found = sources(startup.settings, topics)
     check_reach(found, since, now, topics_only=until is not None)
     told = Replay(since.isoformat(), until.isoformat() if until else None, found, is_done=False)
     if dry_run:
@@ -107,6 +119,35 @@ def replay(
         _print(msgspec.structs.replace(told, is_done=True), json=json)
         return
     summary = asyncio.run(_land(startup, plan, found, (since, until), until_idle))
+    _print(msgspec.structs.replace(told, is_done=True, summary=summary), json=json)
+
+
+def _replay_kafka(
+    startup: Startup,
+    plan: "Plan",
+    topics: list[str],
+    window: tuple[datetime, datetime | None],
+    *,
+    dry_run: bool,
+    yes: bool,
+    json: bool,
+) -> None:
+    # Kafka's client is loaded only by those who use it.
+    from ingest.kafka import load_kafka_settings
+    from ingest.kafka.cluster import check_topics
+    from ingest.kafka.past import Past, look_up
+
+    kafka, (since, until) = load_kafka_settings(), window
+    check_topics(kafka, topics)
+    ranges = look_up(kafka, topics, to_micros(since) // 1_000)
+    told = Replay(since.isoformat(), until.isoformat() if until else None, [], is_done=False, ranges=ranges)
+    if dry_run:
+        _print(told, json=json)
+        return
+    if not yes:
+        _ask(told)
+    opened = replace(plan, opener=Past(kafka, ranges).open)
+    summary = asyncio.run(_land_again(startup, opened, window, _KAFKA_IDLE_S))
     _print(msgspec.structs.replace(told, is_done=True, summary=summary), json=json)
 
 
@@ -125,7 +166,7 @@ def _window(begin: str, end: str | None, now: datetime) -> tuple[datetime, datet
 
 def _ask(told: Replay) -> None:
     typer.echo(_words(told), err=True)
-    if told.end is None:
+    if told.end is None and told.sources:
         typer.echo(
             "Whatever was published before and still waits will count as acknowledged, and never land.", err=True
         )
@@ -145,6 +186,14 @@ def _print(told: Replay, *, json: bool) -> None:
 
 def _words(told: Replay) -> str:
     until = f" and before {told.end}" if told.end else ""
+    if not told.sources:
+        records = sum(one.end - one.begin for one in told.ranges)
+        scans = sum(one.is_scan for one in told.ranges)
+        scanned = f", {scans} of them from their beginning" if scans else ""
+        return (
+            f"published since {told.begin}{until}: {len(told.ranges)} partitions{scanned}, at most {records} records; "
+            "the group's offsets stay as they are"
+        )
     means = "temporary subscriptions" if told.end else "the ingester's subscriptions"
     return f"published since {told.begin}{until}: {len(told.sources)} topics, through {means}"
 
@@ -154,11 +203,9 @@ async def _land(
 ) -> "Summary":
     from ingest.pubsub.temporary import temporary_subscription
     from ingest.replay import seek
-    from ingest.runner import RunOptions, run_until_signal
-    from ingest.stages import Plan
 
     suffix = f"-replay-{uuid.uuid4().hex[:12]}"
-    since, until = window
+    since, _ = window
     settings = startup.settings.model_copy(update={"subscription_suffix": suffix})
     async with AsyncExitStack() as stack:
         made = [
@@ -166,8 +213,19 @@ async def _land(
             for one in found
         ]
         await asyncio.to_thread(seek, settings, made, since)
-        options = RunOptions(window=PublishWindow(to_micros(since), to_micros(until)))
-        replayed = Plan(settings, startup.contracts, plan.tables)
         # These subscriptions are pulled, also where Pub/Sub calls the ingester.
-        tunables = startup.tunables.model_copy(update={"transport": "pubsub"})
-        return await run_until_signal(replayed, tunables, startup.failpoint, until_idle_s, options)
+        pulled = startup.tunables.model_copy(update={"transport": "pubsub"})
+        begun = replace(startup, settings=settings, tunables=pulled)
+        return await _land_again(begun, replace(plan, settings=settings), window, until_idle_s)
+
+
+async def _land_again(
+    startup: Startup, plan: "Plan", window: tuple[datetime, datetime | None], until_idle_s: float
+) -> "Summary":
+    from ingest.runner import RunOptions, run_until_signal
+
+    since, until = window
+    options = RunOptions(window=PublishWindow(to_micros(since), None if until is None else to_micros(until)))
+    # That nothing more comes of the past says nothing about the present: no watermark follows the clock.
+    tunables = startup.tunables.model_copy(update={"watermark_idle_s": LONGEST_S})
+    return await run_until_signal(plan, tunables, startup.failpoint, until_idle_s, options)

@@ -11,6 +11,7 @@ from ingest.dead_letters.tables import DEAD_LETTER_REPLAYS, REPLAY_TYPE
 from ingest.finite import FiniteTransport
 from ingest.resources import table_path
 from ingest.runner import run_until_signal
+from ingest.settings import LONGEST_S
 from ingest.stages import Plan
 from ingest.startup import Startup
 from ingest.transport import Transport
@@ -51,7 +52,9 @@ class FileReplay:
             UnavailableError: when a service stayed away; what the ledger holds stays done.
         """
         plan = Plan(startup.settings, startup.contracts, opener=self._open)
-        await run_until_signal(plan, startup.tunables, startup.failpoint, _IDLE_S)
+        # That no more letters come says nothing about the source: no watermark follows the clock.
+        tunables = startup.tunables.model_copy(update={"watermark_idle_s": LONGEST_S})
+        await run_until_signal(plan, tunables, startup.failpoint, _IDLE_S)
         tally = self.tally
         return Replayed(self.replay_id, tally.replayed, tally.unreadable, tally.refused)
 

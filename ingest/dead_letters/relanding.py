@@ -7,7 +7,7 @@ landed still is a dead letter once more, under the same id, and stays to be repl
 """
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncGenerator, Callable, Sequence
 from dataclasses import dataclass, field
 from itertools import groupby
 from typing import Final
@@ -205,7 +205,7 @@ class LetterReader:
     tally: Tally
     report: Callable[[int], None]
 
-    async def batches(self) -> AsyncIterator[Sequence[Message]]:
+    async def batches(self) -> AsyncGenerator[Sequence[Message], None]:
         """Yield the rows as they were read, in the order in which they were: `ingest.finite.Batches`."""
         totals = await asyncio.to_thread(self.archive.totals, self.filters)
         pages = self.archive.letters(self.filters, totals.largest_bytes)
