@@ -172,7 +172,8 @@
 
 {#-
     Rows the table holds already and that the batch cannot do without: of keys whose changes leave something out,
-    those that something was left out of, and those that a new truncate deletes.
+    those that something was left out of, and those that a new truncate deletes. A row that is both comes twice, which
+    changes nothing. Without a truncate the second half has nothing to join, and reads no row.
 
     A column that the model has got since the last run is not in the table yet: dbt adds it after this query, and before
     the merge (`on_schema_change`). Until a change tells it, it is null.
@@ -180,7 +181,7 @@
 {% macro _cdc_held_versions(changes, rows, key, columns) -%}
     {#- in unit tests, the table is the name of a CTE -#}
     {%- set there = columns if this is string or not execute else adapter.get_columns_in_relation(this) | map(attribute='name') | list -%}
-    select
+    {%- set version -%}
             {%- for column in key + columns %}
             {{ 'held.' if column in key or column in there else 'null as ' }}{{ column }},
             {%- endfor %}
@@ -195,8 +196,11 @@
             {{ cdc_order_key('held', "held._op = 'DELETE'") }} as _order_key,
             {{ cdc_delivery_key('held') }} as _delivery_key,
             held._carried
+    {%- endset -%}
+    select
+            {{- version }}
         from {{ this }} as held
-        left join (
+        inner join (
             select
                 {{ key | join(', ') }},
                 count(_carried) > 0 as leaves_out
@@ -204,12 +208,17 @@
             group by {{ key | join(', ') }}
         ) as touched
             on {% for column in key %}{{ ' and ' if not loop.first }}held.{{ column }} = touched.{{ column }}{% endfor %}
+        where touched.leaves_out or held._carried is not null
+
+        union all
+
+        select
+            {{- version }}
+        from {{ this }} as held
         cross join (
             select max(order_key) as newest
             from ({{ _cdc_truncates(rows) }})
+            having count(*) > 0
         ) as truncation
-        where
-            touched.leaves_out
-            or (touched.{{ key[0] }} is not null and held._carried is not null)
-            or (not held.is_deleted and {{ cdc_order_key('held', 'held.is_deleted') }} < truncation.newest)
+        where not held.is_deleted and {{ cdc_order_key('held', 'held.is_deleted') }} < truncation.newest
 {%- endmacro %}
