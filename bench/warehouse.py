@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from datetime import timedelta
+from datetime import datetime, timedelta
 from statistics import median
 from typing import Final
 
@@ -26,6 +26,9 @@ _EVENTS: Final = 4_000
 _CHANGED_SHARE: Final = 100
 _GROWTH: Final = 4
 _SPREAD_MINUTES: Final = 10_000
+_BASE_AGE: Final = timedelta(days=2)
+_APART: Final = timedelta(minutes=30)
+"""Further than a run reads back (`cdc_overlap_minutes`), so that each reads as many rows as any other."""
 _ONCE, _GROWN, _ANEW = "increment, quarter of the table", "increment", "built anew"
 
 
@@ -47,6 +50,7 @@ class _Bench:
     dbt: Dbt
     cost: Cost
     rounds: int
+    began_at: datetime = field(default_factory=utc_now)
     runs: _Runs = field(default_factory=_Runs)
 
 
@@ -102,7 +106,7 @@ def _grow(bench: _Bench, members: int) -> None:
 
 
 def _land_base(bench: _Bench, keys: range) -> None:
-    landed_at = utc_now() - timedelta(hours=1)
+    landed_at = bench.began_at - _BASE_AGE
     land_members(bench.client, bench.settings, keys, version=0, landed_at=landed_at, spread_minutes=_SPREAD_MINUTES)
 
 
@@ -110,7 +114,8 @@ def _increments(bench: _Bench, members: int, changed: int, version: int, runs: l
     # One more than counts: the first run of its kind is the one whose SQL is translated.
     for number in range(bench.rounds + 1):
         keys = range(number, members, members // changed)[:changed]
-        land_members(bench.client, bench.settings, keys, version=version + number, landed_at=utc_now())
+        landed_at = bench.began_at - _BASE_AGE + (version + number) * _APART
+        land_members(bench.client, bench.settings, keys, version=version + number, landed_at=landed_at)
         kept: list[Run] = []
         with bench.cost.of(changed, kept):
             bench.dbt.run(_MODELS)
