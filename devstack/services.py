@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Literal
 
 from core.errors import MillraceError
+from devstack.bigquery import TRANSLATIONS
 
 ServiceName = Literal["bigquery", "pubsub", "s3", "member_api"]
 HOST = "127.0.0.1"
@@ -52,6 +53,8 @@ def command(service: Service, folder: Path, ports: Mapping[str, int]) -> list[st
     arguments = [sys.executable, "-m", f"devstack.{service.name}", "--port-file", str(port_file(service, folder))]
     for name, option in zip(service.ports, service.port_options, strict=True):
         arguments += [option, str(ports.get(name, 0))]
+    if service.name == "bigquery":
+        arguments += ["--translations", str(TRANSLATIONS)]
     if service.name == "member_api":
         arguments += ["--store", str(api_store(folder)), "--token-env", "MILLRACE_API_TOKEN"]
     return arguments

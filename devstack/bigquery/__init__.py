@@ -7,6 +7,6 @@ Start it from a shell with `python -m devstack.bigquery`, or from a test with `r
 """
 
 from devstack.bigquery.address import BigQueryAddress
-from devstack.bigquery.process import running_bigquery
+from devstack.bigquery.process import TRANSLATIONS, running_bigquery
 
-__all__ = ["BigQueryAddress", "running_bigquery"]
+__all__ = ["TRANSLATIONS", "BigQueryAddress", "running_bigquery"]

@@ -37,6 +37,11 @@ def _parser() -> argparse.ArgumentParser:
         action="store_true",
         help="stop when standard input closes, so that no server outlives the test that started it",
     )
+    parser.add_argument(
+        "--translations",
+        type=Path,
+        help="keep the translations of statements in this folder, for the next server; without it, in memory",
+    )
     return parser
 
 

@@ -18,10 +18,15 @@ _HOST = "127.0.0.1"
 _POLL_S = 0.02
 _STOP_TIMEOUT_S = 20.0
 _LOG_TAIL_BYTES = 4_000
+_CHECKOUT = Path(__file__).resolve().parents[2]
+# Of all stand-ins of this checkout: most of them are sent the same statements. `make clean` removes it.
+TRANSLATIONS = _CHECKOUT / "build" / "bigquery-translations"
 
 
 @contextlib.contextmanager
-def running_bigquery(*, data_dir: Path | None = None, startup_timeout_s: float = 90.0) -> Iterator[BigQueryAddress]:
+def running_bigquery(
+    *, data_dir: Path | None = None, translations: Path = TRANSLATIONS, startup_timeout_s: float = 90.0
+) -> Iterator[BigQueryAddress]:
     """Start a stand-in on free ports, yield where it is, and stop it afterwards.
 
     It runs in a process of its own, so that its threads, its event loop and its memory are not the
@@ -30,6 +35,7 @@ def running_bigquery(*, data_dir: Path | None = None, startup_timeout_s: float =
 
     Args:
         data_dir: folder that keeps the data across restarts; None keeps all in memory.
+        translations: folder where what was worked out for statements is kept for the next stand-in.
         startup_timeout_s: how long to wait for both servers, in seconds.
 
     Yields:
@@ -43,7 +49,7 @@ def running_bigquery(*, data_dir: Path | None = None, startup_timeout_s: float =
         port_file, log_file = Path(scratch, "ports.json"), Path(scratch, "log")
         with log_file.open("wb") as log:
             child = subprocess.Popen(  # noqa: S603
-                _command(port_file, data_dir),
+                _command(port_file, data_dir, translations),
                 stdin=subprocess.PIPE,
                 stdout=log,
                 stderr=log,
@@ -58,15 +64,15 @@ def running_bigquery(*, data_dir: Path | None = None, startup_timeout_s: float =
             _stop(child)
 
 
-def _command(port_file: Path, data_dir: Path | None) -> list[str]:
+def _command(port_file: Path, data_dir: Path | None, translations: Path) -> list[str]:
     command = [sys.executable, "-m", "devstack.bigquery", "--host", _HOST, "--rest-port", "0", "--grpc-port", "0"]
-    command += ["--port-file", str(port_file), "--stop-on-eof"]
+    command += ["--port-file", str(port_file), "--stop-on-eof", "--translations", str(translations)]
     return [*command, "--data-dir", str(data_dir)] if data_dir else command
 
 
 def _environment() -> dict[str, str]:
     # The child must import this very checkout, wherever the caller's working directory is.
-    ours = str(Path(__file__).resolve().parents[2])
+    ours = str(_CHECKOUT)
     inherited = os.environ.get("PYTHONPATH")
     return {**os.environ, "PYTHONPATH": os.pathsep.join([ours, inherited] if inherited else [ours])}
 

@@ -14,6 +14,7 @@ from bqemulator.server import EmulatorServer
 
 from devstack.bigquery.address import BigQueryAddress, check_loopback, write_port_file
 from devstack.bigquery.shims import apply_shims
+from devstack.bigquery.shims.kept_store import kept_store
 
 
 @dataclass(frozen=True)
@@ -27,6 +28,8 @@ class ServerOptions:
         data_dir: folder that keeps the data across restarts; None keeps all in memory.
         port_file: where to publish the ports once both servers answer.
         stop_on_eof: stop when standard input closes.
+        translations: folder where what was worked out for statements is kept for the next server; None keeps it in
+            memory only.
     """
 
     host: str = "127.0.0.1"
@@ -35,6 +38,7 @@ class ServerOptions:
     data_dir: Path | None = None
     port_file: Path | None = None
     stop_on_eof: bool = False
+    translations: Path | None = None
 
 
 def emulator_settings(options: ServerOptions) -> Settings:
@@ -81,6 +85,8 @@ async def serve(options: ServerOptions) -> None:
     """
     settings = emulator_settings(options)
     apply_shims()
+    if options.translations is not None:
+        kept_store().open(options.translations)
     server = EmulatorServer(settings)
     await server.start()
     _collect_rarely()
@@ -94,6 +100,7 @@ async def serve(options: ServerOptions) -> None:
         await stop.wait()
     finally:
         await server.stop()
+        kept_store().close()
 
 
 def _collect_rarely() -> None:

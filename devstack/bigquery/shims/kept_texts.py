@@ -7,6 +7,7 @@ from collections import OrderedDict
 from collections.abc import Callable
 from typing import Any, Generic, TypeVar
 
+from devstack.bigquery.shims.kept_store import kept_store
 from devstack.bigquery.shims.templates import filled, keeps_all, slotted, template_of
 
 Value = TypeVar("Value")
@@ -53,6 +54,7 @@ def kept_text(rewrite: Callable[..., str | None], *, drops: bool = False) -> Cal
         The same, which remembers.
     """
     kept: LastUsed[str | None] = LastUsed()
+    name = _name_of(rewrite)
 
     @functools.wraps(rewrite)
     def rewrite_once(text: str, *arguments: str) -> str | None:
@@ -63,10 +65,16 @@ def kept_text(rewrite: Callable[..., str | None], *, drops: bool = False) -> Cal
         if key in kept:
             found = kept.get(key)
             return None if found is None else filled(found, template.values)
+        stored = kept_store().get(name, key)
+        if stored is not None:
+            (result,) = stored
+            kept.keep(key, result)
+            return None if result is None else filled(result, template.values)
         made = rewrite(text, *arguments)
         result = None if made is None else slotted(made, template.values)
         if result is None or drops or keeps_all(template.text, result):
             kept.keep(key, result)
+            kept_store().keep(name, key, [result], worked_out_from=text)
         return made
 
     return rewrite_once
@@ -76,12 +84,13 @@ def kept_answer(check: Callable[[str], Any]) -> Callable[[str], Any]:
     """Answer once for each kind of statement.
 
     Args:
-        check: takes a statement; what it says must not hold a part of its text.
+        check: takes a statement; what it says must not hold a part of its text, and must be a bool, number or text.
 
     Returns:
         The same, which remembers.
     """
     kept: LastUsed[Any] = LastUsed()
+    name = _name_of(check)
 
     @functools.wraps(check)
     def checked(sql: str) -> Any:
@@ -89,7 +98,15 @@ def kept_answer(check: Callable[[str], Any]) -> Callable[[str], Any]:
         if template is None:
             return check(sql)
         if template.key not in kept:
-            kept.keep(template.key, check(sql))
+            stored = kept_store().get(name, template.key)
+            answer = check(sql) if stored is None else stored[0]
+            kept.keep(template.key, answer)
+            if stored is None:
+                kept_store().keep(name, template.key, [answer], worked_out_from=sql)
         return kept.get(template.key)
 
     return checked
+
+
+def _name_of(function: Callable[..., Any]) -> str:
+    return f"{function.__module__}.{function.__qualname__}"

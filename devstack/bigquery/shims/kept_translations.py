@@ -18,12 +18,15 @@ from bqemulator.catalog.models import TableMeta
 from bqemulator.jobs import executor
 from bqemulator.scripting import interpreter
 from bqemulator.sql.inner_query import refresh_dependent_mvs
+from pydantic import BaseModel
 
+from devstack.bigquery.shims.kept_store import kept_store
 from devstack.bigquery.shims.kept_texts import LastUsed, kept_text
 from devstack.bigquery.shims.templates import filled, keeps_all, slotted, template_of
 
 # Their translation depends on more than the catalogue, or on all of it.
 _NEVER_KEPT = ("SYSTEM_TIME", "INFORMATION_SCHEMA")
+_NAME = "translation"
 # What a translation depends on of a table; its rows, its age and its labels are not part of it.
 _OF_A_TABLE = ("table_type", "schema_", "view_query", "use_legacy_sql", "base_table", "time_partitioning")
 
@@ -69,6 +72,44 @@ class Kept:
             _same(getattr(catalog, each.method)(*(filled(text, values) for text in each.arguments)), each.answer)
             for each in self.asked
         )
+
+    def stored(self) -> list[Any] | None:
+        """Return what `restored` needs, as JSON has it; None when an answer cannot be told in JSON."""
+        told = [(each.method, each.arguments, _told(each.answer)) for each in self.asked]
+        return None if any(answer is None for _, _, answer in told) else [self.text, told]
+
+
+def restored(stored: Any, catalog: Any, values: tuple[str, ...]) -> Kept | None:
+    """Take up a translation that another process kept.
+
+    Args:
+        stored: what `Kept.stored` returned.
+        catalog: the emulator's catalogue.
+        values: those of the statement at hand.
+
+    Returns:
+        The translation with this catalogue's answers; None when one of them is another.
+    """
+    text, told = stored
+    asked = []
+    for method, arguments, known in told:
+        answer = getattr(catalog, method)(*(filled(argument, values) for argument in arguments))
+        if _told(answer) != known:
+            return None
+        asked.append(Asked(method, tuple(arguments), answer))
+    return Kept(text, tuple(asked))
+
+
+def _told(answer: Any) -> str | None:
+    """Write an answer as text that is the same in every process; None for what has no such text."""
+    if isinstance(answer, TableMeta):
+        return str(answer.model_dump_json(include=set(_OF_A_TABLE)))
+    if isinstance(answer, BaseModel):
+        return str(answer.model_dump_json())
+    if isinstance(answer, list | tuple):
+        told = [_told(each) for each in answer]
+        return None if None in told else repr(told)
+    return repr(answer) if answer is None or isinstance(answer, bool | int | str) else None
 
 
 def _same(found: Any, known: Any) -> bool:
@@ -128,6 +169,11 @@ def _kept_translation(translate: Callable[..., Any]) -> Callable[..., Any]:
         kept = translations.get(key)
         if kept is not None and kept.holds(ctx.catalog, template.values):
             return filled(kept.text, template.values)
+        stored = kept_store().get(_NAME, key)
+        kept = restored(stored, ctx.catalog, template.values) if stored else None
+        if kept is not None:
+            translations.keep(key, kept)
+            return filled(kept.text, template.values)
         asking = Asking(ctx.catalog)
         translated = str(await translate(sql, ctx=dataclasses.replace(ctx, catalog=asking), **context))
         text = slotted(translated, template.values)
@@ -136,7 +182,10 @@ def _kept_translation(translate: Callable[..., Any]) -> Callable[..., Any]:
                 Asked(method, tuple(slotted(each, template.values) for each in arguments), answer)
                 for method, arguments, answer in asking.asked
             )
-            translations.keep(key, Kept(text, tuple(asked)))
+            kept = Kept(text, tuple(asked))
+            translations.keep(key, kept)
+            if (stored := kept.stored()) is not None:
+                kept_store().keep(_NAME, key, stored, worked_out_from=sql)
         return translated
 
     return translate_once

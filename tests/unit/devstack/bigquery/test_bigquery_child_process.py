@@ -21,7 +21,7 @@ def child(monkeypatch: pytest.MonkeyPatch) -> Callable[[str], None]:
 
     def replace(program: str) -> None:
         monkeypatch.setattr(
-            process, "_command", lambda port_file, _: [sys.executable, "-S", "-c", program, str(port_file)]
+            process, "_command", lambda port_file, *_: [sys.executable, "-S", "-c", program, str(port_file)]
         )
 
     return replace
