@@ -35,6 +35,7 @@ from devstack.bigquery.shims import (
     numeric_precision,
     parse_cache,
     query_route,
+    range_partitions,
     row_counts,
     safe_functions,
     script_variables,
@@ -60,6 +61,7 @@ _PATCHES = (
     append_rows,
     # REST
     table_patch,
+    range_partitions,
     row_counts,
     query_route,
     dry_run_bytes,

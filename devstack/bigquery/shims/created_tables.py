@@ -10,12 +10,13 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from bqemulator.catalog.models import Clustering, TableSchema, TimePartitioning
+from bqemulator.catalog.models import Clustering, RangePartitioning, TableSchema, TimePartitioning
 from bqemulator.jobs import executor
 from bqemulator.scripting import interpreter
 from bqemulator.storage.type_map import duckdb_type_to_bq_field
 from sqlglot import exp
 
+from devstack.bigquery.shims import range_partitions
 from devstack.bigquery.shims.statement_heads import head_of
 from devstack.bigquery.shims.statements import Scope, parsed
 from devstack.bigquery.shims.tables import TableName, catalog_entry, table_name
@@ -41,6 +42,7 @@ def complete(sql: str, scope: Scope) -> None:
         "clustering": _clustering(properties),
         "labels": _labels(properties),
         "time_partitioning": _partitioning(properties, entry.time_partitioning),
+        "range_partitioning": _ranges(properties) or entry.range_partitioning,
     }
     scope.context.catalog.update_table(entry.model_copy(update=changes))
 
@@ -86,6 +88,11 @@ def _partitioning(properties: exp.Expr, known: TimePartitioning | None) -> TimeP
     granularity = unit.name.upper() if unit is not None else "DAY"
     changes = {"field": column.name, "type": granularity if granularity in _GRANULARITIES else "DAY"}
     return (known or TimePartitioning()).model_copy(update=changes)
+
+
+def _ranges(properties: exp.Expr) -> RangePartitioning | None:
+    by = properties.find(exp.PartitionedByProperty)
+    return range_partitions.declared(by.this) if by else None
 
 
 def apply() -> None:

@@ -3,7 +3,8 @@
 The emulator says zero of all. BigQuery bills the columns that a query names, over the partitions that its filters
 leave: https://cloud.google.com/bigquery/docs/estimate-costs. Here, too: a column counts once a table, by the sizes that
 BigQuery gives its types, over the partitions with a row that a filter on the partitioning column, by constants, keeps.
-Clusters are left out, as they are there. What a MERGE, UPDATE or DELETE reads of its target counts whole.
+Clusters are left out, as they are there. What an UPDATE or DELETE reads of its target counts whole, and so does that
+of a MERGE, but for the partitions that its `on` excludes by constants.
 
 Sizes: https://cloud.google.com/bigquery/docs/reference/standard-sql/data-types#data_type_sizes.
 """
@@ -24,6 +25,7 @@ from sqlglot.optimizer.qualify import qualify
 from sqlglot.optimizer.scope import Scope as QueryScope
 from sqlglot.optimizer.scope import traverse_scope
 
+from devstack.bigquery.shims import range_partitions
 from devstack.bigquery.shims.catalog_types import types_by_table
 from devstack.bigquery.shims.statements import DIALECT, Scope, parsed
 from devstack.bigquery.shims.tables import TableName, catalog_entry, table_name
@@ -84,8 +86,13 @@ def _queries(tree: exp.Expr) -> Iterator[exp.Expr]:
 def _of_target(tree: exp.Expr, scope: Scope) -> Iterator[Read]:
     name = table_name(tree.this, scope) if isinstance(tree, exp.Merge | exp.Update | exp.Delete) else None
     entry = catalog_entry(name, scope) if name else None
-    if name is not None and entry is not None:
-        yield Read(name, frozenset(field.name for field in entry.schema_.fields), ())
+    if name is None or entry is None:
+        return
+    conditions: tuple[exp.Expr, ...] = ()
+    if isinstance(tree, exp.Merge) and not any(when.args.get("source") for when in tree.args["whens"].expressions):
+        column, alias = _partitioned_by(entry), tree.this.alias_or_name
+        conditions = tuple(each for each in _conjuncts(tree.args["on"]) if _is_on(each, alias, column))
+    yield Read(name, frozenset(field.name for field in entry.schema_.fields), conditions)
 
 
 def _of_query(query: exp.Expr, types: dict[str, Any], scope: Scope) -> Iterator[Read]:
@@ -102,19 +109,36 @@ def _of_query(query: exp.Expr, types: dict[str, Any], scope: Scope) -> Iterator[
             if name is None or entry is None:
                 continue
             columns = frozenset(column.name for column in part.columns if column.table in (alias, ""))
-            partitioned_by = entry.time_partitioning.field if entry.time_partitioning else None
-            yield Read(name, columns, tuple(_conditions(part, alias, partitioned_by)))
+            yield Read(name, columns, tuple(_conditions(part, alias, _partitioned_by(entry))))
 
 
 def _conditions(part: QueryScope, alias: str, column: str | None) -> Iterator[exp.Expr]:
     where = part.expression.args.get("where") if isinstance(part.expression, exp.Select) else None
-    for condition in (
-        where.this.flatten() if where and isinstance(where.this, exp.And) else [where.this] if where else []
-    ):
-        used = list(condition.find_all(exp.Column))
-        by_constants = condition.find(exp.Query) is None and column is not None
-        if used and by_constants and all(each.name == column and each.table in (alias, "") for each in used):
+    for condition in _conjuncts(where.this) if where else ():
+        if _is_on(condition, alias, column, ""):
             yield condition
+
+
+def _conjuncts(condition: exp.Expr) -> Iterator[exp.Expr]:
+    bare = condition.unnest()
+    if isinstance(bare, exp.And):
+        for part in (bare.left, bare.right):
+            yield from _conjuncts(part)
+    else:
+        yield bare
+
+
+def _is_on(condition: exp.Expr, alias: str, column: str | None, *also: str) -> bool:
+    """Tell whether a condition compares the partitioning column of a table, and nothing else, with constants."""
+    used = list(condition.find_all(exp.Column))
+    names = {alias.lower(), *also}
+    by_constants = bool(used) and column is not None and condition.find(exp.Query) is None
+    return by_constants and all(each.name == column and each.table.lower() in names for each in used)
+
+
+def _partitioned_by(entry: Any) -> str | None:
+    partitioning = entry.time_partitioning or entry.range_partitioning
+    return partitioning.field if partitioning else None
 
 
 def _bytes_of(reads: list[Read], scope: Scope) -> int:
@@ -132,11 +156,19 @@ def _kept_partitions(reads: list[Read], scope: Scope) -> str:
     if not all(read.conditions for read in reads):
         return ""
     name = reads[0].table
-    partitioning = catalog_entry(name, scope).time_partitioning
-    partition = f"date_trunc('{partitioning.type.lower()}', \"{partitioning.field}\")"
+    partition, always = _partition(catalog_entry(name, scope))
     kept = exp.or_(*(exp.and_(*(_bare(condition) for condition in read.conditions)) for read in reads))
     condition = kept.sql(dialect="duckdb")
-    return f" where {partition} in (select distinct {partition} from {name.storage} where {condition})"  # noqa: S608
+    return f" where {partition} in (select distinct {partition} from {name.storage} where {condition}){always}"  # noqa: S608
+
+
+def _partition(entry: Any) -> tuple[str, str]:
+    """Return a row's partition as an expression of DuckDB, and what keeps the partition that nothing excludes."""
+    if entry.range_partitioning is not None:
+        bucket = range_partitions.bucket(entry.range_partitioning)
+        return bucket, f" or {bucket} = -1"
+    partitioning = entry.time_partitioning
+    return f"date_trunc('{partitioning.type.lower()}', \"{partitioning.field}\")", ""
 
 
 def _bare(condition: exp.Expr) -> exp.Expr:

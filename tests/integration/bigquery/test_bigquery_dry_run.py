@@ -81,6 +81,45 @@ def test_a_merge_reads_all_of_its_target(bytes_of: Callable[[str], int]) -> None
     )
 
 
+@pytest.fixture(scope="module")
+def ranges(client: bigquery.Client, ten_days: str) -> str:
+    """A table of three ranges of ten keys each, with two keys outside of them."""
+    client.query_and_wait(f"""
+        create table {ten_days}.r (id int64, size int64)
+        partition by range_bucket(id, generate_array(0, 30, 10)) cluster by id as
+        select id, 1 as size from unnest(generate_array(0, 31)) as id
+    """)
+    return ten_days
+
+
+@pytest.mark.parametrize(
+    ("condition", "rows"),
+    [
+        ("true", 32),
+        ("id between 12 and 15", 10 + 2),
+        ("(id between 12 and 15 or id between 20 and 21)", 20 + 2),
+        ("id = 5 and size > 0", 10 + 2),
+        ("id > 1000", 2),
+    ],
+)
+def test_ranges_are_pruned_but_for_what_lies_outside(
+    bytes_of: Callable[[str], int], ranges: str, condition: str, rows: int
+) -> None:
+    assert bytes_of(f"select id, size from {ranges}.r where {condition}") == rows * 16
+    using = f"(select 1 as id) as s on (s.id = r.id) and ({condition.replace('id ', 'r.id ')})"
+    assert bytes_of(f"merge into {ranges}.r using {using} when matched then delete") == rows * 16
+
+
+def test_a_merge_that_looks_for_what_its_source_lacks_reads_all(bytes_of: Callable[[str], int], ranges: str) -> None:
+    using = "(select 1 as id) as s on s.id = r.id and r.id < 5"
+    assert bytes_of(f"merge into {ranges}.r using {using} when not matched by source then delete") == 32 * 16
+
+
+def test_a_table_tells_its_ranges(client: bigquery.Client, ranges: str) -> None:
+    told = client.get_table(f"{ranges}.r").range_partitioning
+    assert (told.field, told.range_.start, told.range_.end, told.range_.interval) == ("id", 0, 30, 10)
+
+
 def test_what_is_null_takes_no_room(bytes_of: Callable[[str], int], client: bigquery.Client, ten_days: str) -> None:
     client.query_and_wait(f"create table {ten_days}.n (a int64, b string, c bool, d numeric)")
     client.query_and_wait(f"insert into {ten_days}.n (c, d) values (true, 1), (null, null)")
