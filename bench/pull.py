@@ -24,6 +24,7 @@ from ingest.pubsub import PubSubTransport
 from ingest.resources import subscription_path, topic_path
 from ingest.rpc import AcknowledgeRequest, PubSub, StreamingPullRequest, pubsub_channel
 from ingest.settings import IngestSettings
+from ingest.streaming_pull import StreamingPullResponse
 
 _TOPIC: Final = "bench.pull"
 _PROJECT: Final = "bench-pull"
@@ -197,7 +198,7 @@ async def _bare_stream(job: Job) -> Run:
         call = pubsub.streaming_pull()
         await call.write(StreamingPullRequest(subscription=job.subscription, stream_ack_deadline_seconds=60))
         async for response in call:
-            ack_ids = [received.ack_id for received in response.received_messages]
+            ack_ids = [received.ack_id for received in StreamingPullResponse.FromString(response).received_messages]
             await pubsub.acknowledge(AcknowledgeRequest(subscription=job.subscription, ack_ids=ack_ids))
             left -= len(ack_ids)
             if left <= 0:

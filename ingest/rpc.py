@@ -17,7 +17,6 @@ from google.pubsub_v1 import types as pubsub_types
 from core.clients import google_credentials
 from core.errors import ConfigurationError, MillraceError, UnavailableError
 from core.settings import Settings
-from ingest.streaming_pull import StreamingPullResponse
 
 PUBSUB_HOST: Final = "pubsub.googleapis.com:443"
 BIGQUERY_STORAGE_HOST: Final = "bigquerystorage.googleapis.com:443"
@@ -97,7 +96,7 @@ class PubSub:
         self.streaming_pull: Any = channel.stream_stream(
             f"{subscriber}StreamingPull",
             StreamingPullRequest.SerializeToString,
-            StreamingPullResponse.FromString,
+            None,  # responses come as bytes: who reads them knows what of them is wanted
         )
         empty = pubsub_types.AcknowledgeRequest.pb().FromString  # google.protobuf.Empty: no field is read
         self.acknowledge: Any = channel.unary_unary(

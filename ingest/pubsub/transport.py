@@ -111,7 +111,7 @@ class PubSubTransport:
                 self.is_connected = True
                 async for response in call:
                     useful = True
-                    received = messages_of(self.name, self._topic, response.received_messages)
+                    received = messages_of(self.name, self._topic, response)
                     await self._flow.deliver(received, self._deliver)
                     # The next response is as large as this one, more or less: it is read when it can be taken in.
                     async with self._flow.room(len(received)):

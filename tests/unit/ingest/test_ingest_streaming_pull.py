@@ -6,38 +6,46 @@ from hypothesis import strategies as st
 
 from ingest.message import Message
 from ingest.pubsub.received import messages_of
-from ingest.streaming_pull import StreamingPullResponse
 
+IDS = st.text(min_size=1, max_size=20)
 TEXTS = st.text(max_size=20)
-RECEIVED = st.fixed_dictionaries(
-    {
-        "ack_id": TEXTS,
-        "delivery_attempt": st.integers(0, 2**31 - 1),
-        "message": st.fixed_dictionaries(
-            {
-                "data": st.binary(max_size=50),
-                "attributes": st.dictionaries(TEXTS, TEXTS, max_size=3),
-                "message_id": TEXTS,
-                "ordering_key": TEXTS,
-                "publish_time": st.fixed_dictionaries(
-                    {"seconds": st.integers(0, 253_402_300_799), "nanos": st.integers(0, 999_999_999)}
-                ),
-            }
-        ),
-    }
+INSTANTS = st.fixed_dictionaries({"seconds": st.integers(0, 253_402_300_799), "nanos": st.integers(0, 999_999_999)})
+ATTEMPTS = st.integers(0, 2**31 - 1)
+
+
+def received(**fields: st.SearchStrategy[object]) -> st.SearchStrategy[dict[str, object]]:
+    """A delivery with what the service gives every one, and some fields that it may have."""
+    body = {"message_id": IDS, "publish_time": INSTANTS}
+    body |= {name: strategy for name, strategy in fields.items() if name != "delivery_attempt"}
+    own = {name: fields[name] for name in ("delivery_attempt",) if name in fields}
+    return st.fixed_dictionaries({"ack_id": IDS, "message": st.fixed_dictionaries(body), **own})
+
+
+# What some deliveries of a response have and others lack, or what all of them have, or none.
+ANY = received(
+    data=st.binary(max_size=50),
+    attributes=st.dictionaries(TEXTS, TEXTS, max_size=3),
+    ordering_key=TEXTS,
+    delivery_attempt=ATTEMPTS,
+)
+ALIKE = st.sampled_from(
+    [
+        received(data=st.binary(min_size=1, max_size=50)),
+        received(data=st.binary(min_size=1, max_size=50), ordering_key=IDS),
+        received(data=st.binary(min_size=1, max_size=50), ordering_key=IDS, delivery_attempt=ATTEMPTS.filter(bool)),
+        received(data=st.binary(min_size=1, max_size=50), ordering_key=TEXTS, delivery_attempt=ATTEMPTS),
+    ]
 )
 
 
-@given(st.lists(RECEIVED, max_size=5))
+@given(st.lists(ANY, max_size=5) | ALIKE.flatmap(lambda one: st.lists(one, max_size=5)))
 def test_messages_are_those_that_the_service_sent(received: list[dict[str, object]]) -> None:
     sent = pubsub_types.StreamingPullResponse.pb()(
         received_messages=received,
         acknowledge_confirmation={"ack_ids": ["a"]},
         subscription_properties={"exactly_once_delivery_enabled": True},
     )
-    found = messages_of(
-        "subscription", "topic", StreamingPullResponse.FromString(sent.SerializeToString()).received_messages
-    )
+    found = messages_of("subscription", "topic", sent.SerializeToString())
     assert found == [
         Message(
             "subscription",
@@ -56,5 +64,4 @@ def test_messages_are_those_that_the_service_sent(received: list[dict[str, objec
 
 def test_what_the_service_left_out_is_empty() -> None:
     sent = pubsub_types.StreamingPullResponse.pb()(received_messages=[{}])
-    [found] = messages_of("s", "t", StreamingPullResponse.FromString(sent.SerializeToString()).received_messages)
-    assert found == Message("s", "t", "", b"")
+    assert messages_of("s", "t", sent.SerializeToString()) == [Message("s", "t", "", b"")]
