@@ -17,6 +17,7 @@ from devstack.stack import running_stack
 COMMANDS = ("devstack", "ingest", "pipeline", "reconcile")
 REFERENCE = Path("docs/reference")
 DBT_DOCS = Path("build/docs")
+PARSED = Path("target/partial_parse.msgpack")
 
 
 def generate_dbt_docs(environment: Mapping[str, str], output: Path = DBT_DOCS) -> Path:
@@ -33,6 +34,9 @@ def generate_dbt_docs(environment: Mapping[str, str], output: Path = DBT_DOCS) -
         MillraceError: when dbt fails; the message ends with what it printed.
     """
     arguments = ["--quiet", "docs", "generate", "--static", "--target-path", str(output)]
+    if PARSED.exists():
+        # What the last build read of the project; dbt reads again what has changed since, or all if it must.
+        arguments += ["--partial-parse-file-path", str(PARSED)]
     run_text("dbt", arguments, environment, output / "dbt.log")
     page = output / "static_index.html"
     describe_raw_rows(output / "manifest.json", page)
