@@ -15,6 +15,7 @@ from core.errors import MillraceError
 from core.settings import Settings
 from core.stand_ins import BIGQUERY, check_stand_ins
 from ingest.commands.letter_filters import Topic, filtered
+from ingest.commands.moved_letters import replay_moved
 from ingest.settings import load_ingest_settings
 from ingest.startup import load_place, load_startup
 
@@ -27,6 +28,8 @@ app = typer.Typer(
     no_args_is_help=True,
     pretty_exceptions_enable=False,
 )
+
+app.command("replay-moved")(replay_moved)
 
 _Json = Annotated[bool, typer.Option("--json", help="Print the result as JSON on standard output.")]
 _DryRun = Annotated[bool, typer.Option("--dry-run", help="Only say what would be done.")]

@@ -178,7 +178,7 @@ def test_setup_has_topics_keep_what_is_published_and_leaves_what_somebody_said(r
 
 
 def test_what_pubsub_moved_by_itself_comes_again_from_a_topic_that_keeps_it(river: River, ingest: Ingest) -> None:
-    """As the runbook has it; the letter is in no table, so nothing else reaches it."""
+    """As the runbook has it; the letter is in no table, so a replay of letters does not reach it."""
     ingest("setup")
     subscriber, name = river._subscriber(), river._subscription(topic_of("members"))
     topic = f"projects/{river.settings.project}/topics/{river.settings.dead_letter_topic}"
