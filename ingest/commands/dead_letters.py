@@ -11,7 +11,7 @@ import msgspec
 import typer
 
 from core.cli import usage
-from core.errors import MillraceError
+from core.errors import ConfigurationError, MillraceError
 from core.settings import Settings
 from core.stand_ins import BIGQUERY, check_stand_ins
 from ingest.commands.letter_filters import Topic, filtered
@@ -87,9 +87,14 @@ def show(
     settings = load_place()
     archive = _archive(settings)
 
+    from ingest.dead_letters.filters import Filters
     from ingest.dead_letters.show import find, shown
 
-    letter = find(archive, event_id, topic)
+    try:
+        letter = find(archive, event_id, topic)
+    except ConfigurationError:
+        _check_known(Filters(topic=topic), settings)
+        raise
     values = shown(archive, letter, max_bytes, reveal=reveal)
     if json:
         typer.echo(msgspec.json.encode(values).decode())

@@ -75,7 +75,7 @@ async def test_letters_are_counted_by_reason_and_table(river: River, call: Calla
     assert call("list", "--json", "--since", later) == []
     assert call("list", "--json", "--until", "2020-01-01") == []
     # What comes from outside is bound, never part of the statement.
-    assert call("list", "--json", "--topic", "' or true --") == []
+    assert call("list", "--json", "--event-id", "' or true --") == []
     assert "no reason" in call("list", "--json", "--reason", "' or true --", code=1)
     text = call("list")
     assert "2  invalid_json  members" in text

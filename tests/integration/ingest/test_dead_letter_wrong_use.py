@@ -13,7 +13,7 @@ import structlog
 from ingest_river import River
 from typer.testing import CliRunner, Result
 
-from core.errors import UnavailableError, UsageError
+from core.errors import ConfigurationError, UnavailableError, UsageError
 from ingest import bigquery_errors
 from ingest.cli import app
 
@@ -65,6 +65,8 @@ def test_a_name_that_nothing_can_have_is_wrong_use_and_the_nearest_is_named(
         ("--reason", "mising_key", "did you mean missing_key?"),
         ("--table", "memberz", "did you mean members?"),
         ("--table", "zzz", "the tables are "),
+        ("--topic", "loyalty.member.memberz", "did you mean loyalty.member.members?"),
+        ("--topic", "zzz", "the topics are "),
     ):
         error = call("dead-letters", *command, name, wrong).exception
         assert isinstance(error, UsageError), error
@@ -74,8 +76,11 @@ def test_a_name_that_nothing_can_have_is_wrong_use_and_the_nearest_is_named(
 
 
 def test_a_name_that_nothing_has_yet_finds_nothing(call: Call) -> None:
-    found = call("dead-letters", "list", "--reason", "missing_key", "--table", "members")
-    assert (found.exit_code, found.output) == (0, "no dead letters\n")
+    for topic in ("loyalty.member.members", "files"):
+        found = call("dead-letters", "list", "--reason", "missing_key", "--table", "members", "--topic", topic)
+        assert (found.exit_code, found.output) == (0, "no dead letters\n")
+    for topic, error in (("loyalty.member.memberz", UsageError), ("loyalty.member.members", ConfigurationError)):
+        assert type(call("dead-letters", "show", "17", "--topic", topic).exception) is error
 
 
 def test_letters_of_a_table_without_a_contract_and_of_a_reason_of_old_are_found(call: Call, river: River) -> None:
