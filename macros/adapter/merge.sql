@@ -1,15 +1,25 @@
 {#-
     The merge of incremental models, as dbt writes it, but where a model says `meta: merge_update_when`, a row that
     is there already is updated only under that condition, and a source that holds a key twice fails the merge: BigQuery
-    refuses two updates of one row, but would insert a new one twice. Everything else, and every other model, is left to dbt.
+    refuses two updates of one row, but would insert a new one twice. Of a table partitioned by ranges of its key, only the
+    ranges that the source touches are read. Everything else, and every other model, is left to dbt.
 -#}
 {% macro bigquery__get_merge_sql(target, source, unique_key, dest_columns, incremental_predicates=none) -%}
     {%- set condition = config.get('meta', {}).get('merge_update_when') -%}
     {%- if not condition -%}
         {{ return(default__get_merge_sql(target, source, unique_key, dest_columns, incremental_predicates)) }}
     {%- endif -%}
+    {%- set predicates = [] + (incremental_predicates or []) -%}
+    {%- set partitions = partition_ranges() -%}
+    {%- if partitions -%}
+        {%- set touched = run_query(partitions_touched(partitions, source, target)).rows -%}
+        {%- set condition_of_partitions = partition_condition(partitions, touched, 'DBT_INTERNAL_DEST.') -%}
+        {%- if condition_of_partitions -%}
+            {%- do predicates.append(condition_of_partitions) -%}
+        {%- endif -%}
+    {%- endif -%}
     {%- set merge = default__get_merge_sql(
-        target, _merge_of_unique_keys(source, unique_key), unique_key, dest_columns, incremental_predicates
+        target, _merge_of_unique_keys(source, unique_key), unique_key, dest_columns, predicates
     ) -%}
     {%- set clause = 'when matched then update' -%}
     {%- if merge.count(clause) != 1 -%}

@@ -23,6 +23,7 @@
     {%- if cdc_omits_any_column(key) -%}
         {%- set omissible = columns -%}
     {%- endif -%}
+    {%- set reach = cdc_reach() -%}
     with
 
     truncate_list as (
@@ -42,12 +43,15 @@
             {{ (key + columns) | join(',\n            ') }},
             {{ cdc_change_metadata() }}
         from {{ changes }}
+        {%- if reach %}
+        where {{ reach.condition }}
+        {%- endif %}
 
         {%- if is_incremental() %}
 
         union all
 
-        {{ _cdc_held_versions(changes, rows, key, columns) }}
+        {{ _cdc_held_versions(changes, rows, key, columns, reach) }}
         {%- endif %}
 
     ),
@@ -178,7 +182,7 @@
     A column that the model has got since the last run is not in the table yet: dbt adds it after this query, and before
     the merge (`on_schema_change`). Until a change tells it, it is null.
 -#}
-{% macro _cdc_held_versions(changes, rows, key, columns) -%}
+{% macro _cdc_held_versions(changes, rows, key, columns, reach) -%}
     {#- in unit tests, the table is the name of a CTE -#}
     {%- set there = columns if this is string or not execute else adapter.get_columns_in_relation(this) | map(attribute='name') | list -%}
     {%- set version -%}
@@ -199,7 +203,7 @@
     {%- endset -%}
     select
             {{- version }}
-        from {{ this }} as held
+        from {{ _cdc_reached(reach) }} as held
         inner join (
             select
                 {{ key | join(', ') }},
@@ -209,6 +213,8 @@
         ) as touched
             on {% for column in key %}{{ ' and ' if not loop.first }}held.{{ column }} = touched.{{ column }}{% endfor %}
         where touched.leaves_out or held._carried is not null
+
+        {%- if not reach or reach.truncates %}
 
         union all
 
@@ -221,4 +227,11 @@
             having count(*) > 0
         ) as truncation
         where not held.is_deleted and {{ cdc_order_key('held', 'held.is_deleted') }} < truncation.newest
+        {%- endif %}
+{%- endmacro %}
+
+
+{#- The table, or what of it the batch can touch. -#}
+{% macro _cdc_reached(reach) -%}
+    {{ '(select * from ' ~ this ~ ' where ' ~ reach.condition ~ ')' if reach else this }}
 {%- endmacro %}
