@@ -13,7 +13,7 @@ from typing import Literal
 from core.errors import UnreadableError
 from reconcile.compare.engine import DirectReadError, EngineLimits, How, compare
 from reconcile.compare.pushed import Pushed
-from reconcile.config import AskedMode, Limits
+from reconcile.config import LEAST_MEMORY_MB, AskedMode, Limits
 from reconcile.deciding import decide
 from reconcile.modes import Chosen, LastRun, keep_run, last_run, recall_run
 from reconcile.plans import ComparisonPlan, Unplanned
@@ -21,6 +21,7 @@ from reconcile.policy import Partition
 from reconcile.pushdown.asked import asked_sides
 from reconcile.pushdown.push import push_down
 from reconcile.pushdown.summing import Pushing
+from reconcile.read.heap import resident_mb
 from reconcile.read.sides import Side
 from reconcile.reading import Reading, ReadSides, check_still_there, opened, read_sides
 from reconcile.report.files import DIFFERENCES
@@ -147,7 +148,9 @@ def _read(work: Work, reading: Reading, scratch: Path, *, by_value: bool) -> _Re
 
 
 def _limits(work: Work) -> EngineLimits:
-    return EngineLimits(work.limits.memory_mb, work.limits.threads or os.cpu_count() or 1, work.limits.sample)
+    """Return what the engine may use: of the memory, what the process does not hold already."""
+    left = max(LEAST_MEMORY_MB, work.limits.memory_mb - resident_mb())
+    return EngineLimits(left, work.limits.threads or os.cpu_count() or 1, work.limits.sample)
 
 
 def _kept(work: Work, plan: ComparisonPlan) -> Path | None:

@@ -31,7 +31,8 @@ AskedMode = Literal["auto", "count", "aggregate", "sample", "checksum", "typed"]
 Scalar = bool | int | Decimal | datetime | date | str
 
 _MEMORY: Final = re.compile(r"(?P<count>[1-9][0-9]*) ?(?P<unit>MB|GB)")
-_LEAST_MEMORY_MB: Final = 128
+LEAST_MEMORY_MB: Final = 128
+"""What the engine is given at least, in MiB, however much the process holds already."""
 
 
 def _no_floats(value: object) -> object:
@@ -283,14 +284,15 @@ class Limits(Strict):
     """What a run may use.
 
     Attributes:
-        memory_mb: working memory of the join, in MiB, written as `512 MB`; what exceeds it goes to scratch space.
-            The process itself comes on top (up to about 400 MB).
+        memory_mb: what the process may hold resident, in MiB, written as `512 MB`. The interpreter and its clients are
+            part of it (about 230 MB); the engine is given the rest, at least 128 MB, and what exceeds that goes to
+            scratch space.
         threads: threads of the join; the machine's cores by default.
         readers: how many streams or files are read at once on each side.
         sample: differences of each kind that a report shows for each comparison.
     """
 
-    memory_mb: Annotated[int, BeforeValidator(_memory_mb), Field(ge=_LEAST_MEMORY_MB, alias="memory_limit")] = 512
+    memory_mb: Annotated[int, BeforeValidator(_memory_mb), Field(ge=LEAST_MEMORY_MB, alias="memory_limit")] = 512
     threads: Annotated[int, Field(ge=1, le=256)] | None = None
     readers: Annotated[int, Field(ge=1, le=64)] = 2
     sample: Annotated[int, Field(ge=0, le=1000)] = 25

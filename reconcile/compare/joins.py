@@ -6,7 +6,7 @@ from typing import Final
 from core.contracts import DataType
 from reconcile.compare.ranges import EVERYTHING, KeyRange, key_ranges
 from reconcile.compare.workspace import Workspace
-from reconcile.read.direct import Direct
+from reconcile.read.spill import Spill
 
 _SHARE: Final = 8
 """What part of its memory the engine may fill with rows of a range; its readers and its hash table need the rest."""
@@ -30,10 +30,7 @@ def join(space: Workspace, memory_mb: int) -> None:
 
 def _ranges(space: Workspace, memory_mb: int) -> Sequence[KeyRange]:
     """Cut the comparison into ranges of keys of which the engine can hold one, and its readers' buffers, at once."""
-    if not isinstance(space.warehouse, Direct) or not isinstance(space.snapshot, Direct):
-        return (EVERYTHING,)
-    width = sum(_WIDTHS.get(column.data_type, _WIDTH) for column in space.plan.columns)
-    rows = max(_LEAST_ROWS, memory_mb * 1024 * 1024 // _SHARE // width)
+    rows = max(_LEAST_ROWS, memory_mb * 1024 * 1024 // _SHARE // _width(space))
     return key_ranges(space.plan, space.warehouse, space.snapshot, rows) or (EVERYTHING,)
 
 
@@ -72,3 +69,11 @@ def _join_any(space: Workspace, ranges: Sequence[KeyRange]) -> None:
         space.connection.execute(
             space.statements.differences(has_duplicates=has_duplicates, has_departed=has_departed, is_first=number == 0)
         )
+
+
+def _width(space: Workspace) -> int:
+    """Return about how many bytes a row takes in memory: as it did when it was read, else by its types."""
+    measured = [
+        side.size // side.rows for side in (space.warehouse, space.snapshot) if isinstance(side, Spill) and side.size
+    ]
+    return max(measured, default=sum(_WIDTHS.get(column.data_type, _WIDTH) for column in space.plan.columns))

@@ -1,17 +1,19 @@
 """Key ranges: a comparison cut into parts that are joined one after the other, each in little memory.
 
-Where both sides are files whose row groups follow the order of the key, a range of keys is found in few of them, and
-is read, joined and forgotten before the next. One join of everything would hold one side whole, or write it to
-scratch space and read it again.
+Where the row groups of both sides follow the order of the key, a range of keys is found in few of them, and is read,
+joined and forgotten before the next, whether they are files as they lie or rows in scratch space. One join of
+everything would hold one side whole, or write it to scratch space and read it again.
 """
 
 from dataclasses import dataclass
 from itertools import pairwise
+from pathlib import Path
 from typing import Any, Final
 
 from reconcile.plans import ComparisonPlan
 from reconcile.read.direct import Direct
 from reconcile.read.footers import KEY_TYPES, KeyGroup
+from reconcile.read.spill import Spill
 from reconcile.rules import EXACT, literal
 
 _LONGEST_OVERLAP: Final = 1.5
@@ -50,19 +52,23 @@ class KeyRange:
         ]
         return " and ".join(tests) or "true"
 
-    def of(self, side: Direct) -> Direct:
-        """Return the files of a side that may hold keys of the range; one of them at least."""
+    def files(self, side: Spill | Direct) -> tuple[Path, ...]:
+        """Return the files of a side that may hold keys of the range; one of them at least, if there is one."""
         found = tuple(
-            file for file in side.contents if file.groups is None or any(self.holds(group) for group in file.groups)
+            file
+            for file, groups in zip(side.files, side.key_groups, strict=True)
+            if groups is None or any(self.holds(group) for group in groups)
         )
-        return side.only(found or side.contents[:1])
+        return found or side.files[:1]
 
 
 EVERYTHING: Final = KeyRange(None, None)
 """The range of all keys."""
 
 
-def key_ranges(plan: ComparisonPlan, warehouse: Direct, snapshot: Direct, rows: int) -> tuple[KeyRange, ...]:
+def key_ranges(
+    plan: ComparisonPlan, warehouse: Spill | Direct, snapshot: Spill | Direct, rows: int
+) -> tuple[KeyRange, ...]:
     """Cut the keys of two sides into ranges.
 
     Args:
@@ -74,20 +80,24 @@ def key_ranges(plan: ComparisonPlan, warehouse: Direct, snapshot: Direct, rows: 
     Returns:
         Ranges that every key is in exactly one of; none when the files do not follow the order of the key.
     """
-    groups = [[group for file in side.contents for group in file.groups or ()] for side in (warehouse, snapshot)]
-    if plan.key[0].rule != EXACT or any(
-        file.groups is None for side in (warehouse, snapshot) for file in side.contents
-    ):
+    files = [side.key_groups for side in (warehouse, snapshot)]
+    groups = [[group for file in side for group in file or ()] for side in files]
+    if plan.key[0].rule != EXACT or any(file is None for side in files for file in side):
         return ()
     if len({type(group.low) for side in groups for group in side}) != 1:
         return ()
-    bounds = _bounds(max(groups, key=len), rows)
-    ranges = tuple(KeyRange(low, high) for low, high in pairwise([None, *bounds, None]))
-    for side in groups:
-        read = sum(group.rows for part in ranges for group in side if part.holds(group))
-        if read > _LONGEST_OVERLAP * sum(group.rows for group in side):
-            return ()
-    return ranges
+    # Ranges that begin where groups of one side do cut through those of the other, the more of it the longer those are.
+    for side in sorted(groups, key=len, reverse=True):
+        ranges = tuple(KeyRange(low, high) for low, high in pairwise([None, *_bounds(side, rows), None]))
+        if all(_overlap(ranges, held) <= _LONGEST_OVERLAP for held in groups):
+            return ranges
+    return ()
+
+
+def _overlap(ranges: tuple[KeyRange, ...], groups: list[KeyGroup]) -> float:
+    """Return how often a row is read on average when one range is read after the other."""
+    read = sum(group.rows for part in ranges for group in groups if part.holds(group))
+    return read / max(1, sum(group.rows for group in groups))
 
 
 def _bounds(groups: list[KeyGroup], rows: int) -> list[Any]:

@@ -57,7 +57,6 @@ class Statements:
             part: the range of keys that the views show.
             condition: SQL over the views' columns that rows must also meet; empty when they all do.
         """
-        files = (part.of(source) if isinstance(source, Direct) else source).files
         return self._render(
             "side",
             side=side,
@@ -65,7 +64,7 @@ class Statements:
                 (normalised(column.rule, column.data_type, compared), stored)
                 for column, (compared, stored) in zip(self.plan.columns, self.forms(source, other), strict=True)
             ],
-            files=", ".join(literal(str(file)) for file in files),
+            files=", ".join(literal(str(file)) for file in part.files(source)),
             where=_where(source, part),
             condition=condition or "true",
             live="true" if isinstance(source, Direct) else LIVE,

@@ -72,6 +72,11 @@ class Direct:
         """Rows in all files, by their footers, before any filter."""
         return sum(file.rows for file in self.contents)
 
+    @property
+    def key_groups(self) -> tuple[tuple[KeyGroup, ...] | None, ...]:
+        """The first key column by row group, of every file; None of one whose footer leaves that open."""
+        return tuple(file.groups for file in self.contents)
+
     def only(self, contents: tuple[DirectFile, ...]) -> "Direct":
         """Return the side with some of its files."""
         return replace(self, contents=contents)

@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
+from functools import partial
 from typing import Final
 
 import pyarrow as pa
@@ -15,7 +16,7 @@ from google.api_core.exceptions import Forbidden, GoogleAPICallError, InvalidArg
 from google.auth.exceptions import GoogleAuthError
 from google.cloud import bigquery
 from google.cloud.bigquery_storage_v1 import BigQueryReadClient
-from google.cloud.bigquery_storage_v1.types import ArrowSerializationOptions, DataFormat, ReadSession
+from google.cloud.bigquery_storage_v1.types import ArrowSerializationOptions, DataFormat, ReadRowsResponse, ReadSession
 
 from core.contracts import DataType
 from core.errors import UnreadableError
@@ -190,15 +191,15 @@ def read_stream(
         UnreadableError: when the stream breaks for good, or a batch is not what was announced.
     """
     with _told(table):
-        for response in client.read_rows(stream):
-            batch = pa.ipc.read_record_batch(
-                pa.py_buffer(response.arrow_record_batch.serialized_record_batch), session.schema
-            )
-            if batch.num_rows != response.row_count:
-                raise UnreadableError(
-                    f"{table}: a batch of {response.row_count} rows arrived with {batch.num_rows}; run again"
-                )
-            yield batch
+        # A message of many MiB is let go of before the next one is awaited: a loop's variable would hold on to it.
+        yield from map(partial(_batch, table, session.schema), client.read_rows(stream))
+
+
+def _batch(table: WarehouseTable, schema: pa.Schema, response: ReadRowsResponse) -> pa.RecordBatch:
+    batch = pa.ipc.read_record_batch(pa.py_buffer(response.arrow_record_batch.serialized_record_batch), schema)
+    if batch.num_rows != response.row_count:
+        raise UnreadableError(f"{table}: a batch of {response.row_count} rows arrived with {batch.num_rows}; run again")
+    return batch
 
 
 def _data_type(field: bigquery.SchemaField) -> DataType | None:

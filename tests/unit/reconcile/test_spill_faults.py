@@ -35,11 +35,11 @@ def test_the_control_that_trusts_the_disk_takes_what_it_lost_for_read(
 ) -> None:
     """Were this mutant to pass the test above, the test would prove nothing."""
 
-    def trusting(*arguments: Any) -> int:
+    def trusting(*arguments: Any) -> Any:
         try:
             return written(*arguments)
         except OSError:
-            return 300_000
+            return spilling._Written(300_000, None, 0)
 
     written = spilling._written
     monkeypatch.setattr(spilling, "_written", trusting)
