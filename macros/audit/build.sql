@@ -76,18 +76,23 @@
             {%- do row.update({name: response.get(name)}) -%}
         {%- endfor -%}
     {%- endif -%}
-    {#- the window as it was compiled: the literal bound of `cdc_window` -#}
-    {%- set bounds = modules.re.findall(
-        "timestamp_sub[(]\\s*timestamp '([^']+)', interval ([0-9]+) minute", result.node.compiled_code or ''
-    ) -%}
-    {%- if bounds | length == 1 and result.node.name.startswith('str_') and result.status | string == 'success' -%}
-        {%- do row.update({
-            'raw_table': result.node.alias,
-            'read_from': bounds[0][0],
-            'overlap_minutes': bounds[0][1],
-        }) -%}
+    {%- set window = _audit_window(result.node.compiled_code or '') -%}
+    {%- if window and result.node.name.startswith('str_') and result.status | string == 'success' -%}
+        {%- do row.update({'raw_table': result.node.alias, 'window': window}) -%}
     {%- endif -%}
     {{ return(row) }}
+{%- endmacro %}
+
+
+{#- The condition by which a model reads raw, as `cdc_window` was compiled into its SQL; none when it has not exactly one. -#}
+{% macro _audit_window(compiled) -%}
+    {%- set instant = "timestamp '[^']+'" -%}
+    {%- set windows = modules.re.findall(
+        '_ingestion_ts >= timestamp_sub[(]' ~ instant ~ ', interval [0-9]+ minute[)]'
+        ~ '(?:\\s+or [(]_ingestion_ts >= ' ~ instant ~ ' and _ingestion_ts < ' ~ instant ~ '[)])*',
+        compiled
+    ) -%}
+    {{ return(windows[0] if windows | length == 1 else none) }}
 {%- endmacro %}
 
 
@@ -108,51 +113,58 @@
 
 {#- The rows of `audit.model_runs`, with what has to be asked: raw rows by window, and of BigQuery how a merge's rows divide. -#}
 {% macro _audit_insert_model_runs(relation, built) -%}
-    {%- set readers = built | selectattr('read_from', 'defined') | list -%}
+    {%- do _audit_count_raw_rows(built | selectattr('window', 'defined') | list) -%}
     {%- set replaced = {} -%}
-    {%- set joins = [] -%}
-    {%- if readers -%}
-        {%- do joins.append(_audit_raw_rows(readers)) -%}
-        {%- do replaced.update({'rows_in': 'raw_rows.landed', 'rows_quarantined': 'raw_rows.quarantined'}) -%}
-    {%- endif -%}
     {%- if _audit_costs_are_told() -%}
-        {%- do joins.append(audit_dml_rows(built)) -%}
         {%- for name in ('rows_inserted', 'rows_updated', 'rows_deleted') -%}
             {%- do replaced.update({name: 'dml_rows.' ~ name}) -%}
         {%- endfor -%}
     {%- endif -%}
-    {{ return(audit_insert(relation, audit_tables()['model_runs'], built, replaced, joins | join('\n'))) }}
+    {{ return(audit_insert(
+        relation, audit_tables()['model_runs'], built, replaced, audit_dml_rows(built) if replaced else ''
+    )) }}
 {%- endmacro %}
 
 
-{#- Raw rows in the windows that models read, and those of them in quarantine, by the model's node. -#}
+{#- Adds to rows of models that read raw how many rows stand in the windows they read, and how many of those in quarantine. -#}
+{% macro _audit_count_raw_rows(readers) -%}
+    {%- if readers -%}
+        {%- set counts = {} -%}
+        {%- for count in run_query(_audit_raw_rows(readers)).rows -%}
+            {%- do counts.update({count['node_id']: count}) -%}
+        {%- endfor -%}
+        {%- for row in readers -%}
+            {%- set count = counts[row.node_id] -%}
+            {%- do row.update({'rows_in': count['landed'] | int, 'rows_quarantined': count['quarantined'] | int}) -%}
+        {%- endfor -%}
+    {%- endif -%}
+{%- endmacro %}
+
+
 {% macro _audit_raw_rows(readers) -%}
-    left join (
-        {%- for row in readers %}
-        select
-            '{{ row.node_id }}' as node_id,
-            count(*) as landed,
-            countif(reason is not null) as quarantined
+    {%- for row in readers %}
+    select
+        '{{ row.node_id }}' as node_id,
+        count(*) as landed,
+        countif(reason is not null) as quarantined
+    from (
+        select {{ cdc_quarantine_reason('key_can_be_read') }} as reason
         from (
-            select {{ cdc_quarantine_reason('key_can_be_read') }} as reason
-            from (
-                select
-                    payload,
-                    _op,
-                    _op_inferred,
-                    _source_position,
-                    {{ cdc_key_can_be_read(row.raw_table) }} as key_can_be_read
-                from {{ _audit_raw_relation(row.raw_table) }}
-                where
-                    _ingestion_ts >= timestamp_sub(timestamp '{{ row.read_from }}', interval {{ row.overlap_minutes }} minute)
-                    -- what has landed since was not there to read
-                    and _ingestion_ts < timestamp '{{ row.started_at }}'
-            )
+            select
+                payload,
+                _op,
+                _op_inferred,
+                _source_position,
+                {{ cdc_key_can_be_read(row.raw_table) }} as key_can_be_read
+            from {{ _audit_raw_relation(row.raw_table) }}
+            where
+                ({{ row.window }})
+                -- what has landed since was not there to read
+                and _ingestion_ts < timestamp '{{ row.started_at }}'
         )
-        {{ 'union all' if not loop.last }}
-        {%- endfor %}
-    ) as raw_rows
-        on json_value(given, '$.node_id') = raw_rows.node_id
+    )
+    {{ 'union all' if not loop.last }}
+    {%- endfor %}
 {%- endmacro %}
 
 

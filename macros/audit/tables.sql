@@ -81,7 +81,7 @@
                 'status': ['string', 'success, error or skipped.'],
                 'started_at': ['timestamp', 'When its statements began (UTC); the start of the run when it was skipped.'],
                 'seconds': ['float64', 'Wall time of the node.'],
-                'rows_in': ['int64', 'Raw rows in the window the model read, overlap included; null for models that do not read raw by a window.'],
+                'rows_in': ['int64', 'Raw rows in the window the model read, with the overlap and what landed late; null for models that do not read raw by a window.'],
                 'rows_affected': ['int64', 'Rows its final statement wrote: of a merge inserted, updated and deleted together.'],
                 'rows_inserted': ['int64', 'Rows inserted; null where BigQuery does not tell.'],
                 'rows_updated': ['int64', 'Rows updated; null where BigQuery does not tell.'],

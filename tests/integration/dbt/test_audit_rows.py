@@ -1,5 +1,8 @@
 """What every build leaves in the audit tables, and that no raw row is lost without a test failing."""
 
+from dataclasses import replace
+from datetime import timedelta
+
 import pytest
 from structure_events import Event, Row
 from structure_histories import Plan, deliver, histories
@@ -45,6 +48,17 @@ def test_rows_in_are_the_raw_rows_of_the_window(runs: list[tuple[Row, Row]], par
     (_, first), (_, second) = runs
     assert first["rows_in"] == len(parts[0])
     assert len(parts[1]) <= second["rows_in"] < len(parts[0]) + len(parts[1])
+
+
+def test_rows_that_landed_late_are_rows_in(structure_warehouse: Warehouse) -> None:
+    table = "member_tiers"
+    structure_warehouse.empty(table)
+    [events] = deliver(histories(structure_warehouse.contracts[table], 6, Plan(number=3)), 6, 1)
+    structure_warehouse.land(events)
+    before = [_rows_in_of_a_build(structure_warehouse, table) for _ in range(2)][-1]
+    a_day_before = min(event.landed_at for event in events) - timedelta(days=1)
+    structure_warehouse.land([replace(events[0], landed_at=a_day_before)])
+    assert _rows_in_of_a_build(structure_warehouse, table) == before + 1
 
 
 def test_quarantined_rows_are_counted(runs: list[tuple[Row, Row]], parts: list[list[Event]]) -> None:
@@ -96,6 +110,13 @@ def test_a_lost_row_is_noticed(structure_warehouse: Warehouse, runs: list[tuple[
     client.query_and_wait(f"update structure.{TABLE} set _source_position = '0', _event_id = 'none' "
                           f"where case_id = {older['case_id']}")  # fmt: skip
     assert _fates(structure_warehouse)["lost"] >= 2
+
+
+def _rows_in_of_a_build(warehouse: Warehouse, table: str) -> int:
+    model = f"str_{table}"
+    warehouse.build(("str_truncates", model))
+    runs = [row for row in _audit(warehouse, "model_runs") if row["model_name"] == model]
+    return int(max(runs, key=lambda row: row["started_at"])["rows_in"])
 
 
 def _audit(warehouse: Warehouse, table: str) -> list[Row]:
