@@ -250,7 +250,7 @@ def _print_groups(groups: "list[Group]") -> None:
     if not groups:
         typer.echo("no dead letters")
     for group in groups:
-        replayed = f", {group.replayed} published again" if group.replayed else ""
+        replayed = f", {group.replayed} sent again" if group.replayed else ""
         typer.echo(f"{group.letters:>8}  {group.reason}  {group.table or '-'}  {group.topic}{replayed}")
         typer.echo(f"{'':>8}  {group.first_at:%F %T} to {group.latest_at:%F %T} UTC")
         typer.echo(f"{'':>8}  such as {group.example_event_id}: {group.example_error or ''}")
