@@ -10,6 +10,7 @@ from typing import Any, Final
 
 import pyarrow as pa
 import pyarrow.compute as pc
+from msgspec.structs import astuple
 
 from core.raw_row import RAW_COLUMNS
 from ingest.encode.batch import EncodedRows
@@ -24,6 +25,10 @@ _TYPES: Final = {
 RAW_SCHEMA: Final = pa.schema([pa.field(column.name, _TYPES[column.data_type]) for column in RAW_COLUMNS])
 _SERIALISED_SCHEMA: Final[bytes] = RAW_SCHEMA.serialize().to_pybytes()
 _TEXTS: Final = tuple(column.name for column in RAW_COLUMNS if column.data_type == "STRING")
+_UTF_8: Final = frozenset({"payload", "before", "_key"})
+"""The texts that a row holds as bytes."""
+
+_ATTRIBUTES: Final = RawRow.__struct_fields__
 _SCALARS: Final = len(RAW_COLUMNS) * 16
 """Bytes of a row beside its texts, offsets and validity included."""
 
@@ -69,39 +74,24 @@ def encode_arrow(rows: Sequence[RawRow], ingestion_ts: int) -> ArrowRows:
     """Encode rows; what a reader finds is what `ingest.row.encode_rows` would have written.
 
     Args:
-        rows: what to append; their texts are valid UTF-8.
+        rows: what to append, one at least; their texts are valid UTF-8.
         ingestion_ts: the instant of the append, in microseconds since 1970 UTC.
 
     Returns:
         The rows.
     """
-    columns: tuple[list[Any], ...] = (
-        [row.payload for row in rows],
-        [row.before for row in rows],
-        [row.op for row in rows],
-        [row.op_inferred for row in rows],
-        [row.key for row in rows],
-        [row.source_system for row in rows],
-        [row.source_table for row in rows],
-        [row.source_ts for row in rows],
-        [row.source_position for row in rows],
-        [row.source_sequence for row in rows],
-        [row.event_id for row in rows],
-        [row.publish_ts for row in rows],
-        [ingestion_ts] * len(rows),
-        [row.load_id for row in rows],
-        [row.schema_fingerprint for row in rows],
-        [row.trace_id for row in rows],
-    )
-    arrays = [_array(values, field.type) for values, field in zip(columns, RAW_SCHEMA, strict=True)]
+    columns = dict(zip(_ATTRIBUTES, zip(*map(astuple, rows), strict=True), strict=True))
+    columns["ingestion_ts"] = (ingestion_ts,) * len(rows)
+    arrays = [_array(columns[field.name.lstrip("_")], field) for field in RAW_SCHEMA]
     return ArrowRows(pa.RecordBatch.from_arrays(arrays, schema=RAW_SCHEMA))
 
 
-def _array(values: list[Any], data_type: pa.DataType) -> pa.Array:
-    first = values[0] if values else None
+def _array(values: tuple[Any, ...], field: pa.Field) -> pa.Array:
+    first, count = values[0], len(values)
     # A column of which all values are one and the same, as most are, need not be converted value by value.
-    if values.count(first) == len(values):
-        return (
-            pa.nulls(len(values), data_type) if first is None else pa.repeat(pa.scalar(first, data_type), len(values))
-        )
-    return pa.array(values, data_type)
+    if values[-1] == first and values.count(first) == count:
+        return pa.nulls(count, field.type) if first is None else pa.repeat(pa.scalar(first, field.type), count)
+    if field.name in _UTF_8:
+        # As text they would be validated once more.
+        return pa.array(values, pa.binary()).view(field.type)
+    return pa.array(values, field.type)
