@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 
 import pytest
+from zones_costs import costs_of
 from zones_future import add_future
 from zones_rows import StructureRows
 from zones_warehouse import Build, Warehouse, connect
@@ -29,7 +30,7 @@ def first(warehouse: Warehouse) -> Build:
     warehouse.load(given.tables)
     # the ledger is drawn at random, so that many a balance is negative
     warehouse.dbt("build", *_ZONES, "--exclude", "test_type:unit", *_UNLIKELY)
-    return Build(given, warehouse.built())
+    return Build(given, warehouse.built(), costs_of(warehouse.client, warehouse.compiled()))
 
 
 @pytest.fixture(scope="module")

@@ -7,6 +7,8 @@ from typing import Any
 import pytest
 import zones_behaviour as behaviour
 import zones_oracle as oracle
+from layout_budget import budget_of, measured, over_budget, too_wide
+from zones_costs import Costs
 from zones_future import mutants
 from zones_places import cell
 from zones_rows import AS_OF, Row
@@ -229,3 +231,27 @@ def test_the_changes_reached_the_facts(first: Build, second: Build) -> None:
     assert before.keys() - after.keys()
     assert after.keys() - before.keys()
     assert any(before[key] != after[key] for key in before.keys() & after.keys())
+
+
+@pytest.mark.parametrize("zone", ["refined", "analytics"])
+def test_every_model_keeps_to_its_budget_of_bytes(first: Build, zone: str) -> None:
+    budget = budget_of(zone)
+    read = {
+        model: number for model, number in _costs(first).read.items() if model.startswith("ref_") == (zone == "refined")
+    }
+    assert (over_budget(read, budget), set(read)) == ([], set(budget)), measured(read)
+    assert too_wide(read, budget) == {}
+
+
+@pytest.mark.parametrize("zone", ["refined", "analytics"])
+def test_models_that_took_every_column_would_break_their_budget(first: Build, zone: str) -> None:
+    """The control."""
+    budget = budget_of(zone)
+    whole = {model: number for model, number in _costs(first).whole.items() if model in budget}
+    assert sum(whole.values()) > sum(budget.values())
+    assert len(over_budget(whole, budget)) * 2 > len(budget)
+
+
+def _costs(build: Build) -> Costs:
+    assert build.costs is not None
+    return build.costs

@@ -13,6 +13,7 @@ from dbt.cli.main import dbtRunner
 from google.api_core.client_options import ClientOptions
 from google.auth.credentials import AnonymousCredentials
 from google.cloud import bigquery
+from zones_costs import Costs
 from zones_rows import AS_OF, Row, StructureRows, Tables
 
 from core.contracts import load_contracts
@@ -52,10 +53,12 @@ class Build:
     Attributes:
         given: the structure rows.
         built: rows by table of the refined and analytics zones.
+        costs: what the models read; only of the first build.
     """
 
     given: StructureRows
     built: Mapping[str, list[Row]]
+    costs: Costs | None = None
 
 
 @dataclass(frozen=True)
