@@ -102,7 +102,7 @@ def difference_rows(result: RunResult) -> list[dict[str, Any]]:
         result: the run.
 
     Returns:
-        One row for each of the first differences of each kind, masked as in the report.
+        One row for each difference that the report shows, masked as there.
     """
     return [_difference(result, comparison, found) for comparison in result.comparisons for found in comparison.sample]
 

@@ -254,7 +254,7 @@ class ComparisonResult:
         counts: rows; None when unreadable.
         columns: every compared column.
         not_compared: columns either side holds that were left out, such as `warehouse._op`.
-        sample: the first differences of each kind, in key order.
+        sample: some differences of each kind, in key order: up to three of every changed column, and the first.
         differences_file: Parquet file of all differences, relative to the report; None when there are none.
         inputs: what was read; None when planning failed.
         timing: seconds.

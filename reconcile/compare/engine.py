@@ -42,7 +42,7 @@ class EngineLimits:
     Attributes:
         memory_mb: memory, in MiB; what exceeds it goes to scratch space.
         threads: most threads; fewer are used when memory is short.
-        sample: most differences of each kind to look up.
+        sample: differences of each kind to look up.
     """
 
     memory_mb: int
@@ -86,7 +86,7 @@ class Compared:
     Attributes:
         counts: rows, by what became of them.
         columns: every compared column.
-        sample: the first differences of each kind, in key order.
+        sample: some differences of each kind, in key order; which, is told in `reconcile.examples`.
         exported: whether the file of all differences was written.
         evidence: what a mode that does not join every row found by; None for one that does.
         causes: what the differences probably come from.
@@ -252,12 +252,14 @@ def _joined(
         connection.execute(statements.export(work.export, values=work.values))
     is_direct = isinstance(space.warehouse, Direct) and isinstance(space.snapshot, Direct)
     # Rows in scratch space are all gone through whatever is looked up; of files, only the row groups that hold it.
-    asked = Asked(work.sample, 0 if is_direct else _FOR_CAUSES, work.how.taken_at)
-    looked_up = sample(connection, statements, asked, space.show) if found else Sample()
+    columns = _columns(space, counts.paired)
+    differing = tuple(n for n, column in enumerate(columns) if column.changed)
+    asked = Asked(work.sample, differing, 0 if is_direct else _FOR_CAUSES, work.how.taken_at)
+    looked_up = sample(space, asked) if found else Sample()
     by = work.how.partition
     return Compared(
         counts=counts,
-        columns=_columns(space, counts.paired),
+        columns=columns,
         sample=looked_up.differences,
         exported=found and work.export is not None,
         causes=looked_up.causes,

@@ -5,6 +5,8 @@ joined and forgotten before the next, whether they are files as they lie or rows
 everything would hold one side whole, or write it to scratch space and read it again.
 """
 
+from bisect import bisect_left, bisect_right
+from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
@@ -18,6 +20,8 @@ from reconcile.rules import EXACT, literal
 
 _LONGEST_OVERLAP: Final = 1.5
 """How often a row may be read on average before one join of everything is the lesser work."""
+_SCATTERED: Final = 0.5
+"""Share of all row groups from which keys are rather looked up in one go."""
 
 
 @dataclass(frozen=True)
@@ -112,20 +116,43 @@ def _bounds(groups: list[KeyGroup], rows: int) -> list[Any]:
     return bounds
 
 
-def range_of(plan: ComparisonPlan, low: Any, high: Any) -> KeyRange:
-    """Return the range from one key to another, both included, as far as it can be told.
+def ranges_of(
+    plan: ComparisonPlan, keys: Sequence[Any], warehouse: Spill | Direct, snapshot: Spill | Direct
+) -> tuple[KeyRange, ...]:
+    """Return ranges that hold some keys, and few row groups beside those that the keys are in.
 
     Args:
         plan: the comparison.
-        low: the least value of the first key column; None when unknown.
-        high: the greatest value of it.
+        keys: values of the first key column, in order.
+        warehouse: one side.
+        snapshot: the other.
 
     Returns:
-        The range; that of all keys when the column is normalised, or of a type that has no bounds here.
+        The ranges, which do not overlap; that of all keys when the column is normalised, of a type that has no bounds
+        here, or the keys lie all over.
     """
-    if plan.key[0].rule != EXACT or not {type(low), type(high)} <= KEY_TYPES:
-        return EVERYTHING
-    return KeyRange(low, high, is_closed=True)
+    if not keys or plan.key[0].rule != EXACT or not {type(key) for key in keys} <= KEY_TYPES:
+        return (EVERYTHING,)
+    files = [file for side in (warehouse, snapshot) for file in side.key_groups]
+    groups = [group for file in files for group in file or ()]
+    if any(file is None for file in files) or len({type(end) for group in groups for end in (group.low, keys[0])}) > 1:
+        return (KeyRange(keys[0], keys[-1], is_closed=True),)
+    lows, highs = sorted(group.low for group in groups), sorted(group.high for group in groups)
+
+    def held(low: Any, high: Any) -> int:
+        """Count the groups that begin no later than the range ends, less those that end before it begins."""
+        return bisect_right(lows, high) - bisect_left(highs, low)
+
+    found: list[tuple[Any, Any]] = [(keys[0], keys[0])]
+    for key in keys[1:]:
+        low, high = found[-1]
+        if held(low, key) <= held(low, high) + held(key, key):
+            found[-1] = (low, key)
+        else:
+            found.append((key, key))
+    if sum(held(low, high) for low, high in found) > _SCATTERED * len(groups):
+        found = [(keys[0], keys[-1])]
+    return tuple(KeyRange(low, high, is_closed=True) for low, high in found)
 
 
 def _literal(value: Any) -> str:

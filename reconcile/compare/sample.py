@@ -1,4 +1,4 @@
-"""The first differences of each kind, with their values as people can read them."""
+"""Differences of each kind, with their values as people can read them."""
 
 import json
 from collections.abc import Callable, Iterator
@@ -7,14 +7,13 @@ from datetime import date, datetime, time
 from decimal import Decimal
 from typing import Any, Final
 
-import duckdb
-
 from core.contracts import DataType
 from reconcile.causes import column_cause, missing_cause
 from reconcile.compare.explain import decimal_text, hint
 from reconcile.compare.lookup import history_sql, row_sql
-from reconcile.compare.ranges import EVERYTHING, KeyRange, range_of
-from reconcile.compare.statements import Side, Statements
+from reconcile.compare.ranges import ranges_of
+from reconcile.compare.statements import Side
+from reconcile.compare.workspace import Workspace
 from reconcile.conclusions import Cause
 from reconcile.plans import ComparisonPlan, PlannedColumn
 from reconcile.read.canonical_json import canonicaliser
@@ -27,21 +26,19 @@ _PAIRED: Final[frozenset[Kind]] = frozenset({"changed", "in_flight"})
 Row = tuple[Any, ...]
 
 
-Show = Callable[[KeyRange], None]
-"""Has the views of both sides show a range of keys."""
-
-
 @dataclass(frozen=True)
 class Asked:
     """How much to look up.
 
     Attributes:
-        count: most differences of each kind to tell.
+        count: differences of each kind to tell; one of each changed column is told beyond that.
+        columns: numbers of the value columns that differ somewhere.
         for_causes: most changed rows to look for likely causes in.
         taken_at: when the snapshot was taken (UTC), to tell late rows; None when nobody says.
     """
 
     count: int
+    columns: tuple[int, ...] = ()
     for_causes: int = 0
     taken_at: datetime | None = None
 
@@ -51,7 +48,7 @@ class Sample:
     """What was looked up.
 
     Attributes:
-        differences: the first ones, kind by kind, in key order.
+        differences: kind by kind, in key order; which, is told in `reconcile.examples`.
         causes: what they probably come from.
     """
 
@@ -59,43 +56,35 @@ class Sample:
     causes: tuple[Cause, ...] = ()
 
 
-def sample(connection: duckdb.DuckDBPyConnection, statements: Statements, asked: Asked, show: Show) -> Sample:
-    """Look up the first differences of each kind.
+def sample(space: Workspace, asked: Asked) -> Sample:
+    """Look up some differences of each kind.
 
     Args:
-        connection: where the comparison's tables stand.
-        statements: the comparison.
+        space: both sides, and the table of all differences; its views are left as the last lookup made them.
         asked: how much.
-        show: called before values are looked up; the views are left as it made them last.
 
     Returns:
         The differences, and their likely causes.
     """
-    found = [_of_kind(connection, statements, kind, asked, show) for kind in KINDS]
+    found = [_of_kind(space, kind, asked) for kind in KINDS]
     return Sample(
         tuple(difference for part in found for difference in part.differences),
         tuple(cause for part in found for cause in part.causes),
     )
 
 
-def _of_kind(
-    connection: duckdb.DuckDBPyConnection, statements: Statements, kind: Kind, asked: Asked, show: Show
-) -> Sample:
-    plan = statements.plan
-    connection.execute(statements.pick(kind, max(asked.count, asked.for_causes if kind == "changed" else 0)))
-    picked = connection.execute(statements.picked()).fetchall()
-    left: dict[int, Row] = {}
-    right: dict[int, Row] = {}
+def _of_kind(space: Workspace, kind: Kind, asked: Asked) -> Sample:
+    plan = space.plan
+    marked = _picked(space, kind, asked)
+    picked = [row[1:] for row in marked]
     is_dated = kind == "missing" and asked.taken_at is not None and bool(_timestamps(plan))
-    if picked and (kind in _PAIRED or is_dated):
-        low, high, is_told = connection.execute(statements.picked_range()).fetchone() or (None, None, False)
-        # The first differences often lie close together, and then in a few row groups.
-        show(range_of(plan, low, high) if is_told else EVERYTHING)
-        left = _values(connection, statements, "warehouse") if kind in _PAIRED else {}
-        right = _values(connection, statements, "snapshot")
+    sides: tuple[Side, ...] = ("warehouse", "snapshot") if kind in _PAIRED else ("snapshot",) if is_dated else ()
+    values = _values(space, sides) if picked and sides else {}
+    left, right = values.get("warehouse", {}), values.get("snapshot", {})
     differences = tuple(
-        _difference(plan, kind, row, left.get(number), right.get(number))
-        for number, row in enumerate(picked[: asked.count], start=1)
+        _difference(plan, kind, row[1:], left.get(number), right.get(number))
+        for number, row in enumerate(marked, start=1)
+        if row[0]
     )
     if kind == "changed":
         return Sample(differences, tuple(_column_causes(plan, picked, left, right)))
@@ -103,6 +92,15 @@ def _of_kind(
         late = missing_cause([_newest(plan, right.get(number)) for number in range(1, len(picked) + 1)], asked.taken_at)
         return Sample(differences, (late,) if late is not None else ())
     return Sample(differences)
+
+
+def _picked(space: Workspace, kind: Kind, asked: Asked) -> list[Row]:
+    """Pick differences of a kind; return of each whether it is shown, its key, its rows and its flags."""
+    columns = asked.columns if kind == "changed" and asked.count else ()
+    count = max(asked.count, asked.for_causes if kind == "changed" else 0)
+    space.connection.execute(space.statements.pick(kind, count, shown=asked.count, columns=columns))
+    rows: list[Row] = space.connection.execute(space.statements.picked()).fetchall()
+    return rows
 
 
 def _column_causes(
@@ -128,8 +126,16 @@ def _newest(plan: ComparisonPlan, row: Row | None) -> datetime | None:
     return None if row is None else max((row[n] for n in _timestamps(plan) if row[n] is not None), default=None)
 
 
-def _values(connection: duckdb.DuckDBPyConnection, statements: Statements, side: Side) -> dict[int, Row]:
-    return {row[0]: row[1:] for row in connection.execute(statements.picked_values(side)).fetchall()}
+def _values(space: Workspace, sides: tuple[Side, ...]) -> dict[Side, dict[int, Row]]:
+    """Look up the values of what was picked, where it lies: the first differences often do close together."""
+    keys = [key for (key,) in space.connection.execute(space.statements.picked_keys()).fetchall()]
+    found: dict[Side, dict[int, Row]] = {side: {} for side in sides}
+    for part in ranges_of(space.plan, keys, space.warehouse, space.snapshot):
+        for side in sides:
+            space.show_side(side, part)
+            rows = space.connection.execute(space.statements.picked_values(side)).fetchall()
+            found[side] |= {row[0]: row[1:] for row in rows}
+    return found
 
 
 def _difference(plan: ComparisonPlan, kind: Kind, row: Row, left: Row | None, right: Row | None) -> Difference:

@@ -12,6 +12,7 @@ from typing import Any, Final, Literal
 from jinja2 import Environment, FileSystemLoader, StrictUndefined, select_autoescape
 
 from reconcile.compare.ranges import EVERYTHING, KeyRange
+from reconcile.examples import EXAMPLES
 from reconcile.plans import ComparisonPlan, PlannedColumn
 from reconcile.read.direct import Direct
 from reconcile.read.footers import Form
@@ -119,16 +120,23 @@ class Statements:
         """Return the query of changed rows, in all and by value column; one row."""
         return self._render("column_counts")
 
-    def pick(self, kind: Kind, count: int) -> str:
-        """Return the table of the first `count` differences of a kind."""
-        return self._render("pick", kind=literal(kind), count=count)
+    def pick(self, kind: Kind, count: int, *, shown: int, columns: tuple[int, ...] = ()) -> str:
+        """Return the table of the differences of a kind that are looked up; see `reconcile.examples`.
 
-    def picked_range(self) -> str:
-        """Return the query of the first and the last key of what was picked; one row."""
-        return "select min(c0), max(c0), count(c0) = count(*) from picked"
+        Args:
+            kind: the kind.
+            count: how many in the order of the key.
+            shown: how many of them, and of those of single columns, to mark as shown.
+            columns: numbers of the value columns of which some are picked whatever their key.
+        """
+        return self._render("pick", kind=literal(kind), count=count, shown=shown, columns=columns, examples=EXAMPLES)
+
+    def picked_keys(self) -> str:
+        """Return the query of the first key column of what was picked."""
+        return "select distinct c0 from picked order by c0"
 
     def picked(self) -> str:
-        """Return the query of what was picked: key, rows on each side, flags."""
+        """Return the query of what was picked: whether it is shown, key, rows on each side, flags."""
         return self._render("picked")
 
     def picked_values(self, side: Side) -> str:

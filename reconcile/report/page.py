@@ -5,6 +5,7 @@ from typing import Final
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
+from reconcile.examples import examples
 from reconcile.report.words import MEANINGS, headline, plural, rows_read, sentence, share
 from reconcile.result import KINDS, Change, ComparisonResult, Difference, RunResult, Verdict
 
@@ -86,8 +87,8 @@ def _split(text: str, start: int, end: int) -> tuple[str, str, str]:
 
 
 def _shown(comparison: ComparisonResult, count: int) -> list[Difference]:
-    of_kind = [[found for found in comparison.sample if found.kind == kind][:count] for kind in KINDS]
-    return [found for group in of_kind for found in group]
+    of_kind = [[found for found in comparison.sample if found.kind == kind] for kind in KINDS]
+    return [chosen for found in of_kind for chosen in examples(found, count)]
 
 
 def _totals(result: RunResult) -> dict[str, int]:

@@ -10,6 +10,7 @@ import pyarrow.parquet as pq
 from reconcile import causes
 from reconcile.compare.partitions import MOST
 from reconcile.conclusions import PartitionResult
+from reconcile.examples import examples
 from reconcile.report.files import DIFFERENCES
 from reconcile.result import (
     KINDS,
@@ -114,7 +115,7 @@ def _columns(parts: Sequence[ComparisonResult], paired: int) -> tuple[ColumnResu
 
 def _sample(parts: Sequence[ComparisonResult], most: int) -> tuple[Difference, ...]:
     of_kind = [[found for part in parts for found in part.sample if found.kind == kind] for kind in KINDS]
-    return tuple(found for kind in of_kind for found in kind[:most])
+    return tuple(chosen for found in of_kind for chosen in examples(found, most))
 
 
 def _inputs(parts: Sequence[Inputs], restriction: str) -> Inputs | None:
