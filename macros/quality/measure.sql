@@ -85,7 +85,10 @@ select
 {%- endmacro %}
 
 
-{#- The node that the present test is declared on: a model, snapshot, seed or source; empty while dbt only parses. -#}
+{#-
+    The node that the present test is declared on: a model, snapshot, seed or source; empty while dbt only parses. A
+    test of several tables says by `meta: zone` which zone's it is.
+-#}
 {% macro quality_tested(test=none) -%}
     {%- set test = test or model -%}
     {%- if not execute -%}
@@ -95,7 +98,8 @@ select
     {%- if attached in graph.nodes -%}
         {{ return(graph.nodes[attached]) }}
     {%- endif -%}
-    {%- for needed in test.depends_on.nodes -%}
+    {%- set zone = test.config.meta.get('zone') -%}
+    {%- for needed in test.depends_on.nodes if not zone or graph.nodes.get(needed, {}).get('config', {}).get('meta', {}).get('zone') == zone -%}
         {%- if needed in graph.sources -%}
             {{ return(graph.sources[needed]) }}
         {%- elif needed in graph.nodes -%}

@@ -48,7 +48,7 @@
     {%- set arguments = node.test_metadata.kwargs if node.test_metadata else {} -%}
     {{ return({
         'rule': node.name,
-        'zone': tested.get('config', {}).get('meta', {}).get('zone') or tested.get('schema', 'unknown'),
+        'zone': meta.get('zone') or tested.get('config', {}).get('meta', {}).get('zone') or tested.get('schema', 'unknown'),
         'table_name': tested.get('schema', 'unknown') ~ '.' ~ (tested.get('alias') or tested.get('identifier') or 'unknown'),
         'column_name': node.column_name,
         'kind': node.test_metadata.name if node.test_metadata else 'singular',

@@ -45,6 +45,8 @@ def report(
 ) -> None:
     """Write the latest result of every rule as one HTML page and as JSON; exit 1 when a rule of severity error fails.
 
+    So it does when the latest build could not ask a rule, as what it reads was not built.
+
     **Examples**
 
     `pipeline quality report`
@@ -61,7 +63,7 @@ def report(
         print(json.dumps(found.to_json()))
     else:
         _print(found, page)
-    raise typer.Exit(1 if found.verdict == "failed" else 0)
+    raise typer.Exit(1 if found.verdict in ("failed", "skipped") else 0)
 
 
 def _write(found: QualityReport, output: Path, runbook: str) -> Path:
@@ -80,7 +82,7 @@ def _print(found: QualityReport, page: Path) -> None:
     console = Console()
     console.print(
         f"{headline(found)}: {found.count('passed')} passed, {found.count('warned')} warned,"
-        f" {found.count('failed')} failed"
+        f" {found.count('skipped')} skipped, {found.count('failed')} failed"
     )
     broken = [rule for rule in found.rules if rule.verdict != "passed"]
     if broken:

@@ -12,6 +12,7 @@ _SMALLEST_SHARE: Final = 0.0001
 _HEADLINES: Final = {
     "passed": "Every rule holds",
     "warned": "Every promise holds, with warnings",
+    "skipped": "Some rules could not be asked",
     "failed": "Rules are broken",
 }
 

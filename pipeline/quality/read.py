@@ -65,7 +65,7 @@ def _results_sql(settings: Settings) -> str:
             failing_rows, checked_rows, failing_share, run_id, run_started_at, seconds, description, message,
             compiled_sql
         from {table}
-        where run_started_at >= @since and failing_share is not null
+        where run_started_at >= @since
         qualify row_number() over (partition by rule order by recorded_at desc) <= {_RUNS_SHOWN}
         order by recorded_at
     """  # noqa: S608 - the names are checked
@@ -99,7 +99,8 @@ def _rules(results: Iterable[Mapping[str, Any]], failures: Iterable[Mapping[str,
     for row in results:
         runs[row["rule"]].append(row)
     for rule, past in runs.items():
-        last = past[-1]
+        asked = [row for row in past if row["failing_share"] is not None]
+        last, answer = past[-1], asked[-1] if asked else None
         yield RuleResult(
             rule=rule,
             zone=last["zone"],
@@ -112,15 +113,30 @@ def _rules(results: Iterable[Mapping[str, Any]], failures: Iterable[Mapping[str,
             owner=last["owner"],
             tolerated_share=last["tolerated_share"],
             verdict=verdict_of(last["status"]),
-            failing_rows=last["failing_rows"],
-            checked_rows=last["checked_rows"],
-            failing_share=last["failing_share"],
+            failing_rows=answer["failing_rows"] if answer else 0,
+            checked_rows=answer["checked_rows"] if answer else 0,
+            failing_share=answer["failing_share"] if answer else 0.0,
             run_id=last["run_id"],
             run_started_at=last["run_started_at"],
             seconds=last["seconds"],
             description=last["description"] or "",
-            message=last["message"] or "",
+            message=_message(last, answer),
             sql=last["compiled_sql"] or "",
             failing_keys=tuple(keys[last["run_id"], rule]),
-            history=tuple(Past(row["run_started_at"], verdict_of(row["status"]), row["failing_share"]) for row in past),
+            history=tuple(
+                Past(row["run_started_at"], verdict_of(row["status"]), row["failing_share"]) for row in asked
+            ),
         )
+
+
+def _past(row: Mapping[str, Any]) -> Past:
+    return Past(row["run_started_at"], verdict_of(row["status"]), row["failing_share"])
+
+
+def _message(last: Mapping[str, Any], answer: Mapping[str, Any] | None) -> str:
+    if last["status"] != "skipped":
+        return last["message"] or ""
+    before = "never was asked before"
+    if answer:
+        before = f"{verdict_of(answer['status'])} on {answer['run_started_at']:%Y-%m-%d %H:%M} UTC"
+    return f"could not be asked, as what it reads was not built; {before}"

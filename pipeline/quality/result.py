@@ -1,17 +1,25 @@
 """What rules found, as data: the page, the table and the JSON are views of it."""
 
-from collections.abc import Iterable
+from collections import defaultdict
+from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass
 from datetime import datetime
 from typing import Any, Final, Literal
 
-Verdict = Literal["passed", "warned", "failed"]
+Verdict = Literal["passed", "warned", "skipped", "failed"]
 
 SCHEMA_VERSION: Final = 1
 """Version of the JSON; raised when a field changes its meaning or goes away."""
 
-_VERDICTS: Final[dict[str, Verdict]] = {"pass": "passed", "warn": "warned", "fail": "failed", "error": "failed"}
-_ORDER: Final = {"failed": 0, "warned": 1, "passed": 2}
+_VERDICTS: Final[dict[str, Verdict]] = {
+    "pass": "passed",
+    "warn": "warned",
+    "skipped": "skipped",
+    "fail": "failed",
+    "error": "failed",
+}
+_ORDER: Final = {"failed": 0, "skipped": 1, "warned": 2, "passed": 3}
+_FULL: Final = 100.0
 
 
 @dataclass(frozen=True)
@@ -44,9 +52,9 @@ class RuleResult:
         weight: how much it counts in a score.
         owner: who to call.
         tolerated_share: share of the rows that may break it.
-        verdict: what came of it.
-        failing_rows: rows that broke it.
-        checked_rows: rows it looked at.
+        verdict: what came of it; skipped when the latest run could not ask it, as what it reads was not built.
+        failing_rows: rows that broke it when it was last asked; 0 when it never was.
+        checked_rows: rows it looked at then.
         failing_share: the one by the other, from 0 to 1.
         run_id: the invocation of dbt.
         run_started_at: when that began (UTC).
@@ -55,7 +63,7 @@ class RuleResult:
         message: what dbt said; empty when it passed.
         sql: the statement that measures it; empty when it passed.
         failing_keys: the first keys that broke it; personal data is masked.
-        history: what it found in its latest runs, oldest first, the last one included.
+        history: what it found in its latest runs, oldest first; those that skipped it are left out.
     """
 
     rule: str
@@ -84,7 +92,7 @@ class RuleResult:
 
 @dataclass(frozen=True)
 class Score:
-    """A score of one run.
+    """A score: of one run, or of the latest results.
 
     Attributes:
         zone: the zone.
@@ -131,9 +139,20 @@ class QualityReport:
         return sum(rule.verdict == verdict for rule in self.rules)
 
     def latest(self, scope: str) -> list[Score]:
-        """Return the latest score of each name of a scope, in the order of zones and names."""
-        found = {(score.zone, score.name): score for score in self.scores if score.scope == scope}
-        return [found[name] for name in sorted(found)]
+        """Return the score of each name of a scope by the latest result of every rule, in the order of zones and names.
+
+        A run may ask some rules of a zone only, so that its own score says nothing of the zone. Rules that were skipped
+        have no share; the formula is that of `quality_insert_scores`.
+
+        Args:
+            scope: `zone`, `table` or `dimension`.
+        """
+        groups = defaultdict[tuple[str, str], list[RuleResult]](list)
+        for rule in self.rules:
+            if rule.verdict != "skipped":
+                name = {"zone": rule.zone, "table": rule.table, "dimension": rule.dimension}[scope]
+                groups[rule.zone, name].append(rule)
+        return [_score(zone, scope, name, groups[zone, name]) for zone, name in sorted(groups)]
 
     def past(self, score: Score) -> list[Score]:
         """Return the scores of the same zone, scope and name, oldest first."""
@@ -144,6 +163,13 @@ class QualityReport:
         """Return the report ready for JSON."""
         body = {"schema_version": SCHEMA_VERSION, "verdict": self.verdict, **asdict(self)}
         return {name: _plain(value) for name, value in body.items()}
+
+
+def _score(zone: str, scope: str, name: str, rules: Sequence[RuleResult]) -> Score:
+    weight = sum(rule.weight for rule in rules)
+    kept = sum(rule.weight * (1 - rule.failing_share) for rule in rules)
+    newest = max(rule.run_started_at for rule in rules)
+    return Score(zone, scope, name, newest, _FULL * kept / weight if weight else _FULL, len(rules))
 
 
 def verdict_of(status: str) -> Verdict:

@@ -128,6 +128,31 @@ def test_the_report_is_readable_on_a_terminal(tmp_path: Path) -> None:
     assert (tmp_path / "report.html").exists()
 
 
+@pytest.mark.usefixtures("broken")
+def test_a_rule_whose_model_was_not_built_has_not_passed(clean: Warehouse, tmp_path: Path) -> None:
+    rule = "str_members_row_count_is_steady"
+    clean.rows(
+        "insert into audit.quality_results select * replace ('skipping' as run_id,"
+        " current_timestamp() as run_started_at, current_timestamp() as recorded_at,"
+        " 'skipped' as status, cast(null as float64) as failing_share)"
+        f" from audit.quality_results where rule = '{rule}' limit 1"
+    )
+    result = CliRunner().invoke(app, ["quality", "report", "--output", str(tmp_path), "--json"])
+    clean.rows("delete from audit.quality_results where run_id = 'skipping'")
+    [found] = [each for each in json.loads(result.stdout)["rules"] if each["rule"] == rule]
+    assert (found["verdict"], found["run_id"], found["message"][:18]) == ("skipped", "skipping", "could not be asked")
+    assert [past["verdict"] for past in found["history"]] == ["passed"] * len(found["history"])
+    assert found["history"]
+
+
+def test_a_rule_of_two_zones_counts_for_the_one_it_is_asked_with(clean: Warehouse) -> None:
+    clean.dbt("test", "--select", "refined_conserves_members", "analytics_conserves_members")
+    found = clean.rows("select distinct rule, zone, table_name from audit.quality_results where kind = 'singular'")
+    zones = {row["rule"]: (row["zone"], row["table_name"].partition(".")[0]) for row in found}
+    assert zones["refined_conserves_members"] == ("refined", "refined")
+    assert zones["analytics_conserves_members"] == ("analytics", "analytics")
+
+
 @pytest.mark.usefixtures("clean")
 def test_a_report_of_nothing_names_the_fix(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("MILLRACE_AUDIT_DATASET", "nowhere")

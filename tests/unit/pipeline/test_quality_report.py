@@ -61,13 +61,20 @@ def report(*rules: RuleResult) -> QualityReport:
 
 @pytest.mark.parametrize(
     ("status", "verdict"),
-    [("pass", "passed"), ("warn", "warned"), ("fail", "failed"), ("error", "failed"), ("never heard of", "failed")],
+    [
+        ("pass", "passed"),
+        ("warn", "warned"),
+        ("skipped", "skipped"),
+        ("fail", "failed"),
+        ("error", "failed"),
+        ("never heard of", "failed"),
+    ],
 )
 def test_what_is_not_known_to_be_good_counts_as_failed(status: str, verdict: str) -> None:
     assert verdict_of(status) == verdict
 
 
-@given(st.lists(st.sampled_from(["passed", "warned", "failed"])))
+@given(st.lists(st.sampled_from(["passed", "warned", "skipped", "failed"])))
 def test_the_worst_verdict_of_any_rule_is_that_of_the_report(verdicts: list[Verdict]) -> None:
     found = worst(verdicts)
     assert (found == "failed") == ("failed" in verdicts)
@@ -75,10 +82,25 @@ def test_the_worst_verdict_of_any_rule_is_that_of_the_report(verdicts: list[Verd
     assert report(*(replace(RULE, verdict=verdict) for verdict in verdicts)).verdict == found
 
 
-def test_the_latest_score_of_each_name_counts() -> None:
-    made = report(RULE)
-    assert [found.score for found in made.latest("zone")] == [99.876]
-    assert [found.score for found in made.past(made.latest("zone")[0])] == [100.0, 99.876]
+def test_a_score_is_of_the_latest_result_of_every_rule_whichever_run_asked_it() -> None:
+    half = replace(RULE, verdict="warned", failing_share=0.5, weight=3.0, run_started_at=NOW - timedelta(days=2))
+    made = report(RULE, half, replace(RULE, table="structure.member_tiers"), replace(RULE, zone="refined"))
+    (refined, structure) = made.latest("zone")
+    assert (refined.score, refined.rules) == (100.0, 1)
+    assert (structure.score, structure.rules) == (100 * (1 + 1.5 + 1) / 5, 3)
+    assert structure.run_started_at == NOW
+    assert {found.name for found in made.latest("table")} == {"structure.members", "structure.member_tiers"}
+    assert [found.score for found in made.past(structure)] == [100.0, 99.876]
+
+
+def test_a_rule_that_could_not_be_asked_is_neither_passed_nor_part_of_a_score() -> None:
+    skipped = replace(RULE, rule="never_asked", verdict="skipped", zone="refined", message="not asked", history=())
+    made = report(RULE, skipped)
+    assert made.verdict == "skipped"
+    assert [found.zone for found in made.latest("zone")] == ["structure"]
+    page = render(made)
+    assert "<h1>Some rules could not be asked</h1>" in page
+    assert page.index('class="card broken"') < page.index("never_asked")
 
 
 @given(st.floats(0, 1))
