@@ -113,7 +113,8 @@ class Leases:
         fresh = set(ids)
         if (
             len(fresh) == len(ids)
-            and fresh.isdisjoint(ledger.held)
+            # Asked of the set, every message in flight would be looked at instead of every fresh one.
+            and ledger.held.keys().isdisjoint(fresh)
             and fresh.isdisjoint(ledger.landed)
             and fresh.isdisjoint(ledger.landed_before)
         ):

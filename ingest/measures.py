@@ -59,16 +59,18 @@ class Histogram(msgspec.Struct):
         self.counts[bisect_left(SECONDS, seconds)] += times
         self.total += seconds * times
 
-    def observe_sample(self, seconds: Sequence[float]) -> None:
-        """Add many observations at the cost of few: evenly spaced ones stand for those beside them.
+    def observe_ages(self, micros: Sequence[int], now: int) -> None:
+        """Add how long ago many things were, at the cost of few: evenly spaced ones stand for those beside them.
 
         Args:
-            seconds: the durations, such as those of a batch, in any order that is not periodic.
+            micros: instants, such as those of a batch, in microseconds since 1970 UTC, in any order that is not
+                periodic; those that are later than now count as now.
+            now: the present instant, likewise.
         """
-        count = len(seconds)
+        count = len(micros)
         step = max(1, -(-count // _SAMPLE))
         for start in range(0, count, step):
-            self.observe(seconds[start], min(step, count - start))
+            self.observe(max(0, now - micros[start]) / 1_000_000, min(step, count - start))
 
     def merge(self, other: "Histogram") -> None:
         """Add the observations of another histogram.
@@ -109,8 +111,8 @@ class Measures:
             publish_times: when each was published, in microseconds since 1970 UTC; 0 for unknown.
             now: the present instant, likewise.
         """
-        ages = [max(0, now - published) / 1_000_000 for published in publish_times if published]
-        self.landings[table].observe_sample(ages)
+        known = [published for published in publish_times if published] if 0 in publish_times else publish_times
+        self.landings[table].observe_ages(known, now)
 
     def append_succeeded(self, table: str, seconds: float) -> None:
         """Observe a request that BigQuery confirmed.

@@ -158,9 +158,10 @@ class Watermarks:
         """
         state = self._tables[table]
         state.stirred = True
-        held = {row.event_id: row for row in rows}
-        state.held.update(held)
-        if len(held) < len(rows):
+        held, before = state.held, len(state.held)
+        held.update(zip([row.event_id for row in rows], rows, strict=True))
+        if len(held) - before < len(rows):
+            # Some were held already, or come in two, of which the second has taken the first one's place.
             state.second.update(row.event_id for row in rows if held[row.event_id] is not row)
         if self._given_back:
             self._forget_given_back(row.event_id for row in rows)
