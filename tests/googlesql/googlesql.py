@@ -1,19 +1,20 @@
 """GoogleSQL's own analyzer and reference evaluator, as the judge of what dbt sends to BigQuery.
 
 They come as WebAssembly from PyPI's `zetasql`, a port of https://github.com/google/googlesql. What they refuse,
-BigQuery refuses; what they evaluate, BigQuery evaluates so. Loading takes some twenty seconds of CPU, once a process.
+BigQuery refuses; what they evaluate, BigQuery evaluates so.
 """
 
 import re
 from collections.abc import Iterable, Mapping, Sequence
+from functools import cache
 from typing import Any, Final
 
+from analyzer import analyzer
 from google.protobuf.empty_pb2 import Empty
 from google.protobuf.text_format import MessageToString
 from zetasql.core.exceptions import ServerError
-from zetasql.core.local_service import ZetaSqlLocalService
-from zetasql.types import AnalyzerOptions, LanguageOptions, ZetaSQLBuiltinFunctionOptions
 from zetasql.wasi._pb2.zetasql.local_service import local_service_pb2 as service_pb
+from zetasql.wasi._pb2.zetasql.proto import options_pb2 as options_pb
 from zetasql.wasi._pb2.zetasql.proto import simple_catalog_pb2 as catalog_pb
 from zetasql.wasi._pb2.zetasql.public import simple_table_pb2 as table_pb
 from zetasql.wasi._pb2.zetasql.public import type_pb2 as type_pb
@@ -21,10 +22,6 @@ from zetasql.wasi._pb2.zetasql.public import type_pb2 as type_pb
 Row = tuple[tuple[str, str], ...]
 """A row of a result: column name and value, as text that differs whenever the values do."""
 
-_LANGUAGE: Final = LanguageOptions.maximum_features()
-# BigQuery's time zone, where the library's own would be Los Angeles.
-_OPTIONS: Final = AnalyzerOptions(language_options=_LANGUAGE, default_timezone="UTC")
-_BUILT_IN: Final = ZetaSQLBuiltinFunctionOptions(language_options=_LANGUAGE)
 _SYNONYMS: Final = {"INTEGER": "INT64", "FLOAT": "DOUBLE", "FLOAT64": "DOUBLE", "BOOLEAN": "BOOL"}
 
 
@@ -42,9 +39,8 @@ class Catalog:
         """
         self._project = project
         self._datasets: dict[str, dict[str, Any]] = {}
-        self._wasm = ZetaSqlLocalService.get_instance().wasm_client
-        self._options = _OPTIONS.to_proto()
-        self._built_in = _BUILT_IN.to_proto()
+        self._analyzer = analyzer()
+        self._options = _options()
         self._registered: int | None = None
 
     def add(self, dataset: str, table: str, columns: Mapping[str, str]) -> None:
@@ -70,7 +66,7 @@ class Catalog:
             sql_statement=sql, options=self._options, registered_catalog_id=self._registered_id()
         )
         try:
-            answer = self._wasm.call_grpc_func("ZetaSqlLocalService_Analyze", request, service_pb.AnalyzeResponse)
+            answer = self._analyzer.call("Analyze", request, service_pb.AnalyzeResponse)
         except ServerError as error:
             return str(error)
         self._follow(answer.resolved_statement.resolved_create_statement_node)
@@ -109,20 +105,18 @@ class Catalog:
     def _forget(self) -> None:
         if self._registered is not None:
             request = service_pb.UnregisterRequest(registered_id=self._registered)
-            self._wasm.call_grpc_func("ZetaSqlLocalService_UnregisterCatalog", request, Empty)
+            self._analyzer.call("UnregisterCatalog", request, Empty)
             self._registered = None
 
     def _registered_id(self) -> int:
         if self._registered is None:
             request = service_pb.RegisterCatalogRequest(simple_catalog=self._catalog())
-            answer = self._wasm.call_grpc_func(
-                "ZetaSqlLocalService_RegisterCatalog", request, service_pb.RegisterResponse
-            )
+            answer = self._analyzer.call("RegisterCatalog", request, service_pb.RegisterResponse)
             self._registered = answer.registered_id
         return self._registered
 
     def _catalog(self) -> Any:
-        root = catalog_pb.SimpleCatalogProto(name="root", builtin_function_options=self._built_in)
+        root = catalog_pb.SimpleCatalogProto(name="root", builtin_function_options=_built_in())
         project = root.catalog.add(name=self._project)
         # Names may leave the project out.
         for parent in (project, root):
@@ -165,10 +159,26 @@ def evaluate_text(sql: str) -> str:
 
 
 def _evaluated(sql: str) -> Any:
-    nothing = catalog_pb.SimpleCatalogProto(name="root", builtin_function_options=_BUILT_IN.to_proto())
-    request = service_pb.EvaluateQueryRequest(sql=sql, options=_OPTIONS.to_proto(), simple_catalog=nothing)
-    wasm = ZetaSqlLocalService.get_instance().wasm_client
-    return wasm.call_grpc_func("ZetaSqlLocalService_EvaluateQuery", request, service_pb.EvaluateQueryResponse)
+    nothing = catalog_pb.SimpleCatalogProto(name="root", builtin_function_options=_built_in())
+    request = service_pb.EvaluateQueryRequest(sql=sql, options=_options(), simple_catalog=nothing)
+    return analyzer().call("EvaluateQuery", request, service_pb.EvaluateQueryResponse)
+
+
+@cache
+def _language() -> Any:
+    request = service_pb.LanguageOptionsRequest(maximum_features=True)
+    released = analyzer().call("GetLanguageOptions", request, options_pb.LanguageOptionsProto)
+    features = released.enabled_language_features
+    return options_pb.LanguageOptionsProto(enabled_language_features=features)
+
+
+def _options() -> Any:
+    # BigQuery's time zone, where the library's own would be Los Angeles.
+    return options_pb.AnalyzerOptionsProto(language_options=_language(), default_timezone="UTC")
+
+
+def _built_in() -> Any:
+    return options_pb.ZetaSQLBuiltinFunctionOptionsProto(language_options=_language())
 
 
 def without(rows: Iterable[Row], column: str) -> list[Row]:
