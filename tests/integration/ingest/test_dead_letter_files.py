@@ -164,21 +164,23 @@ def test_an_object_is_read_again_and_strangers_hold_up_nothing(place: Place, rep
     assert place.load().reasons == {"unknown_object": 2}
     river = place.river
     base = {"reason": "x", "dead_lettered_at": "2026-01-02T00:00:00Z", "publish_ts": "2026-01-02T00:00:00Z"}
-    strays = [
+    strays: list[dict[str, Any]] = [
         base | {"event_id": "17", "topic": topic_of(TABLE)},
         base | {"event_id": "elsewhere/b.ndjson#1", "topic": "files"},
         base | {"event_id": "elsewhere/b.ndjson#1:1", "topic": "loyalty.member.gone"},
+        base | {"event_id": "elsewhere/b.ndjson#1:2", "topic": topic_of(TABLE), "data": "YQ==", "data_bytes": 9},
     ]
     assert not river.bigquery.insert_rows_json(f"{river.settings.project}.audit.dead_letters", strays)
     told = replay("--all", "--dry-run")
-    assert re.search(r"1  rows .*\n +3  files .*\n +1  would be refused", told)
+    assert re.search(r"2  rows .*\n +3  files .*\n +1  would be refused", told)
     place.write("late/c.ndjson", row(4, "new"))
     place.declare(files="**/*.ndjson")
     told = replay("--all", failed=True)
-    assert told.startswith("3 letters could not be landed")
+    assert told.startswith("4 letters could not be landed")
     assert place.state() == {1: "a", 2: "b", 3: "b"}
     assert sorted(one["event_id"].rpartition("/")[2][:8] for one in river.ledger()) == ["b.ndjson", "c.ndjson"]
     words = {"17": "neither as a row", strays[1]["event_id"]: "lies outside", strays[2]["event_id"]: "no contract"}
+    words[strays[3]["event_id"]] = "its body was cut"
     for event_id, expected in words.items():
         assert expected in replay("--event-id", event_id, failed=True)
     place.load()

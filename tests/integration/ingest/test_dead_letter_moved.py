@@ -12,7 +12,7 @@ from google.api_core.exceptions import DeadlineExceeded
 from ingest_river import River, member, topic_of
 from typer.testing import CliRunner
 
-from core.clock import to_micros
+from core.clock import to_micros, utc_now
 from core.errors import ConfigurationError, MillraceError, UsageError
 from devstack.pubsub import stats
 from ingest.cli import app
@@ -124,6 +124,17 @@ def test_it_says_when_it_was_published_first(river: River, call: Call) -> None:
     attributes = json.loads(letter["attributes"])
     assert int(attributes["millrace_first_publish_us"]) == first_us // 1_000 * 1_000  # Pub/Sub tells milliseconds
     assert attributes["millrace_replay_of"] == attributes["millrace_first_message_id"] != letter["event_id"]
+
+
+def test_what_does_not_say_when_it_was_published_counts_as_of_when_it_was_moved(river: River, call: Call) -> None:
+    """Never as of now."""
+    source = {f"{SOURCE}Subscription": f"{MEMBERS}-ingest", f"{SOURCE}TopicPublishTime": "yesterday"}
+    river.publish(river.settings.dead_letter_topic, [{"data": b"x", "attributes": source}])
+    moved_before_us = to_micros(utc_now())
+    assert call("--json")["published"] == {MEMBERS: 1}
+    asyncio.run(river.run())
+    [letter] = river.dead_letters()
+    assert int(json.loads(letter["attributes"])["millrace_first_publish_us"]) <= moved_before_us
 
 
 def test_it_is_acknowledged_only_once_it_is_published(

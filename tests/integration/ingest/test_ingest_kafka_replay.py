@@ -124,3 +124,18 @@ async def test_a_partition_that_falls_silent_ends_it_with_an_error(monkeypatch: 
         reader = Past(silent.settings(), [PartitionRange(TOPIC, 0, 0, 1)])
         with pytest.raises(UnavailableError, match=r"silent before their end.*can be repeated"):
             _ = [batch async for batch in reader.batches()]
+
+
+async def test_a_range_is_over_at_its_end_or_where_nothing_more_is_to_be_had() -> None:
+    """What came since belongs to the group; the last offsets may be those of markers, which nobody is given."""
+    with running_cluster() as running:
+        running.create_topic(TOPIC, partitions=2)
+        running.produce(TOPIC, [{"value": str(number), "partition": number % 2} for number in range(6)])
+        reader = Past(running.settings(), [PartitionRange(TOPIC, 0, 1, 2), PartitionRange(TOPIC, 1, 1, 9)])
+        async with asyncio.timeout(30):
+            read = [message async for batch in reader.batches() for message in batch]
+    assert {(message.event_id, message.data) for message in read} == {
+        (f"{TOPIC}-0-1", b"2"),
+        (f"{TOPIC}-1-1", b"3"),
+        (f"{TOPIC}-1-2", b"5"),
+    }
