@@ -154,6 +154,7 @@ def raw_table(settings: Settings, contract: TableContract) -> bigquery.Table:
     table = bigquery.Table(f"{settings.project}.{contract.dataset}.{contract.name}", _fields(RAW_COLUMNS))
     table.time_partitioning = bigquery.TimePartitioning(field=PARTITION_COLUMN)
     table.clustering_fields = [CLUSTER_COLUMN]
+    table.require_partition_filter = contract.require_partition_filter
     table.description = contract.description[:_MAX_DESCRIPTION]
     table.labels = {"owner": contract.owner, "zone": "raw"}
     return table

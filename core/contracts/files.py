@@ -76,6 +76,7 @@ class _TableMeta(_Strict):
     deleted_field: Annotated[str, Field(min_length=1)] | None = None
     files: Annotated[str, Field(pattern=r"^[^/]")] | None = None
     debezium: DebeziumHandling = DebeziumHandling()
+    require_partition_filter: bool = False
 
 
 class _TableConfig(_Lenient):
@@ -182,6 +183,7 @@ def _contract(path: Path, source: _SourceYaml, table: _TableYaml) -> TableContra
         deleted_field=table.config.meta.deleted_field,
         files=table.config.meta.files,
         debezium=table.config.meta.debezium,
+        require_partition_filter=table.config.meta.require_partition_filter,
     )
     if not contract.key:
         raise ContractError(
@@ -248,6 +250,11 @@ def _check_pattern(path: Path, contract: TableContract) -> None:
         raise ContractError(
             f"{path}: table {contract.name!r} comes as full dumps, so a row fetched for a notification would belong "
             "to none; remove the notification_topic"
+        )
+    if contract.pattern == "full_dump" and contract.require_partition_filter:
+        raise ContractError(
+            f"{path}: table {contract.name!r} comes as full dumps, each compared with all that came before; "
+            "remove require_partition_filter"
         )
     if (fault := dump_files_fault(contract)) is not None:
         raise ContractError(f"{path}: table {contract.name!r} {fault}")

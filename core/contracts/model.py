@@ -74,6 +74,7 @@ class TableContract:
         files: pattern of the objects that hold its events, below the place files are read from; None when none do.
             `*` stands for anything within a folder's name, `**` also for folders, `{dump_id}` for the id of a full
             dump.
+        require_partition_filter: whether BigQuery refuses a query of the raw table that names no partition.
     """
 
     name: str
@@ -95,6 +96,7 @@ class TableContract:
     operation_field: str | None = None
     deleted_field: str | None = None
     files: str | None = None
+    require_partition_filter: bool = False
 
     @property
     def key(self) -> tuple[Column, ...]:

@@ -16,6 +16,8 @@ locals {
           owner              = table.config.meta.owner
           topic              = table.config.meta.topic
           notification_topic = try(table.config.meta.notification_topic, null)
+
+          require_partition_filter = try(table.config.meta.require_partition_filter, false)
         }
       ]
     ]

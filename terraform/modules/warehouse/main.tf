@@ -80,7 +80,7 @@ resource "google_bigquery_table" "raw" {
   description              = each.value.description
   schema                   = file("${path.module}/raw_row.json")
   clustering               = ["_key"]
-  require_partition_filter = var.require_partition_filter
+  require_partition_filter = var.require_partition_filter || each.value.require_partition_filter
   deletion_protection      = var.deletion_protection
   labels                   = merge(var.labels, { zone = "raw", owner = each.value.owner })
 

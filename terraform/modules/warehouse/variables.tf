@@ -19,6 +19,8 @@ variable "raw_tables" {
     dataset     = string
     description = string
     owner       = string
+
+    require_partition_filter = optional(bool, false)
   }))
 
   validation {
@@ -39,7 +41,7 @@ variable "raw_partition_expiration_days" {
 }
 
 variable "require_partition_filter" {
-  description = "Whether a query on a raw table must name its partitions; guards against scans of all history."
+  description = "Whether a query on any raw table must name its partitions; guards against scans of all history. A contract can say so of its own table."
   type        = bool
   default     = false
 }

@@ -146,6 +146,19 @@ KEY: dict[str, object] = {
             },
             "comes as full dumps",
         ),
+        (
+            {
+                "config": {
+                    "meta": {
+                        "owner": "us",
+                        "topic": "shop.things",
+                        "pattern": "full_dump",
+                        "require_partition_filter": True,
+                    }
+                }
+            },
+            "remove require_partition_filter",
+        ),
         ({"config": {"meta": {"owner": "us", "topic": "shop.things", "pattern": "incremental"}}}, "is incremental"),
         (
             {"config": {"meta": {"owner": "us", "topic": "shop.things", "pattern": "incremental", "cursor": "nope"}}},
