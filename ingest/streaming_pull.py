@@ -60,6 +60,16 @@ def _by_columns(file: descriptor_pb2.FileDescriptorProto) -> descriptor_pb2.File
     return file
 
 
+def _with_whole_bodies(file: descriptor_pb2.FileDescriptorProto) -> descriptor_pb2.FileDescriptorProto:
+    """Declare the bodies of the messages as the bytes that they are on the wire."""
+    for message in file.message_type:
+        for field in message.field:
+            if field.name == "message":
+                field.type = _Field.TYPE_BYTES
+                field.ClearField("type_name")
+    return file
+
+
 def _class(file: descriptor_pb2.FileDescriptorProto, name: str) -> Any:
     pool = descriptor_pool.DescriptorPool()
     pool.Add(file)
@@ -74,6 +84,9 @@ StreamingPullColumns: Final = _class(_by_columns(_described("millrace.pull_colum
 
 A value that is empty, or zero, is not sent: only fields with as many values as there are messages tell whose each is.
 """
+
+StreamingPullBodies: Final = _class(_by_columns(_with_whole_bodies(_described("millrace.pull_bodies"))), "Response")
+"""Has in its one `received_messages` the bytes of each `message`, in order."""
 
 _Entry: Final = _class(_described("millrace.pull_entry"), _ENTRY)
 

@@ -1,10 +1,23 @@
 """From a response of StreamingPull to messages."""
 
 from itertools import repeat
-from typing import Any
+from typing import Any, Final
 
 from ingest.message import NO_ATTRIBUTES, Message
-from ingest.streaming_pull import StreamingPullColumns, StreamingPullResponse, attributes_of, micros_of
+from ingest.streaming_pull import (
+    StreamingPullBodies,
+    StreamingPullColumns,
+    StreamingPullResponse,
+    attributes_of,
+    micros_of,
+)
+
+_DATA: Final = b"\x0a"
+"""What the body of a message begins with that has data: the tag of `data`, whose number is the lowest.
+
+Fields are written in the order of their numbers (https://protobuf.dev/programming-guides/encoding/#order), though they
+need not be; where they are not, the count of these is not that of the data.
+"""
 
 
 def messages_of(subscription: str, topic: str, response: bytes) -> list[Message]:
@@ -24,26 +37,35 @@ def messages_of(subscription: str, topic: str, response: bytes) -> list[Message]
     """
     columns = StreamingPullColumns.FromString(response).received_messages
     bodies = columns.message
-    tokens, ids, instants, data = columns.ack_id, bodies.message_id, bodies.publish_time, bodies.data
+    tokens, ids, instants = columns.ack_id, bodies.message_id, bodies.publish_time
     keys, attempts = bodies.ordering_key, columns.delivery_attempt
     count = len(tokens)
     if (
-        not (count == len(ids) == len(instants) == len(data))
+        not (count == len(ids) == len(instants))
         or len(keys) not in (0, count)
         or len(attempts) not in (0, count)
         or bodies.attributes
         or not count
     ):
-        # Some messages have what others have not, such as a body: then it must be seen which.
+        # Some messages have what others have not: then it must be seen which.
         return _one_by_one(subscription, topic, response)
     # The fields are copied by slices: a call each, and iterating over the copies is quicker too.
+    data = bodies.data[:]
+    if len(data) != count:
+        has_data = [
+            body.startswith(_DATA) for body in StreamingPullBodies.FromString(response).received_messages.message
+        ]
+        if len(has_data) != count or sum(has_data) != len(data):
+            return _one_by_one(subscription, topic, response)
+        present = iter(data)
+        data = [next(present) if has else b"" for has in has_data]
     return list(
         map(
             Message,
             repeat(subscription),
             repeat(topic),
             ids[:],
-            data[:],
+            data,
             repeat(NO_ATTRIBUTES),
             keys[:] or repeat(""),
             map(_Instants().__getitem__, instants[:]),

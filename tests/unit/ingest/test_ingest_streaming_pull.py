@@ -31,6 +31,7 @@ ANY = received(
 ALIKE = st.sampled_from(
     [
         received(data=st.binary(min_size=1, max_size=50)),
+        received(data=st.binary(max_size=2)),
         received(data=st.binary(min_size=1, max_size=50), ordering_key=IDS),
         received(data=st.binary(min_size=1, max_size=50), ordering_key=IDS, delivery_attempt=ATTEMPTS.filter(bool)),
         received(data=st.binary(min_size=1, max_size=50), ordering_key=TEXTS, delivery_attempt=ATTEMPTS),
@@ -65,3 +66,17 @@ def test_messages_are_those_that_the_service_sent(received: list[dict[str, objec
 def test_what_the_service_left_out_is_empty() -> None:
     sent = pubsub_types.StreamingPullResponse.pb()(received_messages=[{}])
     assert messages_of("s", "t", sent.SerializeToString()) == [Message("s", "t", "", b"")]
+
+
+def test_bodies_that_are_written_in_another_order_are_read_as_well() -> None:
+    """The data of the first comes last, so that its body does not begin with it."""
+    data, rest = b"\x0a\x01d", b"\x1a\x01%d\x22\x02\x08\x05"
+    bodies = [rest % 1 + data, rest % 2, data + rest % 3]
+    received = [b"\x0a\x01%d\x12%c%b" % (place, len(body), body) for place, body in enumerate(bodies)]
+    response = b"".join(b"\x0a%c%b" % (len(one), one) for one in received)
+    found = messages_of("s", "t", response)
+    assert [(one.ack_id, one.event_id, one.data) for one in found] == [
+        ("0", "1", b"d"),
+        ("1", "2", b""),
+        ("2", "3", b"d"),
+    ]
