@@ -46,7 +46,10 @@ def message(result: RunResult) -> dict[str, Any]:
         JSON values; no value of any row is in them.
     """
     failed = [found for found in result.comparisons if found.outcome == "failed"]
-    lines = [f"Reconciliation {result.outcome}: {headline(result)}", *(f"{f.name}: {sentence(f)}" for f in failed)]
+    lines = [
+        f"Reconciliation {result.outcome}: {headline(result)}",
+        *(f"{f.name}: {sentence(f, with_values=False)}" for f in failed),
+    ]
     return {
         "text": "\n".join(lines),
         "run_id": result.run_id,

@@ -24,7 +24,7 @@ from reconcile.conclusions import Cause, PartitionResult
 from reconcile.plans import ComparisonPlan
 from reconcile.policy import Partition
 from reconcile.read.direct import Direct
-from reconcile.result import ColumnResult, Counts, Difference, Evidence, Measure, Mode
+from reconcile.result import ColumnResult, Counts, Difference, Evidence, Kind, Measure, Mode
 
 _MEMORY_OF_A_THREAD_MB: Final = 128
 """What a join needs for each thread, by DuckDB's guide to its performance ("Tuning Workloads")."""
@@ -254,7 +254,14 @@ def _joined(
     # Rows in scratch space are all gone through whatever is looked up; of files, only the row groups that hold it.
     columns = _columns(space, counts.paired)
     differing = tuple(n for n, column in enumerate(columns) if column.changed)
-    asked = Asked(work.sample, differing, 0 if is_direct else _FOR_CAUSES, work.how.taken_at)
+    by_kind: dict[Kind, int] = {
+        "missing": counts.missing,
+        "extra": counts.extra,
+        "changed": counts.changed,
+        "duplicated": counts.duplicated_keys,
+        "in_flight": counts.in_flight,
+    }
+    asked = Asked(work.sample, by_kind, differing, 0 if is_direct else _FOR_CAUSES, work.how.taken_at)
     looked_up = sample(space, asked) if found else Sample()
     by = work.how.partition
     return Compared(

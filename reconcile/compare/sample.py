@@ -1,7 +1,7 @@
 """Differences of each kind, with their values as people can read them."""
 
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import date, datetime, time
 from decimal import Decimal
@@ -32,12 +32,14 @@ class Asked:
 
     Attributes:
         count: differences of each kind to tell; one of each changed column is told beyond that.
+        found: how many differences there are of each kind.
         columns: numbers of the value columns that differ somewhere.
         for_causes: most changed rows to look for likely causes in.
         taken_at: when the snapshot was taken (UTC), to tell late rows; None when nobody says.
     """
 
     count: int
+    found: Mapping[Kind, int]
     columns: tuple[int, ...] = ()
     for_causes: int = 0
     taken_at: datetime | None = None
@@ -75,11 +77,11 @@ def sample(space: Workspace, asked: Asked) -> Sample:
 
 def _of_kind(space: Workspace, kind: Kind, asked: Asked) -> Sample:
     plan = space.plan
-    marked = _picked(space, kind, asked)
+    marked = _picked(space, kind, asked) if asked.found.get(kind) else []
     picked = [row[1:] for row in marked]
     is_dated = kind == "missing" and asked.taken_at is not None and bool(_timestamps(plan))
     sides: tuple[Side, ...] = ("warehouse", "snapshot") if kind in _PAIRED else ("snapshot",) if is_dated else ()
-    values = _values(space, sides) if picked and sides else {}
+    values = _values(space, sides, _needed(plan, kind, asked)) if picked and sides else {}
     left, right = values.get("warehouse", {}), values.get("snapshot", {})
     differences = tuple(
         _difference(plan, kind, row[1:], left.get(number), right.get(number))
@@ -126,14 +128,22 @@ def _newest(plan: ComparisonPlan, row: Row | None) -> datetime | None:
     return None if row is None else max((row[n] for n in _timestamps(plan) if row[n] is not None), default=None)
 
 
-def _values(space: Workspace, sides: tuple[Side, ...]) -> dict[Side, dict[int, Row]]:
-    """Look up the values of what was picked, where it lies: the first differences often do close together."""
+def _needed(plan: ComparisonPlan, kind: Kind, asked: Asked) -> frozenset[int]:
+    """Return the numbers of the value columns that are told of differences of a kind: those that differ are."""
+    keys = len(plan.key)
+    if kind == "missing":
+        return frozenset(keys + place for place in _timestamps(plan))
+    return frozenset(asked.columns if kind == "changed" else range(keys, len(plan.columns)))
+
+
+def _values(space: Workspace, sides: tuple[Side, ...], columns: frozenset[int]) -> dict[Side, dict[int, Row]]:
+    """Look up values of what was picked, where it lies: the first differences often do close together."""
     keys = [key for (key,) in space.connection.execute(space.statements.picked_keys()).fetchall()]
     found: dict[Side, dict[int, Row]] = {side: {} for side in sides}
     for part in ranges_of(space.plan, keys, space.warehouse, space.snapshot):
         for side in sides:
             space.show_side(side, part)
-            rows = space.connection.execute(space.statements.picked_values(side)).fetchall()
+            rows = space.connection.execute(space.statements.picked_values(side, columns)).fetchall()
             found[side] |= {row[0]: row[1:] for row in rows}
     return found
 

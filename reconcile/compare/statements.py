@@ -139,9 +139,9 @@ class Statements:
         """Return the query of what was picked: whether it is shown, key, rows on each side, flags."""
         return self._render("picked")
 
-    def picked_values(self, side: Side) -> str:
-        """Return the query of one side's values of what was picked, numbered."""
-        return self._render("picked_values", side=side)
+    def picked_values(self, side: Side, columns: frozenset[int]) -> str:
+        """Return the query of one side's values of what was picked, numbered; null where a column is not asked for."""
+        return self._render("picked_values", side=side, wanted=columns)
 
     def partitions(self, label: str, kinds: tuple[str, ...], most: int) -> str:
         """Return the query of rows and differing keys by partition; `label` is SQL over the views' columns."""

@@ -52,11 +52,17 @@ class Evaluator:
             self.connection.register("batch", table)
             found = self.connection.execute(f"select ({expression}) as v from batch").to_arrow_table()  # noqa: S608 - checked to be one expression
         except duckdb.Error as error:
-            raise ValueError(str(error).splitlines()[0]) from error
+            raise ValueError(_words(error, is_of_rows=table.num_rows > 0)) from None
         if found.num_rows != table.num_rows:
             raise ValueError("it gives not one value a row: an aggregate is none")
         column = found.column("v").combine_chunks()
         return column.combine_chunks() if isinstance(column, pa.ChunkedArray) else column
+
+
+def _words(error: duckdb.Error, *, is_of_rows: bool) -> str:
+    """Return what the engine says; of rows only the kind of error, for the rest quotes their values."""
+    text = str(error).splitlines()[0]
+    return f"{text.partition(':')[0]} for some row; evaluate it with try_cast or try(...)" if is_of_rows else text
 
 
 @contextmanager

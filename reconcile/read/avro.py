@@ -103,7 +103,13 @@ def _opened(store: ObjectStore, ref: ObjectRef) -> Iterator[Any]:
         try:
             yield fastavro.reader(raw)
         except (*_FAULTS, pa.ArrowException) as error:
-            raise UnreadableError(f"{ref.uri}: is not a whole Avro file: {error or type(error).__name__}") from error
+            raise UnreadableError(f"{ref.uri}: is not a whole Avro file: {_words(error)}") from None
+
+
+def _words(error: Exception) -> str:
+    # Of bytes the decoder tells what is wrong with them; other errors may quote a value.
+    is_of_bytes = isinstance(error, EOFError | zlib.error | lzma.LZMAError)
+    return str(error) if is_of_bytes and str(error) else type(error).__name__
 
 
 def _schema(ref: ObjectRef, reader: Any) -> pa.Schema:

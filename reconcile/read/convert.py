@@ -14,6 +14,7 @@ from pyarrow import types
 from core.contracts import DataType
 from core.errors import UnreadableError
 from reconcile.read.canonical_json import canonicaliser
+from reconcile.read.faults import ValueFaultError, converted
 from reconcile.rules import JsonNumbers
 
 STORED: Final[dict[DataType, pa.DataType]] = {
@@ -129,12 +130,17 @@ def to_stored(
     """
     check_type(array.type, data_type, cast=cast, where=where)
     plain = _plain(array)
+    kind: DataType = "string" if is_lazy else data_type
     try:
-        # Readers take any bytes for text; only a full validation looks at them.
-        plain.validate(full=True)
-        return _convert(plain, "string" if is_lazy else data_type, numbers)
-    except (pa.ArrowInvalid, pa.ArrowNotImplementedError, OverflowError) as error:
-        raise UnreadableError(f"{where}: a value cannot become {data_type}: {error}") from error
+        return converted(plain, lambda part: _checked(part, kind, numbers))
+    except ValueFaultError as error:
+        raise UnreadableError(f"{where}: a value cannot become {data_type}: {error}") from None
+
+
+def _checked(array: pa.Array, data_type: DataType, numbers: JsonNumbers) -> pa.Array:
+    # Readers take any bytes for text; only a full validation looks at them.
+    array.validate(full=True)
+    return _convert(array, data_type, numbers)
 
 
 def _convert(array: pa.Array, data_type: DataType, numbers: JsonNumbers) -> pa.Array:

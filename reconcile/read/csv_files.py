@@ -6,6 +6,7 @@ configuration names.
 
 import csv
 import io
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any, Final
@@ -18,8 +19,23 @@ from core.errors import UnreadableError
 from core.pinned import ObjectRef, ObjectStore
 from reconcile.read.compression import open_plain
 from reconcile.read.csv_guard import Guard
+from reconcile.read.faults import ValueFaultError
 from reconcile.read.text import batch_of, from_text
 from reconcile.source_config import CsvForm
+
+_KNOWN: Final = tuple(
+    map(
+        re.compile,
+        (
+            r"Row #\d+: Expected \d+ columns, got \d+",
+            r"Expected \d+ columns, got \d+",
+            r"straddling object straddles two block boundaries",
+            r"[Ii]nvalid UTF-?8",
+            r"Empty CSV file",
+        ),
+    )
+)
+"""What the parser says of a row without quoting it."""
 
 _BLOCK_BYTES: Final = 8 * 1024 * 1024
 """Longest row, and how much is parsed at once."""
@@ -71,7 +87,13 @@ def _told(ref: ObjectRef) -> Iterator[None]:
     try:
         yield
     except (pa.ArrowException, csv.Error, UnicodeDecodeError) as error:
-        raise UnreadableError(f"{ref.uri}: is not a whole CSV file: {error}") from error
+        raise UnreadableError(f"{ref.uri}: is not a whole CSV file: {_words(error)}") from None
+
+
+def _words(error: Exception) -> str:
+    """Return what is wrong without the fields of the row, which the parser quotes."""
+    found = next((found for words in _KNOWN if (found := words.search(str(error)))), None)
+    return found[0] if found else "it cannot be parsed, or is not UTF-8"
 
 
 def _header(ref: ObjectRef, plain: "io.BufferedReader[Any]", form: CsvForm, wanted: tuple[str, ...]) -> list[str]:
@@ -83,7 +105,11 @@ def _header(ref: ObjectRef, plain: "io.BufferedReader[Any]", form: CsvForm, want
     for name in wanted:
         if names.count(name) != 1:
             what = "has no column" if name not in names else f"has {names.count(name)} columns called"
-            raise UnreadableError(f"{ref.uri}: {what} {name!r}; it has {', '.join(names)}")
+            # A file without a header has values there.
+            known = ", ".join(sorted(set(names) & set(wanted))) or "none"
+            raise UnreadableError(
+                f"{ref.uri}: {what} {name!r}; of those wanted, its first line, which must be the header, has {known}"
+            )
     return names
 
 
@@ -92,7 +118,7 @@ def _typed(ref: ObjectRef, batch: pa.RecordBatch, columns: dict[str, DataType], 
     for name, kind in columns.items():
         try:
             arrays.append(from_text(batch.column(name), kind))
-        except (ValueError, OverflowError) as error:
-            rows = f"rows {first} to {first + batch.num_rows - 1}"
-            raise UnreadableError(f"{ref.uri}: {rows}: {name} is not {kind}: {error}") from error
+        except ValueFaultError as error:
+            row = first + error.row
+            raise UnreadableError(f"{ref.uri}: row {row}: {name} is not {kind}: {error}") from None
     return batch_of(arrays, tuple(columns), batch.num_rows)

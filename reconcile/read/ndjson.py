@@ -9,6 +9,7 @@ https://github.com/ndjson/ndjson-spec.
 import io
 from collections.abc import Callable, Iterator
 from decimal import Decimal
+from functools import partial
 from itertools import islice
 from typing import Any, Final
 
@@ -19,6 +20,7 @@ from core.contracts import DataType
 from core.errors import UnreadableError
 from core.pinned import ObjectRef, ObjectStore
 from reconcile.read.compression import open_plain
+from reconcile.read.faults import ValueFaultError, converted
 from reconcile.read.text import ARROW, batch_of, from_text
 
 _BATCH_ROWS: Final = 8_192
@@ -83,8 +85,7 @@ def read_records(
     first = 1
     while block := list(islice(records, _BATCH_ROWS)):
         rows = [_decode(decoder, f"{ref.uri}: {unit} {first + number}", text) for number, text in enumerate(block)]
-        where = f"{ref.uri}: {unit}s {first} to {first + len(rows) - 1}"
-        yield _batch(where, rows, columns)
+        yield _batch(f"{ref.uri}: {unit}", first, rows, columns)
         first += len(block)
 
 
@@ -114,14 +115,14 @@ def _decode(decoder: msgspec.json.Decoder[Any], where: str, text: bytes) -> Any:
         raise UnreadableError(f"{where}: {error}") from error
 
 
-def _batch(where: str, rows: list[Any], columns: dict[str, DataType]) -> pa.RecordBatch:
+def _batch(where: str, first: int, rows: list[Any], columns: dict[str, DataType]) -> pa.RecordBatch:
     arrays = []
     for number, (name, kind) in enumerate(columns.items()):
         values = [getattr(row, f"c{number}") for row in rows]
         try:
-            arrays.append(_array(values, kind))
-        except (pa.ArrowInvalid, pa.ArrowTypeError, OverflowError, ValueError) as error:
-            raise UnreadableError(f"{where}: {name} is not {kind}: {error}") from error
+            arrays.append(converted(values, partial(_array, kind=kind)))
+        except ValueFaultError as error:
+            raise UnreadableError(f"{where} {first + error.row}: {name} is not {kind}: {error}") from None
     return batch_of(arrays, tuple(columns), len(rows))
 
 

@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 from typing import Final
 
-from reconcile.result import ComparisonResult, Counts, Evidence, Kind, RunResult
+from reconcile.result import ComparisonResult, Counts, Evidence, Kind, Measure, RunResult
 
 MEANINGS: Final[dict[Kind, str]] = {
     "changed": "Both sides hold the key, and some column differs: a change was lost, came late or was cast wrongly.",
@@ -29,11 +29,12 @@ def headline(result: RunResult) -> str:
     return _VERDICTS[result.verdict]
 
 
-def sentence(comparison: ComparisonResult) -> str:
+def sentence(comparison: ComparisonResult, *, with_values: bool = True) -> str:
     """Return what was found in one comparison, as a sentence.
 
     Args:
         comparison: the comparison.
+        with_values: whether least and greatest values that differ are told, and not only that they do.
 
     Returns:
         A sentence with its full stop.
@@ -41,7 +42,7 @@ def sentence(comparison: ComparisonResult) -> str:
     if comparison.counts is None:
         return f"Could not be compared: {comparison.reason}."
     if comparison.evidence is not None:
-        return _by_evidence(comparison, comparison.counts, comparison.evidence)
+        return _by_evidence(comparison, comparison.counts, comparison.evidence, with_values=with_values)
     parts = list(_findings(comparison.counts))
     if not parts:
         return f"All {plural(comparison.counts.matched, 'row')} match."
@@ -55,15 +56,19 @@ def _causes(comparison: ComparisonResult) -> str:
     return f" Likely: {', '.join(list(named)[:_NAMED])}." if named else ""
 
 
-def _by_evidence(comparison: ComparisonResult, counts: Counts, evidence: Evidence) -> str:
+def _by_evidence(comparison: ComparisonResult, counts: Counts, evidence: Evidence, *, with_values: bool) -> str:
     """Say what a mode that does not join every row found, and no more than it can tell."""
     apart = [measure for measure in evidence.measures if not measure.agrees]
-    parts = [f"{m.name} {m.warehouse} in the warehouse, {m.snapshot} in the snapshot" for m in apart[:_NAMED]]
+    parts = [_apart(measure) if with_values else f"{measure.name} differs" for measure in apart[:_NAMED]]
     if len(apart) > _NAMED:
         parts.append(f"{len(apart) - _NAMED} other measures apart")
     parts += _findings(counts)
     text = "; ".join(parts) or f"no difference by {comparison.mode}"
     return f"{text[0].upper()}{text[1:]}.{_columns(comparison)} {evidence.words[0].upper()}{evidence.words[1:]}."
+
+
+def _apart(measure: Measure) -> str:
+    return f"{measure.name} {measure.warehouse} in the warehouse, {measure.snapshot} in the snapshot"
 
 
 def plural(count: int, noun: str) -> str:
