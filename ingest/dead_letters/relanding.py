@@ -111,7 +111,9 @@ class LetterLedger:
     async def _write(self, letters: list[Letter]) -> None:
         now = to_micros(self._context.clock())
         rows = [ledger_row(letter, letter.event_id, self._replay_id, now) for letter in letters]
+        self._context.failpoint.hit("before_ack", len(letters))
         refused = await self._writer.append(rows)
+        self._context.failpoint.hit("after_ack", len(letters))
         for place, words in refused.items():
             # The row itself has landed; what is missing is the note, so the letter may be landed once more.
             _log.error("replay record refused", event_id=letters[place].event_id, error=words)

@@ -3,6 +3,7 @@
 import asyncio
 import json
 import re
+import signal
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -16,6 +17,7 @@ from typer.testing import CliRunner
 from core.contracts import load_contracts
 from core.errors import MillraceError
 from ingest.cli import app
+from ingest.dead_letters.relanding import LetterLedger
 from ingest.progress import Summary
 from ingest.runner import Run
 from ingest.settings import IngestSettings
@@ -202,3 +204,52 @@ def test_a_dump_completes_once_its_row_has_landed(place: Place, replay: Replay) 
     assert replay("--all", "--json")["replayed"] == 2
     assert place.state() == {1: "b"}
     assert replay("--all", "--json")["replayed"] == 0
+
+
+def lose_table(place: Place) -> None:
+    place.river.bigquery.delete_table(f"{place.river.settings.project}.raw.{TABLE}")
+
+
+def test_what_did_not_land_is_not_in_the_ledger(place: Place, replay: Replay) -> None:
+    place.write("a.ndjson", row(1, "a", extra=1), row(2, "b", extra=1))
+    place.load()
+    place.declare(extra="int64")
+    lose_table(place)
+    assert "was not found" in replay("--all", failed=True)
+    assert place.river.ledger() == []
+    place.river.set_up()
+    assert replay("--all", "--json")["replayed"] == 2
+    assert place.state() == {1: "a", 2: "b"}
+
+
+def test_the_control_that_writes_the_ledger_first_loses_letters(
+    place: Place, replay: Replay, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Were this mutant to pass the test above, the test would prove nothing."""
+    place.write("a.ndjson", row(1, "a", extra=1))
+    place.load()
+    place.declare(extra="int64")
+    lose_table(place)
+    with monkeypatch.context() as patch:
+        patch.setattr(LetterLedger, "expect", lambda self, letter: self._batches.add(letter))
+        replay("--all", failed=True)
+    place.river.set_up()
+    assert replay("--all", "--json")["replayed"] == 0
+    assert place.state() == {}
+
+
+@pytest.mark.parametrize("boundary", ["after_append", "before_ack", "after_ack"])
+def test_killed_at_any_boundary_it_goes_on_where_it_stopped(place: Place, replay: Replay, boundary: str) -> None:
+    """What lands once more has the id and the place that it had."""
+    place.write("a.ndjson", *(row(key, "a", extra=1) for key in range(6)))
+    place.load()
+    place.declare(extra="int64")
+    failpoint = {"MILLRACE_FAILPOINT": f"{boundary}:crash_after=1"}
+    with place.river.start("dead-letters", "replay", "--all", **failpoint) as process:
+        assert process.wait(60) == -signal.SIGKILL
+    noted = len(place.river.ledger())
+    assert noted == (6 if boundary == "after_ack" else 0)
+    assert replay("--all", "--json")["replayed"] == 6 - noted
+    assert place.state() == dict.fromkeys(range(6), "a")
+    assert len({(one["_event_id"], one["_source_position"]) for one in place.river.rows(TABLE)}) == 6
+    assert len(place.river.ledger()) == 6
