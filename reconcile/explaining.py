@@ -14,7 +14,8 @@ from reconcile.modes import Chosen, choose
 from reconcile.plans import ComparisonPlan, RunPlan
 from reconcile.policy import Partition, Thresholds
 from reconcile.pushdown import remote
-from reconcile.pushdown.asked import as_warehouse, asked_sides
+from reconcile.pushdown.asked import as_warehouse
+from reconcile.pushdown.suits import refusal
 from reconcile.read.sides import Side
 from reconcile.reading import SIDES, Reading, opened
 from reconcile.runner import plan_with
@@ -51,6 +52,7 @@ class Explained:
         plan: the comparison.
         chosen: in which mode, and why.
         computing: sides that would do their part by themselves.
+        handing_over: why the other sides would not, whose rows are then read and compared here.
         warehouse: bytes read of the warehouse, before those of buckets that differ.
         snapshot: the same of the snapshot.
         thresholds: how much may differ; None when nothing may.
@@ -61,6 +63,7 @@ class Explained:
     plan: ComparisonPlan
     chosen: Chosen
     computing: tuple[Side, ...]
+    handing_over: dict[Side, str]
     warehouse: Bytes
     snapshot: Bytes
     thresholds: Thresholds | None
@@ -129,11 +132,12 @@ def explain(
 def _explained(config: ReconcileConfig, services: Services, plan: ComparisonPlan, wish: Wish) -> Explained:
     divided = divide(plan, services, wish)
     chosen = divided.chosen or choose(plan, wish.mode, None, is_ordered=None)
-    computing, sizes = _asked(services, plan, divided, chosen, wish)
+    refused, sizes = _asked(services, plan, divided, chosen, wish)
     return Explained(
         plan=plan,
         chosen=chosen,
-        computing=computing,
+        computing=tuple(side for side, reason in refused.items() if reason is None),
+        handing_over={side: reason for side, reason in refused.items() if reason is not None},
         warehouse=sizes["warehouse"],
         snapshot=sizes["snapshot"],
         thresholds=thresholds_of(config).get(plan.name),
@@ -144,14 +148,15 @@ def _explained(config: ReconcileConfig, services: Services, plan: ComparisonPlan
 
 def _asked(
     services: Services, plan: ComparisonPlan, divided: Divided, chosen: Chosen, wish: Wish
-) -> tuple[tuple[Side, ...], dict[Side, Bytes]]:
-    """Return who computes, and what each side reads."""
+) -> tuple[dict[Side, str | None], dict[Side, Bytes]]:
+    """Return why each side does not compute its own part, None when it does, and what it reads."""
     estimate = Bytes(chosen.warehouse_bytes, "estimate")
     if divided.chosen is None:
-        return (), {"warehouse": estimate, "snapshot": estimate}
+        return {}, {"warehouse": estimate, "snapshot": estimate}
     with opened(plan, services, wish.workers) as reading:
-        computing = () if plan.name in wish.partitioned else asked_sides(reading, chosen.mode)
-        return computing, {side: _bytes(reading, side, chosen, computing=side in computing) for side in SIDES}
+        all_rows = "counts by partition look at every row" if plan.name in wish.partitioned else None
+        refused = {side: all_rows or refusal(plan, reading.source(side), chosen.mode, side) for side in SIDES}
+        return refused, {side: _bytes(reading, side, chosen, computing=refused[side] is None) for side in SIDES}
 
 
 def _bytes(reading: Reading, side: Side, chosen: Chosen, *, computing: bool) -> Bytes:

@@ -54,7 +54,7 @@ def _of_source(plan: ComparisonPlan, source: Source, mode: Mode, side: Side) -> 
     elif mode == "count" or isinstance(source, BigQuerySource):
         return
     elif not isinstance(source, PostgresqlSource):
-        yield "the database cannot hash its rows as others do"
+        yield "Snowflake was never seen to hash a row as others do, so that it only counts its rows"
     else:
         hashed = {
             "sample": tuple(column for column in columns if column.is_key),

@@ -92,6 +92,7 @@ def _document(explained: Explained) -> dict[str, object]:
         "not_compared": comparison.not_compared,
         "mode": {"mode": explained.chosen.mode, "why": explained.chosen.why},
         "computed_by": explained.computing,
+        "handing_over": explained.handing_over,
         "reads": {"warehouse": explained.warehouse, "snapshot": explained.snapshot},
         "thresholds": limits(explained.thresholds),
         "partition": explained.partition.model_dump() if explained.partition else None,
@@ -126,6 +127,8 @@ def _print_comparison(console: Console, explained: Explained) -> None:
     console.print(f"  mode      {explained.chosen.mode}: {explained.chosen.why}", markup=False)
     if explained.computing:
         console.print(f"  computes  {' and '.join(explained.computing)}, each its own part", markup=False)
+    for side, reason in explained.handing_over.items():
+        console.print(f"  hands over {side}, row by row: {reason}", markup=False)
     sizes = f"warehouse {_size(explained.warehouse)}, snapshot {_size(explained.snapshot)}"
     console.print(f"  reads     {sizes}", markup=False)
     stated = ", ".join(f"{name} {limit}" for name, limit in limits(explained.thresholds).items())

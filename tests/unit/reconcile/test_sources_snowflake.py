@@ -15,14 +15,17 @@ from typing import Any
 import pyarrow as pa
 import pytest
 import sqlglot
+from reconcile_tables import column, planned
 from source_rows import COLUMNS, ROWS, oracle, seen
 
 from core.contracts import DataType
 from core.errors import ConfigurationError, UnreadableError
 from core.settings import Settings
 from reconcile.plans import DatabaseSpec, InFlightPlan
+from reconcile.pushdown.suits import refusal
 from reconcile.read.filters import conditions
 from reconcile.read.text import ARROW
+from reconcile.result import Mode
 from reconcile.sources.checking import check_columns
 from reconcile.sources.model import Predicate, Source, Wanted
 from reconcile.sources.opening import open_source
@@ -191,3 +194,12 @@ def test_faults_are_told_without_secrets(driver: Driver, monkeypatch: pytest.Mon
     monkeypatch.setitem(sys.modules, "adbc_driver_snowflake.dbapi", None)
     with pytest.raises(ConfigurationError, match=r"millrace\[snowflake\]"), open_source(TABLE, SERVICES):
         pass
+
+
+@pytest.mark.parametrize(
+    ("mode", "reason"),
+    [("count", None)] + [(mode, "Snowflake was never seen to hash") for mode in ("aggregate", "sample", "checksum")],
+)
+def test_snowflake_counts_its_rows_and_computes_nothing_else(source: Source, mode: Mode, reason: str | None) -> None:
+    told = refusal(planned(column("id", "int64", is_key=True), column("name", "string")), source, mode)
+    assert told is None if reason is None else reason in (told or "")
