@@ -21,15 +21,31 @@
     {%- set text = "json_value(" ~ image ~ ", '$." ~ column ~ "')" -%}
     {%- if data_type == 'string' -%}
         nullif({{ text }}, '{{ cdc_unavailable_marker() }}')
-    {%- elif data_type == 'int64' -%}
-        safe_cast({{ text }} as int64)
-    {%- elif data_type == 'numeric' -%}
+    {%- elif data_type == 'json' -%}
+        {{ cdc_cast_json(column, image) }}
+    {%- elif data_type == 'array<string>' -%}
+        {{ cdc_cast_array(column, 'string', image) }}
+    {%- elif data_type == 'array<int64>' -%}
+        {{ cdc_cast_array(column, 'int64', image) }}
+    {%- elif data_type in cdc_scalar_types().split() -%}
+        {{ cdc_cast_scalar(text, data_type) }}
+    {%- else -%}
+        {{ exceptions.raise_compiler_error("cdc_cast: column " ~ column ~ " has the type " ~ data_type ~ ", which no cast is written for") }}
+    {%- endif -%}
+{%- endmacro %}
+
+
+{#- The types that `cdc_cast_scalar` casts to. -#}
+{% macro cdc_scalar_types() -%}
+    int64 numeric bignumeric float64 bool bytes date time datetime timestamp
+{%- endmacro %}
+
+
+{#- The text of a scalar as a value of its type; the marker, being the text of none, gives null like all that cannot be read. -#}
+{% macro cdc_cast_scalar(text, data_type) -%}
+    {%- if data_type == 'numeric' -%}
         {#- the parameters say what NUMERIC means anyway; an engine whose default is narrower would round -#}
         safe_cast({{ text }} as numeric(38, 9))
-    {%- elif data_type == 'bignumeric' -%}
-        safe_cast({{ text }} as bignumeric)
-    {%- elif data_type == 'float64' -%}
-        safe_cast({{ text }} as float64)
     {%- elif data_type == 'bool' -%}
         {{ cdc_cast_bool(text) }}
     {%- elif data_type == 'bytes' -%}
@@ -42,14 +58,8 @@
         {{ cdc_cast_datetime(text) }}
     {%- elif data_type == 'timestamp' -%}
         {{ cdc_cast_timestamp(text) }}
-    {%- elif data_type == 'json' -%}
-        {{ cdc_cast_json(column, image) }}
-    {%- elif data_type == 'array<string>' -%}
-        {{ cdc_cast_array(column, 'string', image) }}
-    {%- elif data_type == 'array<int64>' -%}
-        {{ cdc_cast_array(column, 'int64', image) }}
     {%- else -%}
-        {{ exceptions.raise_compiler_error("cdc_cast: column " ~ column ~ " has the type " ~ data_type ~ ", which no cast is written for") }}
+        safe_cast({{ text }} as {{ data_type }})
     {%- endif -%}
 {%- endmacro %}
 

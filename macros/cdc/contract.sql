@@ -19,7 +19,7 @@
 {%- endmacro %}
 
 
-{#- The columns of a table, in order, as {name, data_type, is_key, is_nullable, allowed_values}; empty while dbt only parses. -#}
+{#- The columns of a table, in order, as {name, data_type, pii, is_key, is_nullable, allowed_values}; empty while dbt only parses. -#}
 {% macro cdc_contract(table) -%}
     {%- set columns = [] -%}
     {%- if execute -%}
@@ -29,6 +29,7 @@
                 {%- do columns.append({
                     'name': column.name,
                     'data_type': column.data_type,
+                    'pii': meta.get('pii'),
                     'is_key': meta.get('key', false),
                     'is_nullable': meta.get('nullable', true),
                     'allowed_values': meta.get('allowed_values', []),

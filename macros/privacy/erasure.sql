@@ -103,7 +103,8 @@
 
 {#-
     The statements of an erasure, as (zone, relation, statement): of raw and of the dead letters by what the rows say,
-    of every model and snapshot that has a `member_id` by that. A model that comes to the project is in, once it is built.
+    of every model and snapshot that has a `member_id` by that, and by its `_key`, for a row may not state its member any
+    more. A model that comes to the project is in, once it is built.
 -#}
 {% macro erasure_deletes() -%}
     {%- set erasures = _erasure_node('str_erasures').relation_name -%}
@@ -126,6 +127,7 @@
                 node.config.meta.get('zone', node.schema),
                 api.Relation.create(database=node.database, schema=node.schema, identifier=node.alias),
                 "delete from " ~ node.relation_name ~ "\nwhere member_id in (select erased.member_id from " ~ erasures ~ " as erased)"
+                ~ (" or _key in (select erased._key from " ~ erasures ~ " as erased)" if '_key' in node.columns else '')
             )) -%}
         {%- endif -%}
     {%- endfor -%}

@@ -97,6 +97,12 @@
 {%- endmacro %}
 
 
+{#- The same of a text whose class stands in a column beside it. -#}
+{% macro privacy_reference_to(text, class) -%}
+    {{ privacy_tokenise(text) if privacy_has_key() else "concat('[', " ~ class ~ ", ']')" }}
+{%- endmacro %}
+
+
 {#- Whether this environment has a key; dbt looks once a run. -#}
 {% macro privacy_has_key() -%}
     {%- set key = privacy_key_relation() -%}

@@ -17,8 +17,16 @@ def test_older_rows_are_counted_in_googlesql(recording: Recording, catalog: Cata
     assert query.count("(select count(*) from `millrace-local`.`raw`.`members`)\n") == 1
 
 
+def test_what_quarantine_has_not_read_is_read_in_googlesql(recording: Recording, catalog: Catalog) -> None:
+    intervals = [{"first": _INSTANT, "last": "2026-01-02 03:20:00.000000+00:00"}] * 2
+    query = compiled(recording, f"select 1 as one from raw.members where {{{{ _cdc_within({intervals!r}) }}}}")
+    assert query.count(f"_ingestion_ts >= timestamp '{_INSTANT}'") == 2
+    assert catalog.analyze(query) is None
+
+
 def test_what_was_sent_of_the_rest_was_sent_to_the_analyzer(recording: Recording) -> None:
     sent = [statement.sql for statement in recording.statements]
     assert any("applied_count = found_count" in sql for sql in sent)
     assert any("as older_rows" in sql for sql in sent)
     assert any("as island" in sql for sql in sent)
+    assert any("asked.read_count" in sql for sql in sent)

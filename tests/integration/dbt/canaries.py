@@ -89,25 +89,33 @@ def _text(column: Column, number: int) -> tuple[str, set[str]]:
 
 
 def events(contracts: Contracts, planted: Iterable[Canary]) -> Iterator[Event]:
-    """Yield an insert and an update of a row of every member in every table, and one row that cannot be read."""
+    """Yield changes of a row of every member in every table, once of values that do not cast, and an unreadable row."""
     by_table: dict[str, list[Canary]] = {}
     for canary in planted:
         by_table.setdefault(canary.table, []).append(canary)
     numbers = count(1)
     for table, contract in contracts.items():
+        canaries_of = by_table.get(table, [])
         for member in MEMBERS:
             key = (member, "email", "offers") if table == "member_preferences" else (member,)
             row = {column.name: _value(column) for column in contract.columns} | {"member_id": member}
             row |= dict(zip((column.name for column in contract.key), key, strict=True))
-            row |= {canary.column: canary.value for canary in by_table.get(table, [])}
+            row |= {canary.column: canary.value for canary in canaries_of}
             number = next(numbers)
             when = _BEGINNING + timedelta(seconds=number)
             insert = Event(table=table, op="INSERT", event_id=f"canary-{number}", key=key, position=number, after=row,
                            landed_at=when, happened_at=when)  # fmt: skip
             yield insert
-            yield replace(insert, op="UPDATE", event_id=f"canary-{number}-u", position=10_000 + number, before=row)
-        unreadable = json.dumps({canary.column: str(canary.value) for canary in by_table.get(table, [])})[:-1]
+            update = replace(insert, op="UPDATE", event_id=f"canary-{number}-u", position=10_000 + number, before=row)
+            yield replace(update, event_id=f"canary-{number}-w", position=5_000 + number, uncast=_wrong(canaries_of))
+            yield update
+        unreadable = json.dumps({canary.column: str(canary.value) for canary in canaries_of})[:-1]
         yield replace(insert, event_id=f"canary-{number}-b", position=20_000 + number, broken=unreadable)
+
+
+def _wrong(planted: Iterable[Canary]) -> dict[str, Any]:
+    """Return values that do not cast by column, and sing: of text, which takes all others, an object."""
+    return {canary.column: {"is": min(canary.songs)} for canary in planted}
 
 
 def _value(column: Column) -> Any:

@@ -5,7 +5,7 @@ import json
 import math
 import random
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, date, datetime
 from typing import Any, Literal
 
@@ -37,6 +37,7 @@ class Event:
         after: the row after it.
         before: the row before it, whole or only its key; None when the source does not send it.
         omitted: columns sent as Debezium's marker instead of their value.
+        uncast: values in `after` that do not cast to the type of their column, and stand there instead of null.
         broken: text that stands in the payload instead of `after`.
         inferred: whether the operation was worked out by the ingester.
     """
@@ -52,13 +53,14 @@ class Event:
     after: Row | None = None
     before: Row | None = None
     omitted: frozenset[str] = frozenset()
+    uncast: Mapping[str, Any] = field(default_factory=dict)
     broken: str | None = None
     inferred: bool = False
 
     def raw(self, contract: TableContract) -> dict[str, Any]:
         """Return the raw row, by column; each event picks the forms of its values by its own id."""
         chooser = random.Random(self.event_id)
-        payload = None if self.after is None else _image(contract, self.after, self.omitted, chooser)
+        payload = None if self.after is None else _image(contract, self.after, self.omitted, chooser, self.uncast)
         before = None if self.before is None else _image(contract, self.before, frozenset(), chooser)
         values: dict[str, Any] = {
             "payload": self.broken or payload,
@@ -82,11 +84,18 @@ def _key_text(contract: TableContract, key: Key) -> str:
     return json.dumps(dict(zip(names, key, strict=True)), separators=(",", ":"))
 
 
-def _image(contract: TableContract, row: Mapping[str, Any], omitted: frozenset[str], chooser: random.Random) -> str:
+def _image(
+    contract: TableContract,
+    row: Mapping[str, Any],
+    omitted: frozenset[str],
+    chooser: random.Random,
+    uncast: Mapping[str, Any] | None = None,
+) -> str:
     image = {
         name: _marker(contract.column(name)) if name in omitted else _wire(contract.column(name), value, chooser)
         for name, value in row.items()
     }
+    image |= uncast or {}
     return json.dumps(image, ensure_ascii=chooser.random() < 0.5, indent=chooser.choice([None, 1]))
 
 

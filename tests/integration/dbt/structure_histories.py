@@ -1,10 +1,11 @@
 """Random histories of rows, and a delivery that shuffles, repeats, splits and spoils them."""
 
 import random
-from collections.abc import Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from itertools import count
+from typing import Any, Final
 
 from structure_events import Event, Key, Operation, Row
 
@@ -20,6 +21,18 @@ _LATE_TO_BE_SEEN = timedelta(minutes=8)
 _VERY_LATE = timedelta(days=60)
 _ROWS = 3
 _OMISSIBLE = ("string", "bytes", "json", "array<string>")
+WRONG: Final[Mapping[str, Sequence[tuple[Any, str, str]]]] = {
+    "string": [({"a": 1}, '{"a":1}', "is_no_scalar")],
+    "int64": [("seven", "seven", "does_not_cast"), (2**63, str(2**63), "out_of_range")],
+    "numeric": [("1,5", "1,5", "does_not_cast"), ("1e40", "1e40", "out_of_range")],
+    "float64": [("warm", "warm", "does_not_cast")],
+    "bool": [("perhaps", "perhaps", "does_not_cast")],
+    "bytes": [("!", "!", "does_not_cast")],
+    "date": [("2026-02-30", "2026-02-30", "invalid_date"), (2**31 - 1, str(2**31 - 1), "out_of_range")],
+    "timestamp": [("then", "then", "does_not_cast"), ("2026-13-01T00:00:00Z", "2026-13-01T00:00:00Z", "invalid_date")],
+    "array<string>": [("a, b", "a, b", "is_no_array")],
+}
+"""Values that do not cast to a type, each with its text and why not."""
 _BROKEN = ("{not json", '"text"', "[1, 2]", "null")
 
 
@@ -33,6 +46,7 @@ class Plan:
         dumps: how often it is sent as a whole, with a deletion for each row that has gone without a word.
         omits: types of the columns that an update may leave out.
         new_column: a column that the source gets in mid-history; before, no image tells of it.
+        uncast: share of the inserts and updates in which a column that may be null has a value that does not cast.
     """
 
     number: int
@@ -40,6 +54,7 @@ class Plan:
     dumps: int = 0
     omits: Sequence[str] = _OMISSIBLE
     new_column: str | None = None
+    uncast: float = 0.0
 
 
 class Source:
@@ -59,6 +74,8 @@ class Source:
         self._positions = count(1_000)
         self._omits = plan.omits
         self._missing = plan.new_column
+        self._uncast = plan.uncast
+        self._spoiler = random.Random(f"{contract.name} spoilt")  # of its own: other choices stay what they are
         self._rows: dict[Key, Row] = {}
 
     def happen(self, steps: int, keys: Sequence[Key]) -> None:
@@ -112,8 +129,20 @@ class Source:
         self._write("UPDATE", key, after | {name: former[name] for name in omitted}, omitted)
 
     def _write(self, op: Operation, key: Key, after: Row, omitted: frozenset[str]) -> None:
-        self._rows[key] = after
+        wrong = self._wrong_value(after.keys() - omitted) if self._spoiler.random() < self._uncast else {}
+        self._rows[key] = after = after | {name: self._null(name) for name in wrong}
         self._record(op, key=key, after=after, omitted=omitted)
+        if wrong:
+            self.log[-1] = replace(self.log[-1], uncast=wrong)
+
+    def _wrong_value(self, told: Collection[str]) -> Row:
+        """Return a value that does not cast, by the column that has it."""
+        columns = [c for c in self.contract.columns if c.name in told and c.data_type in WRONG]
+        column = self._spoiler.choice([c for c in columns if c.is_nullable and not c.is_key])
+        return {column.name: self._spoiler.choice(WRONG[column.data_type])[0]}
+
+    def _null(self, name: str) -> Any:
+        return [] if self.contract.column(name).data_type.startswith("array") else None
 
     def _delete(self, key: Key) -> None:
         before = self._rows.pop(key)

@@ -1,13 +1,15 @@
 """What structure must hold, worked out one event after the other, as the source itself went from state to state."""
 
+from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
 
 from structure_events import Event, Key, Row
+from structure_histories import WRONG
 
-from core.contracts import TableContract
+from core.contracts import Column, Contracts, TableContract
 
 _NEVER = datetime(1970, 1, 1, tzinfo=UTC)
 
@@ -110,6 +112,30 @@ def state(contract: TableContract, events: Iterable[Event]) -> dict[Key, Row]:
             seen.add(identity)
             table.take(event)
     return table.expected()
+
+
+def values_left_out(contracts: Contracts, events: Iterable[Event]) -> Counter[tuple[str, ...]]:
+    """Return the values that quarantine must hold, each once however often its change is delivered.
+
+    Args:
+        contracts: the tables.
+        events: what has landed.
+
+    Returns:
+        How often each combination of table, message, column, type, text and reason must stand there.
+    """
+    found = {
+        (event.table, event.event_id, name, *_wrong(contracts[event.table].column(name), value))
+        for event in events
+        if event.broken is None
+        for name, value in event.uncast.items()
+    }
+    return Counter(found)
+
+
+def _wrong(column: Column, value: Any) -> tuple[str, str, str]:
+    (text, reason) = next((text, reason) for wrong, text, reason in WRONG[column.data_type] if wrong == value)
+    return column.data_type, f"[{column.pii}]" if column.pii else text, reason
 
 
 def _order(event: Event) -> tuple[Any, ...]:

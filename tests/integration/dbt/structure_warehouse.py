@@ -51,12 +51,12 @@ class Warehouse:
     manifest: Any
 
     def empty(self, table: str) -> None:
-        """Make a raw table anew, drop the structure table made from it, and forget its truncates."""
+        """Make a raw table anew, drop the structure table made from it, and forget what is known of it."""
         for dataset in ("raw", "structure"):
             self.client.delete_table(f"{dataset}.{table}", not_found_ok=True)
         self.client.create_table(raw_table(self.settings, self.contracts[table]))
-        if "truncates" in {found.table_id for found in self.client.list_tables("structure")}:
-            self.client.query_and_wait(f"delete from structure.truncates where table_name = '{table}'")
+        for of_all in {"truncates", "quarantined_values"} & {t.table_id for t in self.client.list_tables("structure")}:
+            self.client.query_and_wait(f"delete from structure.{of_all} where table_name = '{table}'")
 
     def land(self, events: Iterable[Event]) -> None:
         """Append events to their raw tables."""

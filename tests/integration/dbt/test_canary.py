@@ -112,6 +112,10 @@ def test_every_personal_column_is_planted_and_reaches_structure(planted: Planted
         for name in every(planted):
             assert name in found[f"{dataset}.{name.partition('.')[0]}"], (dataset, name)
     assert planted.heard_in("structure")["structure.quarantine"]
+    wrong = [row for row in planted.warehouse.rows("structure.quarantined_values") if row["_op"] != "READ"]
+    assert {f"{row['table_name']}.{row['column_name']}" for row in wrong} == every(planted)
+    assert {row["value"][:4] for row in wrong} == {"tok_"}
+    assert heard_in_table(planted.warehouse.client, "structure.quarantined_values", planted.canaries) == set()
     assert planted.heard_in("refined").keys() >= {"refined.member_profiles", "refined.member_contacts"}
     assert planted.heard_in("snapshots").keys() >= {"snapshots.snp_members", "snapshots.snp_member_addresses"}
 

@@ -17,7 +17,8 @@ from devstack.live.rows import random_row
 CANARY = "canary-b4c1"
 ERASED, OTHER = 2, 3
 TABLES = ("members", "member_emails", "member_transactions")
-STRUCTURE = ("str_erasures", "str_truncates", "str_quarantine", *(f"str_{table}" for table in TABLES))
+SHARED = ("str_erasures", "str_truncates", "str_quarantined_values", "str_quarantine")
+STRUCTURE = (*SHARED, *(f"str_{table}" for table in TABLES))
 BUILT = (*STRUCTURE, "snp_members", "exchange_rates", "ref_fx_rates", "dim_members", "fct_transactions")
 MOVED = (99,)
 LOGGED = ("--log-level-file", "debug")
@@ -74,7 +75,8 @@ def erasure(structure_warehouse: Warehouse) -> Iterator[Erasure]:
 
 def test_the_canary_was_everywhere_before(erasure: Erasure) -> None:
     assert {f"raw.{table}" for table in TABLES} <= erasure.seen
-    assert {"structure.members", "structure.member_emails", "structure.quarantine"} <= erasure.seen
+    assert {"structure.members", "structure.member_emails"} <= erasure.seen
+    assert {"structure.quarantine", "structure.quarantined_values"} <= erasure.seen
     assert {"snapshots.snp_members", "analytics.fct_transactions"} <= erasure.seen
 
 
@@ -168,6 +170,10 @@ def _events(warehouse: Warehouse) -> Iterator[Event]:
             yield event(table, key, member, "UPDATE")
         spoilt = f'{{"member_id": {member}, "email": "{CANARY if member == ERASED else "theirs"}'
         yield event("member_emails", (member * 10 + 1,), member, broken=spoilt)
+    # a value that does not cast, of a row that states its member, and of one that does not any more
+    wrong = {"is_primary": CANARY}
+    yield event("member_emails", (27,), ERASED, uncast=wrong)
+    yield event("member_emails", (27,), ERASED, "DELETE", before={"email_id": 27} | wrong, after=None)
     gone = event("member_emails", (28,), ERASED)
     yield gone
     yield replace(event("member_emails", (28,), ERASED, "DELETE", after=None), before=gone.after)

@@ -97,12 +97,44 @@ FORMS: dict[str, list[tuple[str, Any]]] = {
 }
 
 
+NOT_CAST = "does_not_cast"
+SCALAR = {'{"a": 1}': "is_no_scalar", "[1]": "is_no_scalar"}
+FAULTS: dict[str, dict[str, str]] = {
+    "int64": SCALAR | {'"x"': NOT_CAST, "9223372036854775808": "out_of_range", "1.5": NOT_CAST},
+    "numeric": SCALAR | {'"NaN"': NOT_CAST, '"abc"': NOT_CAST, '"1e40"': "out_of_range"},
+    "float64": SCALAR | {'"x"': NOT_CAST},
+    "bool": SCALAR | {'"maybe"': NOT_CAST, "2": NOT_CAST},
+    "string": SCALAR,
+    "bytes": SCALAR | {'"!"': NOT_CAST},
+    "date": SCALAR | {"2147483647": "out_of_range", '"soon"': NOT_CAST, '"2026-02-30"': "invalid_date"},
+    "time": SCALAR | {"86400000000": "out_of_range", '"x"': NOT_CAST},
+    "datetime": SCALAR | {'"x"': NOT_CAST, '"2026-13-01T00:00:00"': "invalid_date"},
+    "timestamp": SCALAR
+    | {
+        "999999999999999999": "out_of_range",
+        "99999999999999999999": "out_of_range",
+        '"then"': NOT_CAST,
+        '"2026-02-30T00:00:00Z"': "invalid_date",
+        '"2026-02-01T25:00:00Z"': NOT_CAST,
+    },
+    "json": {},
+    "array<string>": {'"x"': "is_no_array", '{"a": 1}': "is_no_array", '[["a"]]': "is_no_array"},
+    "array<int64>": {'["1", "x"]': "element_does_not_cast", '["9223372036854775808"]': "element_does_not_cast"},
+}
+"""Why each form that tells a value is not one of the type; all other forms of the type are."""
+
+
+def macros() -> Any:
+    """The macros of casts and faults, rendered without dbt."""
+    environment = jinja2.Environment(extensions=["jinja2.ext.do"], autoescape=False)  # noqa: S701
+    texts = ((ROOT / f"macros/cdc/{name}.sql").read_text(encoding="utf-8") for name in ("cast", "faults"))
+    return environment.from_string("".join(texts)).module
+
+
 @pytest.fixture(scope="module")
 def cast() -> Callable[[str, str], str]:
     """The macro, rendered without dbt."""
-    environment = jinja2.Environment(extensions=["jinja2.ext.do"], autoescape=False)  # noqa: S701
-    text = (ROOT / "macros/cdc/cast.sql").read_text(encoding="utf-8")
-    module: Any = environment.from_string(text).module
+    module = macros()
     return lambda column, data_type: str(module.cdc_cast(column, data_type))
 
 
@@ -122,3 +154,24 @@ def test_an_absent_column_is_null(structure_warehouse: Warehouse, cast: Callable
     columns = ", ".join(f"{cast('c', data_type)} as c{n}" for n, data_type in enumerate(FORMS))
     (row,) = structure_warehouse.client.query_and_wait(f"select {columns} from (select '{{}}' as _image)")
     assert [value or None for value in row.values()] == [None] * len(FORMS)
+
+
+@pytest.mark.parametrize("data_type", FORMS)
+def test_every_form_that_is_lost_is_a_fault_and_no_other(structure_warehouse: Warehouse, data_type: str) -> None:
+    forms = sorted({form for form, _ in FORMS[data_type]} | FAULTS[data_type].keys() | {"null"})
+    images = " union all ".join(f"""select r'''{form}''' as form, r'''{{"c": {form}}}''' as _image""" for form in forms)
+    module = macros()
+    found = structure_warehouse.client.query_and_wait(f"""
+        with
+
+        images as ({images}),
+
+        texts as (select form, '{data_type}' as data_type, json_query(_image, '$.c') as json_text from images),
+
+        told as (select *, json_value(json_text, '$') as text from texts where {module.cdc_is_told("json_text")})
+
+        select form, {module.cdc_fault("told")} as reason from told
+    """)
+    assert {row["form"]: row["reason"] for row in found if row["reason"]} == FAULTS[data_type]
+    unread = {form for form, value in FORMS[data_type] if value is None and MARKER not in form}
+    assert unread - {f'"{MARKER_BASE64}"'} <= FAULTS[data_type].keys()

@@ -2,9 +2,11 @@
 
 A thousand histories share a build, each with keys and a member of its own. Beside what happens to their rows, tables
 are truncated and sent as full dumps, get a new column in mid-history, and lose a member by erasure; columns are left
-out, deliveries spoilt, repeated, replayed as a whole, and visible only days after the time they are stamped with.
+out, values do not cast, deliveries are spoilt, repeated, replayed as a whole, and visible only days after the time they
+are stamped with.
 """
 
+from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import timedelta
@@ -13,7 +15,7 @@ import pytest
 from structure_events import Event, Key, Row
 from structure_histories import BEGINNING, Plan, deliver, histories
 from structure_models import with_column_missing
-from structure_oracle import Erasure, differences, state
+from structure_oracle import Erasure, differences, state, values_left_out
 from structure_warehouse import Warehouse, comparable
 
 NEW_COLUMNS = {
@@ -23,7 +25,7 @@ NEW_COLUMNS = {
     "member_preferences": "quiet_hours",
 }
 TABLES = tuple(NEW_COLUMNS)
-MODELS = ("str_truncates", "str_quarantine", *(f"str_{table}" for table in TABLES))
+MODELS = ("str_truncates", "str_quarantined_values", "str_quarantine", *(f"str_{table}" for table in TABLES))
 HISTORIES = 250
 INCREMENTS = 3
 ERASED = 7
@@ -39,12 +41,14 @@ class Course:
         parts: the deliveries of each increment.
         held: rows by table and key after each increment.
         rebuilt: the same after a full refresh in the end.
+        quarantined: values in quarantine after each increment, and after the full refresh.
         erasure: of a member, after the first increment.
     """
 
     parts: list[list[Event]]
     held: list[States]
     rebuilt: States
+    quarantined: list[Counter[tuple[str, ...]]]
     erasure: Erasure
 
     def until(self, increment: int) -> list[Event]:
@@ -59,22 +63,24 @@ def course(structure_warehouse: Warehouse) -> Iterator[Course]:
     parts: list[list[Event]] = [[] for _ in range(INCREMENTS)]
     for table, column in NEW_COLUMNS.items():
         warehouse.empty(table)
-        plan = Plan(number=HISTORIES, truncates=2, dumps=2, new_column=column)
+        plan = Plan(number=HISTORIES, truncates=2, dumps=2, new_column=column, uncast=0.05)
         source = histories(warehouse.contracts[table], 1, plan)
         for part, more in zip(parts, deliver(source, 1, INCREMENTS, replays=True, very_late=0.05), strict=True):
             part.extend(more)
-    held = []
+    held, quarantined = [], []
     for number, part in enumerate(parts):
         warehouse.land(part)
         # the first increment comes before the models know of the new columns
         manifest = with_column_missing(warehouse.manifest, NEW_COLUMNS) if number == 0 else None
         warehouse.build(MODELS, manifest=manifest)
         held.append({table: warehouse.structure(table) for table in TABLES})
+        quarantined.append(values(warehouse))
         if number == 0:
             warehouse.dbt("run-operation", "erase_member", "--args", f"{{member_id: {ERASED}, request: DSR-1}}")
     warehouse.build(MODELS, "--full-refresh")
     rebuilt = {table: warehouse.structure(table) for table in TABLES}
-    yield Course(parts, held, rebuilt, Erasure.of(ERASED, parts[0]))
+    quarantined.append(values(warehouse))
+    yield Course(parts, held, rebuilt, quarantined, Erasure.of(ERASED, parts[0]))
     warehouse.client.query_and_wait("delete from structure.erasures where true")
     for table in TABLES:
         warehouse.empty(table)
@@ -86,6 +92,8 @@ def test_the_histories_are_many_and_eventful(course: Course) -> None:
     assert {event.op for event in events} == {"INSERT", "UPDATE", "DELETE", "TRUNCATE"}
     assert any(event.omitted for event in events)
     assert any(event.broken for event in events)
+    wrong = {repr(value) for event in events for value in event.uncast.values()}
+    assert len(wrong) >= 10
     assert any(event.op == "DELETE" and event.inferred and event.position is not None for event in events)
     assert min(event.landed_at for event in events) < BEGINNING - timedelta(days=50)
     assert {table for table, _ in course.erasure.keys} == set(TABLES)
@@ -121,8 +129,27 @@ def test_increments_equal_a_rebuild_in_every_column(course: Course, table: str) 
 
 def test_quarantine_holds_what_was_left_out_and_nothing_else(course: Course, structure_warehouse: Warehouse) -> None:
     found = {
-        (row["table_name"], row["_event_id"], row["reason"]) for row in structure_warehouse.rows("structure.quarantine")
+        (row["table_name"], row["_event_id"], row["reason"])
+        for row in structure_warehouse.rows("structure.quarantine")
+        if row["column_name"] is None
     }
     spoilt = {(event.table, event.event_id) for event in course.until(INCREMENTS) if event.broken}
     assert {entry[:2] for entry in found if entry[0] in TABLES} == spoilt
     assert {entry[2] for entry in found} == {"payload_is_no_json_object"}
+
+
+@pytest.mark.parametrize("increment", range(INCREMENTS + 1))
+def test_every_value_that_does_not_cast_is_quarantined_once_and_no_other(
+    course: Course, structure_warehouse: Warehouse, increment: int
+) -> None:
+    """After every increment, with the erased member's gone, and after a full refresh."""
+    expected = values_left_out(structure_warehouse.contracts, course.until(increment))
+    assert course.quarantined[increment] == expected
+    assert {entry[0] for entry in expected} == set(TABLES)
+
+
+def values(warehouse: Warehouse) -> Counter[tuple[str, ...]]:
+    """Return what quarantine tells of values, with how often it does."""
+    told = ("table_name", "_event_id", "column_name", "data_type", "value", "reason")
+    rows = warehouse.rows("structure.quarantine")
+    return Counter(tuple(row[name] for name in told) for row in rows if row["column_name"] is not None)

@@ -45,7 +45,7 @@ def change(key: int, number: int, op: Any, tier: str | None = None) -> Event:
 
 
 def tiers(warehouse: Warehouse) -> dict[int, tuple[str | None, bool]]:
-    warehouse.build(("str_truncates", f"str_{TABLE}", "str_quarantine"))
+    warehouse.build(("str_truncates", f"str_{TABLE}", "str_quarantined_values", "str_quarantine"))
     return {row["tier_id"]: (row["tier"], row["is_deleted"]) for row in warehouse.rows(f"structure.{TABLE}")}
 
 

@@ -22,7 +22,13 @@ TIER = {
 
 
 def test_unit_tests_pass(structure_warehouse: Warehouse) -> None:
-    models = ("str_truncates", "str_member_phones", "str_member_profiles", "str_member_identities")
+    models = (
+        "str_truncates",
+        "str_member_phones",
+        "str_member_profiles",
+        "str_member_identities",
+        "str_quarantined_values",
+    )
     structure_warehouse.build(models)  # dbt reads the types of a fixture's columns from the table it stands for
     structure_warehouse.dbt("test", "--select", "test_type:unit,path:dbt_project/models/structure")
 

@@ -27,8 +27,8 @@ SKIPS = {
     "dim_members": {"structure", "snapshots"},
 }
 
-# The two look at every raw table by their nature.
-OF_EVERY_SOURCE = {"str_truncates", "str_quarantine"}
+# These look at every raw table by their nature.
+OF_EVERY_SOURCE = {"str_truncates", "str_quarantine", "str_quarantined_values"}
 
 
 @pytest.fixture(scope="module")
