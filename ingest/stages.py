@@ -50,12 +50,14 @@ class Plan:
         contracts: every table.
         tables: names of the tables to land; empty for all.
         opener: opens other transports than the settings name; None for those.
+        is_replay: whether it lands something again, so that what comes says nothing about how far the tables are.
     """
 
     settings: Settings
     contracts: Contracts
     tables: Sequence[str] = ()
     opener: Open | None = None
+    is_replay: bool = False
 
     def selected(self) -> Contracts:
         """Return the contracts of the tables to land.
@@ -230,9 +232,10 @@ async def open_stages(plan: Plan, context: RunContext) -> AsyncIterator[Stages]:
             stack=stack,
         )
         transports = await open_transports(destinations, around, plan.opener)
+        watermarks_table = table_path(settings, settings.audit_dataset, WATERMARKS.name)
         reports = WatermarkReports(
             context.watermarks,
-            open_writer(table_path(settings, settings.audit_dataset, WATERMARKS.name), WATERMARK_TYPE),
+            None if plan.is_replay else open_writer(watermarks_table, WATERMARK_TYPE),
             context,
             RunState(_quietness(transports, flow), leases.is_in_flight, lambda: leases.remembered),
         )

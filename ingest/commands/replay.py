@@ -16,7 +16,6 @@ from core.errors import ConfigurationError
 from core.stand_ins import PUBSUB, check_stand_ins
 from ingest.commands.needs import refuse_replay
 from ingest.limit import PublishWindow
-from ingest.settings import LONGEST_S
 from ingest.startup import Startup, load_startup
 
 if TYPE_CHECKING:
@@ -62,7 +61,8 @@ def replay(
         typer.Option("--table", metavar="TABLE", help="Only this table; may be repeated. Default: all."),
     ] = None,
     until_idle: Annotated[
-        float, typer.Option(min=0.1, metavar="SECONDS", help="With --to: end once nothing came for so long.")
+        float,
+        typer.Option(min=0.1, metavar="SECONDS", help="With --to, of Pub/Sub: end once nothing came for so long."),
     ] = 10.0,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Say what would be done, and do nothing.")] = False,
     yes: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = False,
@@ -226,6 +226,5 @@ async def _land_again(
 
     since, until = window
     options = RunOptions(window=PublishWindow(to_micros(since), None if until is None else to_micros(until)))
-    # That nothing more comes of the past says nothing about the present: no watermark follows the clock.
-    tunables = startup.tunables.model_copy(update={"watermark_idle_s": LONGEST_S})
-    return await run_until_signal(plan, tunables, startup.failpoint, until_idle_s, options)
+    again = replace(plan, is_replay=True)
+    return await run_until_signal(again, startup.tunables, startup.failpoint, until_idle_s, options)

@@ -11,7 +11,6 @@ from ingest.dead_letters.tables import DEAD_LETTER_REPLAYS, REPLAY_TYPE
 from ingest.finite import FiniteTransport
 from ingest.resources import table_path
 from ingest.runner import run_until_signal
-from ingest.settings import LONGEST_S
 from ingest.stages import Plan
 from ingest.startup import Startup
 from ingest.transport import Transport
@@ -51,10 +50,8 @@ class FileReplay:
             ConfigurationError: when a table or the place is missing, or a service refuses the caller.
             UnavailableError: when a service stayed away; what the ledger holds stays done.
         """
-        plan = Plan(startup.settings, startup.contracts, opener=self._open)
-        # That no more letters come says nothing about the source: no watermark follows the clock.
-        tunables = startup.tunables.model_copy(update={"watermark_idle_s": LONGEST_S})
-        await run_until_signal(plan, tunables, startup.failpoint, _IDLE_S)
+        plan = Plan(startup.settings, startup.contracts, opener=self._open, is_replay=True)
+        await run_until_signal(plan, startup.tunables, startup.failpoint, _IDLE_S)
         tally = self.tally
         return Replayed(self.replay_id, tally.replayed, tally.unreadable, tally.refused)
 

@@ -47,7 +47,7 @@ class WatermarkReports:
     def __init__(
         self,
         watermarks: Watermarks,
-        writer: TableWriter,
+        writer: TableWriter | None,
         context: RunContext,
         around: RunState,
     ) -> None:
@@ -55,7 +55,8 @@ class WatermarkReports:
 
         Args:
             watermarks: what is reported.
-            writer: appends to `audit.watermarks`.
+            writer: appends to `audit.watermarks`; None for a run that lands something again, which says nothing about
+                how far a table is.
             context: the run.
             around: the stages around.
         """
@@ -92,6 +93,8 @@ class WatermarkReports:
         self._watermarks.observe(self._around.is_quiet, self._around.is_in_flight)
 
     async def _report(self, now: datetime, *, is_final: bool) -> None:
+        if self._writer is None:
+            return
         try:
             refused = await self._writer.append(self._rows(self._watermarks.snapshot(), now, is_final=is_final))
         except MillraceError as error:

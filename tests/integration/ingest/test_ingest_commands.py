@@ -145,11 +145,12 @@ def test_a_window_lands_again_beside_the_ingester_whose_own_messages_wait_on(riv
     begin = min(rows[event_id]["_publish_ts"] for event_id in inside)
     late = river.publish_members(range(10, 15))
     end = begin + timedelta(milliseconds=1) + (max(rows[event_id]["_publish_ts"] for event_id in inside) - begin)
-    before = subscriptions(river)
+    before, reported = subscriptions(river), len(river.reports())
     arguments = ["replay", "--from", begin.isoformat(), "--to", end.isoformat(), "--table", "members"]
     told = json.loads(ingest(*arguments, "--until-idle", "0.5", "--yes", "--json").stdout)
     assert told["summary"]["landed"] == 5
     assert subscriptions(river) == before
+    assert len(river.reports()) == reported, "the past says nothing about how far a table is"
     assert sorted(river.landed_ids()) == sorted([*early, *inside, *inside])
     assert asyncio.run(river.run()).landed == len(late)
     river.assert_nothing_lost()
