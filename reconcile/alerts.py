@@ -46,12 +46,9 @@ def message(result: RunResult) -> dict[str, Any]:
         JSON values; no value of any row is in them.
     """
     failed = [found for found in result.comparisons if found.outcome == "failed"]
-    lines = [
-        f"Reconciliation {result.outcome}: {headline(result)}",
-        *(f"{f.name}: {sentence(f, with_values=False)}" for f in failed),
-    ]
+    told = [f"{found.name}: {sentence(found, with_values=False)}" for found in failed]
     return {
-        "text": "\n".join(lines),
+        "text": "\n".join([f"Reconciliation {result.outcome}: {headline(result)}", *told]),
         "run_id": result.run_id,
         "outcome": result.outcome,
         "verdict": result.verdict,

@@ -155,16 +155,22 @@ def explained(plan: ComparisonPlan, sides: Sequence[Source]) -> Iterator[None]:
 
     Raises:
         DirectReadError: when a file could not be scanned as it is.
-        UnreadableError: when memory or scratch space ran out.
+        UnreadableError: when memory or scratch space ran out, or values cannot be compared.
     """
     try:
         yield
     except duckdb.Error as error:
         if any(isinstance(side, Direct) for side in sides) and not isinstance(error, _SPACE):
-            raise DirectReadError(f"{plan.name}: the engine cannot scan the files as they are: {error}") from error
+            raise DirectReadError(f"{plan.name}: the engine cannot scan the files as they are") from error
+        if isinstance(error, _SPACE):
+            raise UnreadableError(
+                f"{plan.name}: memory or scratch space ran out; raise limits.memory_limit or point TMPDIR at a larger "
+                f"disk: {error}"
+            ) from error
+        # What else the engine says may quote a value.
+        kind = str(error).partition(":")[0]
         raise UnreadableError(
-            f"{plan.name}: the comparison could not be made; if memory or scratch space ran out, raise "
-            f"limits.memory_limit or point TMPDIR at a larger disk: {error}"
+            f"{plan.name}: the engine cannot compare the values ({kind}); look at the rules of its columns"
         ) from error
 
 
