@@ -8,7 +8,6 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from typing import Any, Final
-from urllib.parse import unquote, urlsplit
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -18,6 +17,7 @@ from core.errors import UnreadableError
 from reconcile.plans import DatabaseSpec
 from reconcile.read.text import from_text
 from reconcile.sources.model import Wanted
+from reconcile.sources.uris import is_well_formed, without_secrets
 
 _FIRST_DAY: Final = -719_162
 _LAST_DAY: Final = 2_932_896
@@ -27,7 +27,8 @@ _FAMILIES: Final[tuple[frozenset[DataType], ...]] = (
     frozenset({"int64", "numeric", "bignumeric"}),
     frozenset({"array<string>", "array<int64>"}),
 )
-_HIDDEN: Final = "***"
+_DATA_EXCEPTION: Final = "22"
+"""Class of the SQLSTATEs of values that cannot be converted (ISO/IEC 9075-2, "Status codes"), which messages quote."""
 
 
 @dataclass(frozen=True)
@@ -68,11 +69,16 @@ def connection_uri(table: DatabaseSpec, environment: Mapping[str, str] = os.envi
         environment: where secrets are.
 
     Raises:
-        UnreadableError: when the variable is not set.
+        UnreadableError: when the variable is not set, or holds no URI.
     """
     uri = environment.get(table.connection)
     if not uri:
         raise UnreadableError(f"{table}: the variable {table.connection} is not set; it holds the connection's URI")
+    if not is_well_formed(uri):
+        raise UnreadableError(
+            f"{table}: {table.connection} is no URI of a connection, such as driver://user:password@host/database; "
+            "percent-encode its password"
+        )
     return uri
 
 
@@ -91,7 +97,15 @@ def told(table: DatabaseSpec, module: Any, uri: str) -> Iterator[None]:
     try:
         yield
     except (module.Error, pa.ArrowException) as error:
-        raise UnreadableError(f"{table}: cannot be read: {_without_secrets(str(error), uri)}") from None
+        raise UnreadableError(f"{table}: cannot be read: {_words(error, uri)}") from None
+
+
+def _words(error: Exception, uri: str) -> str:
+    state = getattr(error, "sqlstate", None) or ""
+    if state.startswith(_DATA_EXCEPTION):
+        return f"a value cannot be converted (SQLSTATE {state})"
+    # What Arrow refuses is a value, too.
+    return "a batch is not valid Arrow" if isinstance(error, pa.ArrowException) else without_secrets(str(error), uri)
 
 
 def typed(batch: pa.RecordBatch, held: tuple[Held, ...], where: str) -> pa.RecordBatch:
@@ -132,11 +146,3 @@ def _check_range(array: pa.Array) -> None:
     found = pc.min_max(counts).as_py()
     if found["min"] is not None and not low <= found["min"] <= found["max"] <= high:
         raise ValueError("a point in time out of range, such as infinity or 24:00")
-
-
-def _without_secrets(message: str, uri: str) -> str:
-    password = urlsplit(uri if "://" in uri else f"//{uri}").password
-    for secret in (uri, password, unquote(password) if password else None):
-        if secret:
-            message = message.replace(secret, _HIDDEN)
-    return " ".join(message.split())
