@@ -1,7 +1,9 @@
 """What tests of several parts share."""
 
+import os
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import settings
@@ -32,6 +34,15 @@ class ByFile(LoadScopeScheduling):
 def pytest_xdist_make_scheduler(config: pytest.Config, log: Producer) -> ByFile:
     """Say which tests stay together."""
     return ByFile(config, log)
+
+
+@pytest.fixture(scope="session")
+def dbt_project(tmp_path_factory: pytest.TempPathFactory) -> Any:
+    """The dbt project, parsed once; every process has a folder of its own in that of the run."""
+    from parsed_project import parsed_project  # dbt takes two seconds to import, and few tests need it
+
+    folder = tmp_path_factory.getbasetemp()
+    return parsed_project(folder.parent if "PYTEST_XDIST_WORKER" in os.environ else folder)
 
 
 @pytest.fixture(scope="session")

@@ -1,7 +1,5 @@
 """A local BigQuery with raw tables, and dbt, parsed once, to build structure from them."""
 
-import copy
-import dataclasses
 import io
 import json
 import math
@@ -14,6 +12,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from dbt.cli.main import dbtRunner
 from google.cloud import bigquery
+from parsed_project import for_one_command, options
 from structure_events import Event, Key, Row
 
 from core.clients import bigquery_client
@@ -80,9 +79,7 @@ class Warehouse:
         Returns:
             What dbt returns.
         """
-        parsed = manifest or self.manifest
-        # dbt marks nodes while it compiles them, and copies of a whole manifest mix up its lookups
-        fresh = dataclasses.replace(parsed, nodes=copy.deepcopy(parsed.nodes))
+        fresh = for_one_command(manifest or self.manifest)
         faults: list[str] = []
 
         def note(event: Any) -> None:
@@ -96,7 +93,7 @@ class Warehouse:
 
     def build(self, models: Sequence[str], *arguments: str, manifest: Any = None) -> dict[str, str]:
         """Run structure models, and return the query of each, as it was compiled."""
-        results = self.dbt("run", "--select", *models, *arguments, manifest=manifest)
+        results = self.dbt("run", "--no-write-json", "--select", *models, *arguments, manifest=manifest)
         return {result.node.name: result.node.compiled_code for result in results}
 
     def structure(self, table: str) -> dict[Key, Row]:
@@ -116,9 +113,8 @@ class Warehouse:
             sql: a query with macros.
             **variables: dbt variables to use instead of the project's own.
         """
-        fresh = dataclasses.replace(self.manifest, nodes=copy.deepcopy(self.manifest.nodes))
-        command = ["compile", "--inline", sql, "--vars", json.dumps(variables), *options(self.folder)]
-        outcome = dbtRunner(manifest=fresh).invoke(command)
+        command = ["compile", "--inline", sql, "--vars", json.dumps(variables)]
+        outcome = dbtRunner(manifest=for_one_command(self.manifest)).invoke([*command, *options(self.folder)])
         assert outcome.success, outcome.exception
         return str(outcome.result.results[0].node.compiled_code)
 
@@ -127,13 +123,14 @@ class Warehouse:
         return [dict(row.items()) for row in self.client.query_and_wait(f"select * from {table}")]
 
 
-def connect(settings: Settings, contracts: Contracts, folder: Path) -> Warehouse:
-    """Create the raw tables and parse the project.
+def connect(settings: Settings, contracts: Contracts, folder: Path, manifest: Any) -> Warehouse:
+    """Create the raw tables, and the table of erasures.
 
     Args:
         settings: where the local BigQuery is.
         contracts: the raw tables.
         folder: scratch space for dbt.
+        manifest: the project, as dbt parsed it.
 
     Returns:
         The warehouse.
@@ -143,19 +140,9 @@ def connect(settings: Settings, contracts: Contracts, folder: Path) -> Warehouse
         client.create_dataset(dataset, exists_ok=True)
     for contract in contracts.values():
         client.create_table(raw_table(settings, contract), exists_ok=True)
-    parsed = dbtRunner().invoke(["parse", *options(folder)])
-    assert parsed.success, parsed.exception
-    made = Warehouse(settings, client, contracts, folder, parsed.result)
+    made = Warehouse(settings, client, contracts, folder, manifest)
     made.build(["str_erasures"])  # which every structure model reads
     return made
-
-
-def options(folder: Path) -> list[str]:
-    """Return the options by which dbt finds this project and writes nowhere else than to `folder`."""
-    return [
-        *("--project-dir", str(ROOT), "--profiles-dir", str(ROOT / "profiles"), "--target", "local"),
-        *("--target-path", str(folder / "target"), "--log-path", str(folder / "logs"), "--log-level", "none"),
-    ]
 
 
 def comparable(contract: TableContract, row: Row) -> Row:

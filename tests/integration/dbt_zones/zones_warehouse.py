@@ -13,6 +13,7 @@ from dbt.cli.main import dbtRunner
 from google.api_core.client_options import ClientOptions
 from google.auth.credentials import AnonymousCredentials
 from google.cloud import bigquery
+from parsed_project import for_one_command, options
 from zones_costs import Costs
 from zones_rows import AS_OF, Row, StructureRows, Tables
 
@@ -68,10 +69,12 @@ class Warehouse:
     Attributes:
         client: talks to it.
         folder: scratch space of dbt.
+        manifest: the project, as dbt parsed it.
     """
 
     client: bigquery.Client
     folder: Path
+    manifest: Any
 
     def load(self, tables: Tables) -> None:
         """Replace the structure tables, and the snapshot of members by one version each."""
@@ -92,10 +95,9 @@ class Warehouse:
             *arguments: the command and its options.
             **variables: more variables of the project.
         """
-        own = ["--project-dir", str(ROOT), "--profiles-dir", str(ROOT / "profiles"), "--target", "local"]
-        own += ["--target-path", str(self.folder / "target"), "--log-path", str(self.folder / "logs")]
         as_of = AS_OF.strftime("%Y-%m-%dT%H:%M:%SZ")
-        outcome = dbtRunner().invoke(["--quiet", *arguments, *own, "--vars", json.dumps({"as_of": as_of, **variables})])
+        own = ["--no-write-json", *options(self.folder), "--vars", json.dumps({"as_of": as_of, **variables})]
+        outcome = dbtRunner(manifest=for_one_command(self.manifest)).invoke(["--quiet", *arguments, *own])
         faults = [f"{r.node.name}: {r.message}" for r in outcome.result or [] if r.status in ("error", "fail", "warn")]
         assert outcome.success, faults or outcome.exception
         assert faults == []
@@ -128,14 +130,14 @@ class Warehouse:
             assert self.client.insert_rows_json(made, known) == []
 
 
-def connect(rest_url: str, folder: Path) -> Warehouse:
-    """Return the warehouse behind an endpoint."""
+def connect(rest_url: str, folder: Path, manifest: Any) -> Warehouse:
+    """Return the warehouse behind an endpoint, and the project to build there."""
     client = bigquery.Client(
         project="millrace-local",
         credentials=AnonymousCredentials(),
         client_options=ClientOptions(api_endpoint=rest_url),
     )
-    return Warehouse(client, folder)
+    return Warehouse(client, folder, manifest)
 
 
 def snapshot_of(member: Row) -> Row:

@@ -111,8 +111,8 @@ def mutations(rule: Rule, columns: Mapping[str, str], contract: TableContract | 
     elif rule.kind == "is_empty":
         yield Mutation(_with_row(rule, columns, {"_ingestion_ts": "current_timestamp()"}))
     elif rule.name.startswith("raw_"):
-        # a row of nothing, since the table is empty
-        yield Mutation(_with_row(rule, columns, {}))
+        # a row of nothing but an instant, since the table is empty, and its rules look at what has landed lately
+        yield Mutation(_with_row(rule, columns, {"_ingestion_ts": "current_timestamp()"}))
     elif rule.kind == "unique_combination":
         current = {"is_current": "true"} if "is_current" in columns else {}
         named = {name: _SOME[columns[name]] for name in rule.arguments["columns"]}

@@ -1,8 +1,6 @@
 """A local BigQuery whose every zone is built and clean, and every rule of the project as SQL that can be run alone."""
 
 import base64
-import copy
-import dataclasses
 import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -13,6 +11,7 @@ from typing import Any, Final
 
 from dbt.cli.main import dbtRunner
 from google.cloud import bigquery
+from parsed_project import for_one_command, options
 
 from core.clients import bigquery_client
 from core.contracts import Contracts, TableContract
@@ -107,30 +106,24 @@ def _sql(rule: Rule, source: str | None) -> str:
 
 
 class Dbt:
-    """dbt in this process, with the project parsed once.
+    """dbt in this process.
 
     Args:
         folder: scratch space.
         as_of: the instant to build for.
+        manifest: the project, as dbt parsed it.
     """
 
-    def __init__(self, folder: Path, as_of: datetime) -> None:
+    def __init__(self, folder: Path, as_of: datetime, manifest: Any) -> None:
         self._options = [
-            *("--project-dir", str(ROOT), "--profiles-dir", str(ROOT / "profiles"), "--target", "local"),
-            *("--target-path", str(folder / "target"), "--log-path", str(folder / "logs")),
-            *("--log-level", "none", "--log-level-file", "warn", "--threads", "4"),
+            *(*options(folder), "--no-write-json", "--log-level-file", "warn", "--threads", "4"),
             *("--vars", json.dumps({"as_of": as_of.strftime("%Y-%m-%dT%H:%M:%SZ")})),
         ]
-        self._manifest: Any = None
-        self._manifest = self("parse").result
+        self._manifest = manifest
 
     def __call__(self, *arguments: str) -> Any:
         """Run a command and return what dbt returns, successful or not."""
-        manifest = self._manifest
-        if manifest is not None:
-            # dbt marks nodes while it compiles them, and copies of a whole manifest mix up its lookups
-            manifest = dataclasses.replace(manifest, nodes=copy.deepcopy(manifest.nodes))
-        return dbtRunner(manifest=manifest).invoke([*arguments, *self._options])
+        return dbtRunner(manifest=for_one_command(self._manifest)).invoke([*arguments, *self._options])
 
     def rules(self) -> Iterator[Rule]:
         """Compile every data test as it would run now."""
@@ -173,13 +166,14 @@ def load(client: bigquery.Client, settings: Settings, contracts: Contracts, worl
         assert client.insert_rows_json(made, rows) == []
 
 
-def make(settings: Settings, contracts: Contracts, folder: Path) -> Iterator[Warehouse]:
+def make(settings: Settings, contracts: Contracts, folder: Path, manifest: Any) -> Iterator[Warehouse]:
     """Build every zone, test it once, and compile the rules, which then know what they found.
 
     Args:
         settings: where an empty local BigQuery is.
         contracts: the tables.
         folder: scratch space.
+        manifest: the project, as dbt parsed it.
 
     Yields:
         The warehouse.
@@ -188,10 +182,10 @@ def make(settings: Settings, contracts: Contracts, folder: Path) -> Iterator[War
     world.evolve(3_200, span=timedelta(days=1))
     with bigquery_client(settings) as client:
         load(client, settings, contracts, world)
-        dbt = Dbt(folder, world.now)
-        options = ("--exclude-resource-type", "test", "unit_test", "--exclude", *map("str_{}".format, contracts))
+        dbt = Dbt(folder, world.now, manifest)
+        selected = ("--exclude-resource-type", "test", "unit_test", "--exclude", *map("str_{}".format, contracts))
         built = dbt(
-            "build", *options, "--select", "resource_type:model", "resource_type:snapshot", "resource_type:seed"
+            "build", *selected, "--select", "resource_type:model", "resource_type:snapshot", "resource_type:seed"
         )
         assert built.success, built.exception or [f"{r.node.name}: {r.message}" for r in built.result]
         # the rules that compare with their own past need one
