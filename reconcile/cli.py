@@ -36,8 +36,9 @@ from reconcile.options import (
 from reconcile.report_commands import history, repair, report, show
 
 if TYPE_CHECKING:
+    from core.settings import Settings
     from reconcile.comparing import OnProgress
-    from reconcile.config import AskedMode
+    from reconcile.config import AskedMode, ReconcileConfig
     from reconcile.result import RunResult
     from reconcile.shards.running import Task
 
@@ -108,10 +109,6 @@ def run(
             as_json=as_json,
         )
     # Imported here: Google's clients take seconds to load, and `--help` needs none of them.
-    from core.logs import configure_logs
-    from core.settings import load_settings
-    from core.stand_ins import BIGQUERY, BIGQUERY_STORAGE, S3, check_stand_ins
-    from reconcile.config import load_config
     from reconcile.report.progress import showing_progress
     from reconcile.runner import run as reconcile
 
@@ -119,10 +116,9 @@ def run(
         names = _names(table, every=every)
         place = _Place(shards, state, run_id, task_index, task_count, shard_rows)
         task = _task(place, fail_fast=fail_fast)
-        loaded, settings = load_config(config), load_settings()
-        configure_logs(settings.log_format, settings.log_level)
+        loaded, settings = _prepared(config)
         count = len(loaded.select(names))
-        check_stand_ins(settings, (BIGQUERY, BIGQUERY_STORAGE, S3))
+        _check_reached(settings)
         with showing_progress(count) as on_progress:
             asked = _Asked(
                 tables=names,
@@ -142,12 +138,18 @@ def run(
                 did = run_task(loaded, settings, task, **asked)
                 if did.result is None:
                     typer.echo(
-                        f"task {task.index} of {task.count}: {did.done} shards done, {did.kept} kept, {did.left} left "
-                        "to other tasks; the last one merges",
+                        f"task {task.index} of {task.count}: {did.done} shards done, {did.unreadable} of them "
+                        f"unreadable, {did.kept} kept, {did.left} left to other tasks; the last one merges",
                         err=True,
                     )
-                    raise typer.Exit(0)
+                    raise typer.Exit(1 if did.unreadable else 0)
                 result = did.result
+                if did.is_again:
+                    typer.echo(
+                        f"the run {task.run_id} of {result.started_at:%Y-%m-%dT%H:%M:%SZ} has ended; its report is "
+                        "shown again, and nothing was compared: for a new one, give another --run-id",
+                        err=True,
+                    )
     _end(result, output, as_json=as_json)
 
 
@@ -167,17 +169,13 @@ def merge(
 
     `reconcile merge --shards /mnt/reconcile --run-id 2026-01-31`
     """
-    from core.logs import configure_logs
-    from core.settings import load_settings
     from core.stand_ins import BIGQUERY, check_stand_ins
-    from reconcile.config import load_config
     from reconcile.shards.running import merge as merge_run
 
     with usage():
         if shards is None or run_id is None:
             raise ConfigurationError("name the run with --run-id, and the folder that its tasks shared with --shards")
-        loaded, settings = load_config(config), load_settings()
-        configure_logs(settings.log_format, settings.log_level)
+        loaded, settings = _prepared(config)
         if audit:
             check_stand_ins(settings, (BIGQUERY,))
         result = merge_run(loaded, settings, shards, run_id, output=output, audit=audit)
@@ -209,15 +207,12 @@ def plan(
 
     `reconcile plan --task-count 8`
     """
-    from core.settings import load_settings
-    from core.stand_ins import BIGQUERY, BIGQUERY_STORAGE, S3, check_stand_ins
-    from reconcile.config import load_config
     from reconcile.explaining import explain
     from reconcile.report.plan_view import plan_json, print_plan
 
     with usage():
-        loaded, settings = load_config(config), load_settings()
-        check_stand_ins(settings, (BIGQUERY, BIGQUERY_STORAGE, S3))
+        loaded, settings = _prepared(config)
+        _check_reached(settings)
         told = explain(
             loaded,
             settings,
@@ -242,6 +237,24 @@ for command in (show, report, history, repair):
 def main() -> None:
     """Run the command."""
     run_application(app, "reconcile")
+
+
+def _prepared(config: Path) -> "tuple[ReconcileConfig, Settings]":
+    """Read the configuration and the settings, and log as these say."""
+    from core.logs import configure_logs
+    from core.settings import load_settings
+    from reconcile.config import load_config
+
+    loaded, settings = load_config(config), load_settings()
+    configure_logs(settings.log_format, settings.log_level)
+    return loaded, settings
+
+
+def _check_reached(settings: "Settings") -> None:
+    """Check that what a comparison may read from is there, if it is local."""
+    from core.stand_ins import BIGQUERY, BIGQUERY_STORAGE, S3, check_stand_ins
+
+    check_stand_ins(settings, (BIGQUERY, BIGQUERY_STORAGE, S3))
 
 
 def _names(table: list[str] | None, *, every: bool) -> tuple[str, ...]:
