@@ -1,5 +1,6 @@
 """The audit trail: runs, columns and differences, appended to BigQuery, where they can be queried for years."""
 
+import hashlib
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import asdict
 from typing import Any, Final
@@ -146,11 +147,19 @@ def append_run(client: bigquery.Client, settings: Settings, result: RunResult) -
         UnavailableError: when BigQuery refuses, with what to do about it.
     """
     for table in TABLES:
-        job_id = f"reconcile-{result.run_id}" + ("" if table.name == TABLE else f"-{table.name}")
+        job_id = f"reconcile-{_attempt(result)}" + ("" if table.name == TABLE else f"-{table.name}")
         try:
             append(client, settings, table, _ROWS[table.name](result), job_id)
         except UnavailableError as error:
             raise UnavailableError(f"{error}; `--no-audit` leaves them out") from error
+
+
+def _attempt(result: RunResult) -> str:
+    """Return what names the jobs: the run, and why it is not whole, for it may be made again until it is."""
+    if result.verdict != "unreadable":
+        return result.run_id
+    told = [(found.name, found.verdict, found.reason) for found in result.comparisons]
+    return f"{result.run_id}-{hashlib.sha256(repr(told).encode()).hexdigest()[:12]}"
 
 
 def _row(result: RunResult, comparison: ComparisonResult) -> dict[str, Any]:

@@ -124,6 +124,8 @@ class RunFolder:
     def keep_merged(self, result: RunResult, reports: Path | None) -> None:
         """Write the result of the whole run, and the reports, too, where the folder of these is this machine's alone.
 
+        A result that holds something unreadable is not kept: what could not be read is tried again.
+
         Args:
             result: the result.
             reports: folder of the reports; None when there are none.
@@ -131,7 +133,8 @@ class RunFolder:
         if self.shared is not None and reports is not None:
             for file in sorted((*reports.glob("report.*"), *(reports / DIFFERENCES).glob("*.parquet"))):
                 self._send(self.shared, f"{_REPORTS}/{file.relative_to(reports).as_posix()}", file)
-        self._write(_MERGED, msgspec.json.encode(result))
+        if result.verdict != "unreadable":
+            self._write(_MERGED, msgspec.json.encode(result))
 
     def drop_parts(self) -> None:
         """Remove what the parts left, their differences included; the plan and the whole result stay."""

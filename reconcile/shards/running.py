@@ -7,8 +7,10 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Final
 
+import msgspec
+
 from core.clock import Clock, utc_now
-from core.errors import ConfigurationError
+from core.errors import ConfigurationError, UnavailableError
 from core.settings import Settings
 from reconcile.comparing import OnProgress, Progress, Work, make_comparison
 from reconcile.concluding import check_partitions, conclude, made_with, partitions_of
@@ -19,6 +21,7 @@ from reconcile.result import SCHEMA_VERSION, ComparisonResult, RunResult, worst
 from reconcile.runner import plan_with
 from reconcile.shards.cutting import ShardSize, part_of
 from reconcile.shards.dividing import Wish, divide
+from reconcile.shards.ended import check_request, shown_again
 from reconcile.shards.folder import RunFolder, opened
 from reconcile.shards.merging import differences_file, merged_comparison, merged_differences
 from reconcile.shards.model import (
@@ -87,12 +90,16 @@ class TaskResult:
         kept: its shards that were done before.
         left: shards of other tasks that are not done.
         result: the whole run, when nothing is left.
+        unreadable: its shards that could not be read; the same command tries them again.
+        is_again: whether the run had ended before, and nothing was compared.
     """
 
     done: int
     kept: int
     left: int
     result: RunResult | None
+    unreadable: int = 0
+    is_again: bool = False
 
 
 def run_task(
@@ -136,8 +143,12 @@ def run_task(
     asked = _Asked(tuple(tables), snapshot_id, output, audit, values, mode, state, clock, on_progress)
     with opened(task.folder, task.run_id, settings) as folder:
         folder.make()
-        merged = folder.merged()
-        return TaskResult(0, 0, 0, merged) if merged is not None else _task_done(config, settings, task, folder, asked)
+        known, merged = folder.plan(), folder.merged()
+        if known is not None:
+            check_request(known, _request(config, asked), task.folder)
+            if merged is not None and merged.verdict != "unreadable":
+                return TaskResult(0, 0, 0, shown_again(folder, known, merged, output), is_again=True)
+        return _task_done(config, settings, task, folder, asked)
 
 
 @dataclass(frozen=True)
@@ -155,8 +166,12 @@ class _Asked:
     on_progress: OnProgress
 
 
+def _request(config: ReconcileConfig, asked: _Asked) -> str:
+    return digest_of_request(config, asked.tables, asked.snapshot_id, asked.mode, asked.values)
+
+
 def _task_done(config: ReconcileConfig, settings: Settings, task: Task, folder: RunFolder, asked: _Asked) -> TaskResult:
-    request = digest_of_request(config, asked.tables, asked.snapshot_id, asked.mode, asked.values)
+    request = _request(config, asked)
     began = asked.clock()
     known = folder.plan() if task.index == 0 else folder.await_plan(_WAIT_S)
     with Services(settings, known.started_at if known is not None else began) as services:
@@ -177,13 +192,12 @@ def _task_done(config: ReconcileConfig, settings: Settings, task: Task, folder: 
             )
             known = _planned(services, planned, task.run_id, wish, request=request, values=asked.values)
             folder.keep_plan(known)
-        if known.config != request:
-            raise ConfigurationError(
-                f"{task.folder}: the run {task.run_id!r} was begun with another configuration or other options; give "
-                "this one another --run-id"
-            )
+        check_request(known, request, task.folder)
+        if known.snapshot.snapshot_id is None:
+            # There was none when the run began, and nothing was compared with it.
+            known = msgspec.structs.replace(known, snapshot=planned.snapshot)
         mine = assigned(known.shards, task.index, task.count)
-        open_ones = [shard for shard in mine if folder.result(shard) is None]
+        open_ones = [shard for shard in mine if not _is_compared(folder.result(shard))]
         work = Work(
             services=services,
             limits=config.limits,
@@ -207,9 +221,15 @@ def _task_done(config: ReconcileConfig, settings: Settings, task: Task, folder: 
             if left
             else _merged(config, services, folder, known, output=asked.output, audit=asked.audit, clock=asked.clock)
         )
-        if result is not None and task.is_alone:
+        unreadable = sum(not _is_compared(folder.result(shard)) for shard in mine)
+        if result is not None and task.is_alone and not unreadable:
             folder.drop_parts()
-    return TaskResult(len(open_ones), len(mine) - len(open_ones), left, result)
+    return TaskResult(len(open_ones), len(mine) - len(open_ones), left, result, unreadable)
+
+
+def _is_compared(found: ComparisonResult | None) -> bool:
+    """Return whether a shard is done for good; what could not be read may be there the next time."""
+    return found is not None and found.verdict != "unreadable"
 
 
 def merge(
@@ -237,7 +257,8 @@ def merge(
         The result of the whole.
 
     Raises:
-        ConfigurationError: when there is no such run, or some of its shards are not done.
+        ConfigurationError: when there is no such run.
+        UnavailableError: when some of its shards are not done.
     """
     check_run_id(run_id)
     with opened(folder, run_id, settings) as shared:
@@ -258,12 +279,12 @@ def _merged_by_hand(
     if known is None:
         raise ConfigurationError(f"{where}: holds no run; name it with --run-id, and its folder with --shards")
     merged = shared.merged()
-    if merged is not None:
-        return merged
     shared.make()
+    if merged is not None and merged.verdict != "unreadable":
+        return shown_again(shared, known, merged, output)
     left = shared.open_shards(known)
     if left:
-        raise ConfigurationError(
+        raise UnavailableError(
             f"{where}: {len(left)} of {len(known.shards)} shards are not done, such as {left[0].name}; start the "
             "tasks again, each does only what is left"
         )
@@ -299,7 +320,8 @@ def _planned(
 def _made(work: Work, run: ShardedRun, plan: ComparisonPlan | Unplanned, shard: Shard) -> ComparisonResult:
     if isinstance(plan, Unplanned):
         return make_comparison(work, plan)
-    if run.pins.get(plan.name) != _pin(plan):
+    # What could not be planned when the run began has no version that it would have to keep to.
+    if run.pins.get(plan.name, _pin(plan)) != _pin(plan):
         reason = "its files are not those that the run began with; give it another --run-id"
         return make_comparison(work, Unplanned(plan.name, plan.contract, reason))
     if shard.of == 1:
