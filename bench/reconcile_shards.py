@@ -208,11 +208,12 @@ def table(measured: Sequence[Measured]) -> str:
         measured: the runs.
     """
     lines = [
-        "| tasks | shards | wall s | CPU s | of it starting | rows a CPU s | MB a CPU s | longest task, CPU s |",
-        "| ---: | ---: | ---: | ---: | ---: | ---: | ---: | ---: |",
+        "| tasks | shards | wall s | rows a wall s | cores | CPU s | to start | rows a CPU s | MB a CPU s | most |",
+        "| ---: | ---: | ---: | ---: | ---: | ---: | ---: | ---: | ---: | ---: |",
     ]
     lines += [
-        f"| {run.tasks} | {run.shards} | {run.wall_s:.1f} | {run.cpu_s:.1f} | {run.tasks * run.start_cpu_s:.1f} "
+        f"| {run.tasks} | {run.shards} | {run.wall_s:.1f} | {round(run.rows / run.wall_s, -4):,.0f} "
+        f"| {run.cpu_s / run.wall_s:.2f} | {run.cpu_s:.1f} | {run.tasks * run.start_cpu_s:.1f} "
         f"| {round(run.rows / run.work_cpu_s, -4):,.0f} | {run.size / run.work_cpu_s / 1e6:.0f} "
         f"| {run.longest_cpu_s:.1f} |"
         for run in measured
@@ -264,10 +265,10 @@ def shards(
     best = max(run.size / run.work_cpu_s for run in measured)
     load = os.getloadavg()[0]
     output.parent.mkdir(parents=True, exist_ok=True)
-    document = {"runs": [asdict(run) for run in measured], "bytes_cpu_s": best, "load": load}
+    document = {"runs": [asdict(run) for run in measured], "bytes_cpu_s": best, "load": load, "cores": os.cpu_count()}
     output.write_text(json.dumps(document, indent=2) + "\n", encoding="utf-8")
     typer.echo(table(measured))
-    typer.echo(f"\nload average {load:.1f}\n")
+    typer.echo(f"\nload average {load:.1f} on {os.cpu_count()} cores\n")
     typer.echo(derived(Assumptions(best), (_TB / 10, _TB, 10 * _TB), 300))
 
 
