@@ -147,6 +147,7 @@ def repair(
     """
     from core.settings import load_settings
     from reconcile.config import load_config
+    from reconcile.repair.mending import Repair
     from reconcile.repair.view import print_repairs, repairs_json
     from reconcile.report.files import read_json
 
@@ -155,10 +156,13 @@ def repair(
         loaded, settings, result = load_config(config), load_settings(), read_json(report)
         asked = _Repairing(loaded, result, folder, output or folder / "repair", tuple(table or ()))
         found = _republished(asked, settings, send=apply) if republish else _mended(asked, settings, apply=apply)
+    unreadable = [told.name for told in result.comparisons if told.counts is None and (not table or told.name in table)]
     if as_json:
         typer.echo(repairs_json(found), nl=False)
     else:
-        print_repairs(console(), found)
+        print_repairs(console(), found, unreadable)
+    is_left = apply and any(isinstance(done, Repair) and not done.is_whole for done in found)
+    raise typer.Exit(1 if unreadable or is_left else 0)
 
 
 @dataclass(frozen=True)
@@ -173,17 +177,14 @@ class _Repairing:
 
 
 def _mended(asked: _Repairing, settings: "Settings", *, apply: bool) -> "tuple[Repair, ...]":
-    from contextlib import nullcontext
-
     from core.clients import bigquery_client
     from core.stand_ins import BIGQUERY, check_stand_ins
     from reconcile.repair.mending import Warehouse
     from reconcile.repair.mending import repair as mend
 
-    if apply:
-        check_stand_ins(settings, (BIGQUERY,))
-    with bigquery_client(settings) if apply else nullcontext() as client:
-        warehouse = Warehouse(client, settings) if client is not None else None
+    check_stand_ins(settings, (BIGQUERY,))
+    with bigquery_client(settings) as client:
+        warehouse = Warehouse(client, settings, applies=apply)
         return mend(
             asked.config, asked.result, asked.folder, output=asked.output, tables=asked.tables, warehouse=warehouse
         )

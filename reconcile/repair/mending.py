@@ -1,7 +1,7 @@
 """Repair: from a report and its differences to statements, and, when asked, to the warehouse."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Final
 
@@ -33,6 +33,10 @@ class Repair:
         rows: keys that they mend.
         left: keys that differ and that no statement can mend, such as duplicated ones.
         applied: rows that the warehouse says it changed; None when nothing was applied.
+        refused: missing rows that no statement can insert, for the table requires columns that were not compared; those
+            that stand there marked as deleted are brought back.
+        required: those columns.
+        fault: why a statement was not applied, nor any after it; None when all were.
     """
 
     comparison: str
@@ -41,6 +45,14 @@ class Repair:
     rows: int
     left: int
     applied: int | None
+    refused: int = 0
+    required: tuple[str, ...] = ()
+    fault: str | None = None
+
+    @property
+    def is_whole(self) -> bool:
+        """Whether the statements mend all that was asked for, and none was refused."""
+        return not self.refused and self.fault is None
 
 
 @dataclass(frozen=True)
@@ -50,10 +62,12 @@ class Warehouse:
     Attributes:
         client: BigQuery.
         settings: its audit dataset.
+        applies: whether statements are applied; otherwise it is asked only what the tables require.
     """
 
     client: bigquery.Client
     settings: Settings
+    applies: bool = True
 
 
 def repair(
@@ -73,28 +87,58 @@ def repair(
         folder: folder of its report.
         output: folder for the statements, a file a table, readable by their owner alone: they hold values.
         tables: names of comparisons; all that differ when empty.
-        warehouse: where to apply the statements; None for a dry run.
+        warehouse: where to apply the statements, and what knows which columns tables require; None for a dry run that
+            asks nobody.
 
     Returns:
-        What was done, by comparison.
+        What was done, by comparison. A statement that BigQuery refuses ends what is done to its table, and no other.
 
     Raises:
         ConfigurationError: when a comparison is not in the report, or the run kept no values.
         UnreadableError: when the differences cannot be read.
-        UnavailableError: when BigQuery refuses a statement; those before it are applied.
+        UnavailableError: when BigQuery does not say what a table requires, or the ledger cannot be kept.
     """
     output.mkdir(parents=True, exist_ok=True)
-    mended = []
-    for found in chosen(result, tables):
-        rows = list(read_rows(folder / found.differences_file)) if found.differences_file else []
-        statements = list(repair_statements(target_of(config, found), rows)) if rows else []
-        file = output / f"{found.name}.sql" if statements else None
-        if file is not None:
-            write_private(file, ";\n\n".join(statements) + ";\n")
-        applied = None if warehouse is None else _all_applied(warehouse, statements, result.run_id, found.name)
-        left = found.counts.duplicated_keys if found.counts else 0
-        mended.append(Repair(found.name, file, len(statements), len(rows), left, applied))
-    return tuple(mended)
+    # All tables are looked at before the first is changed.
+    planned = [_planned(config, found, folder, output, warehouse) for found in chosen(result, tables)]
+    if warehouse is None or not warehouse.applies:
+        return tuple(repair for repair, _ in planned)
+    return tuple(_applied(warehouse, repair, statements, result.run_id) for repair, statements in planned)
+
+
+def _planned(
+    config: ReconcileConfig, found: ComparisonResult, folder: Path, output: Path, warehouse: Warehouse | None
+) -> tuple[Repair, list[str]]:
+    """Return what would mend a table, its statements written and returned."""
+    rows = list(read_rows(folder / found.differences_file)) if found.differences_file else []
+    required: tuple[str, ...] = ()
+    statements: list[str] = []
+    refused = 0
+    if rows:
+        target = target_of(config, found)
+        required = _required(warehouse.client, target, found.name) if warehouse is not None else ()
+        refused = sum(row.kind == "missing" for row in rows) if required else 0
+        statements = list(repair_statements(replace(target, inserts=not required), rows))
+    file = output / f"{found.name}.sql" if statements else None
+    if file is not None:
+        write_private(file, ";\n\n".join(statements) + ";\n")
+    left = found.counts.duplicated_keys if found.counts else 0
+    told = required if refused else ()
+    return Repair(found.name, file, len(statements), len(rows) - refused, left, None, refused, told), statements
+
+
+def _required(client: bigquery.Client, target: Target, name: str) -> tuple[str, ...]:
+    """Return the columns that a row needs and no statement can fill, for they were not compared."""
+    try:
+        schema = client.get_table(f"{target.project}.{target.dataset}.{target.table}").schema
+    except (GoogleAPICallError, RetryError, GoogleAuthError, ConnectionError) as error:
+        raise UnavailableError(f"{name}: BigQuery does not say what the table requires: {error}") from error
+    filled = {column.name for column in target.columns} | {target.tombstone}
+    return tuple(
+        field.name
+        for field in schema
+        if field.mode == "REQUIRED" and field.default_value_expression is None and field.name not in filled
+    )
 
 
 def target_of(config: ReconcileConfig, found: ComparisonResult) -> Target:
@@ -136,25 +180,25 @@ def _tombstone(config: ReconcileConfig, comparison: ComparisonConfig) -> str | N
     return marks[0] if len(marks) == 1 else None
 
 
-def _all_applied(warehouse: Warehouse, statements: Sequence[str], run_id: str, name: str) -> int:
+def _applied(warehouse: Warehouse, planned: Repair, statements: Sequence[str], run_id: str) -> Repair:
     """Apply statements, and enter those that were into the ledger, also when a later one is refused."""
-    repair_id = new_run_id(utc_now())
+    name, repair_id = planned.comparison, new_run_id(utc_now())
     entries: list[Entry] = []
+    fault = None
     try:
         for statement in statements:
-            changed = _applied(warehouse.client, statement, name)
+            changed = _changed(warehouse.client, statement)
             entries.append(
                 Entry(repair_id, run_id, name, utc_now(), "merge", digest_of(statement), changed_rows=changed)
             )
+    except (GoogleAPICallError, RetryError, GoogleAuthError, ConnectionError) as error:
+        fault = f"a statement was refused; the {len(entries)} before it are applied: {error}"
     finally:
         enter(warehouse.client, warehouse.settings, entries, name)
-    return sum(entry.changed_rows or 0 for entry in entries)
+    return replace(planned, applied=sum(entry.changed_rows or 0 for entry in entries), fault=fault)
 
 
-def _applied(client: bigquery.Client, statement: str, name: str) -> int:
-    try:
-        job = client.query(statement)
-        job.result()
-    except (GoogleAPICallError, RetryError, GoogleAuthError, ConnectionError) as error:
-        raise UnavailableError(f"{name}: a statement was refused; those before it are applied: {error}") from error
+def _changed(client: bigquery.Client, statement: str) -> int:
+    job = client.query(statement)
+    job.result()
     return int(job.num_dml_affected_rows or 0)

@@ -31,6 +31,7 @@ class Target:
         table: its name.
         columns: the compared columns, the key first.
         tombstone: boolean column that marks a row as deleted; None where rows are deleted.
+        inserts: whether rows can be inserted; otherwise only those that are marked as deleted can be brought back.
     """
 
     project: str
@@ -38,6 +39,7 @@ class Target:
     table: str
     columns: tuple[ColumnResult, ...]
     tombstone: str | None
+    inserts: bool = True
 
     @property
     def key(self) -> tuple[ColumnResult, ...]:
@@ -65,7 +67,8 @@ def repair_statements(target: Target, rows: Iterable[Row]) -> Iterator[str]:
     for columns in sorted({tuple(sorted(row.changed)) for row in changed}):
         alike = [row for row in changed if tuple(sorted(row.changed)) == columns]
         yield from _batched(target, alike, columns)
-    yield from _batched(target, [row for row in known if row.kind == "missing"], None)
+    if target.inserts or target.tombstone:
+        yield from _batched(target, [row for row in known if row.kind == "missing"], None)
     yield from _batched(target, [row for row in known if row.kind == "extra"], ())
 
 
@@ -134,6 +137,8 @@ def _actions(target: Target, changed: tuple[str, ...] | None) -> Iterator[str]:
             # The key may stand there as a deleted row.
             revived = ", ".join(f"{c.name} = s.{c.name}" for c in target.values)
             yield f"when matched and t.{tombstone[0]} then update set {revived}, {tombstone[0]} = false"
+        if not target.inserts:
+            return
         yield f"when not matched then insert ({', '.join([*names, *tombstone])})"
         yield f"values ({', '.join([*(f's.{name}' for name in names), *('false' for _ in tombstone)])})"
         return

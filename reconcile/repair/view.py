@@ -11,15 +11,22 @@ from reconcile.repair.republishing import Republished
 from reconcile.report.words import plural
 
 
-def print_repairs(console: Console, found: Sequence[Repair] | Sequence[Republished]) -> None:
+def print_repairs(
+    console: Console, found: Sequence[Repair] | Sequence[Republished], unreadable: Sequence[str] = ()
+) -> None:
     """Print what would be mended, or has been.
 
     Args:
         console: where to print.
         found: the repairs.
+        unreadable: comparisons of which the report knows nothing.
     """
+    for name in unreadable:
+        console.print(f"{name}: could not be compared, so nobody knows what to mend; reconcile again", markup=False)
     for done in found:
         console.print(f"{done.comparison}: {_told(done)}", markup=False)
+    if not found and unreadable:
+        return
     if not found:
         console.print("nothing differs in this report", markup=False)
     elif any(done.file for done in found) and all(_done(done) is None for done in found):
@@ -49,6 +56,13 @@ def _told(done: Repair | Republished) -> str:
 
 def _told_of_statements(done: Repair) -> str:
     left = f"; {plural(done.left, 'duplicated key')} no statement can mend" if done.left else ""
+    if done.refused:
+        left += (
+            f"; {plural(done.refused, 'missing row')} no statement can insert, for the table requires "
+            f"{', '.join(done.required)}: use --republish"
+        )
+    if done.fault is not None:
+        left += f"; {done.fault}"
     if done.file is None:
         return f"nothing to mend{left}"
     text = f"{plural(done.rows, 'key')} in {plural(done.statements, 'statement')}, {done.file}{left}"

@@ -171,6 +171,54 @@ snapshot: {{uri: "{uri}", manifest: null}}
 """
 
 
+def test_rows_that_cannot_be_inserted_are_told_beforehand_and_keep_no_other_table_from_being_mended(
+    command: Any, estate: Estate, tmp_path: Path
+) -> None:
+    """A table of the zone structure requires the columns of its changes, which no snapshot holds."""
+    comparisons = []
+    for name in ("boxes", "crates"):
+        full = f"{estate.client.project}.{DATASET}.{name}"
+        estate.client.query(
+            f"create table `{full}` (id int64 not null, note string, _source_position string not null, is_deleted bool)"
+        ).result()
+        estate.client.query(f"insert `{full}` values (1, 'old', 'a', false), (2, 'gone', 'b', true)").result()
+        folder = tmp_path / "snapshots/2026-01-05" / name
+        folder.mkdir(parents=True)
+        ids = [1, 2, 3] if name == "boxes" else [1]
+        pa.parquet.write_table(pa.table({"id": ids, "note": ["new"] * len(ids)}), folder / "part-0.parquet")
+        left_out = dict.fromkeys(("_source_position", "is_deleted"), {"ignore": True})
+        comparisons.append({"name": name, "key": ["id"], "columns": left_out})
+    document = {
+        "version": 1,
+        "snapshot": {"uri": (tmp_path / "snapshots").as_uri(), "manifest": None},
+        "defaults": {"dataset": DATASET, "where": {"is_deleted": False}},
+        "comparisons": comparisons,
+    }
+    (tmp_path / "boxes.yml").write_text(json.dumps(document), encoding="utf-8")
+    made = command("run", "--config", "boxes.yml", "--output", "out", "--no-audit", "--values")
+    assert "unreadable" not in made.output, made.output
+    mend = ("repair", "out", "--config", "boxes.yml")
+    dry = command(*mend)
+    assert "2 missing rows no statement can insert, for the table requires _source_position" in dry.output
+    assert (dry.exit_code, "--republish" in dry.output) == (0, True)
+    done = command(*mend, "--apply")
+    assert done.exit_code == 1, done.output
+    for name, kept in (("boxes", "new"), ("crates", "gone")):
+        rows = estate.client.query(f"select id, note, is_deleted from {DATASET}.{name} order by id").result()
+        assert [tuple(row.values()) for row in rows] == [(1, "new", False), (2, kept, name == "crates")]
+
+
+def test_what_could_not_be_compared_is_no_table_that_needs_no_repair(command: Any, tmp_path: Path) -> None:
+    command("run", "--snapshot", EQUAL, "--output", "out", "--no-audit", "--table", "members")
+    report = tmp_path / "out/report.json"
+    result = json.loads(report.read_text(encoding="utf-8"))
+    result["comparisons"][0] |= {"verdict": "unreadable", "counts": None, "reason": "no files are there"}
+    report.write_text(json.dumps(result), encoding="utf-8")
+    told = command("repair", "out")
+    assert (told.exit_code, "members: could not be compared" in told.output) == (1, True), told.output
+    assert "nothing differs" not in told.output
+
+
 def test_repair_mends_what_differs_and_leaves_what_changed_since(command: Any, estate: Estate, tmp_path: Path) -> None:
     schema = [
         field(n, t) for n, t in (("id", "int64"), ("note", "string"), ("size", "float64"), ("tags", "array<string>"))
