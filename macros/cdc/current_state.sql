@@ -176,8 +176,8 @@
 
 {#-
     Rows the table holds already and that the batch cannot do without: of keys whose changes leave something out,
-    those that something was left out of, and those that a new truncate deletes. A row that is both comes twice, which
-    changes nothing. Without a truncate the second half has nothing to join, and reads no row.
+    those that something was left out of, and those that a new truncate deletes. A row that is several of these comes
+    several times, which changes nothing. Each is a query of its own: what has nothing to join, most often, reads no row.
 
     A column that the model has got since the last run is not in the table yet: dbt adds it after this query, and before
     the merge (`on_schema_change`). Until a change tells it, it is null.
@@ -201,18 +201,19 @@
             {{ cdc_delivery_key('held') }} as _delivery_key,
             held._carried
     {%- endset -%}
+    {%- for changed, held in [('where _carried is not null', ''), ('', 'where held._carried is not null')] %}
     select
             {{- version }}
         from {{ _cdc_reached(reach) }} as held
         inner join (
-            select
-                {{ key | join(', ') }},
-                count(_carried) > 0 as leaves_out
+            select distinct {{ key | join(', ') }}
             from {{ changes }}
-            group by {{ key | join(', ') }}
+            {{ changed }}
         ) as touched
             on {% for column in key %}{{ ' and ' if not loop.first }}held.{{ column }} = touched.{{ column }}{% endfor %}
-        where touched.leaves_out or held._carried is not null
+        {{ held }}
+        {{ 'union all' if not loop.last }}
+    {%- endfor %}
 
         {%- if not reach or reach.truncates %}
 
