@@ -169,14 +169,23 @@ def whole_run(job: Job) -> Run:
     config = ReconcileConfig.model_validate(
         {
             "version": 1,
-            "defaults": {"dataset": _DATASET, "where": {"is_deleted": False}},
+            "defaults": {
+                "dataset": _DATASET,
+                "where": {"is_deleted": False},
+                # The rows that were made to differ may: the run passes, and logs no failure.
+                "thresholds": {"changed": job.changed},
+            },
             "comparisons": [{"contract": _TABLE}],
         }
     )
     began = start()
     [found] = reconcile_run(config, job.settings, audit=False).comparisons
     measured = began.stop(2 * job.rows)
-    if found.counts is None or (found.counts.changed, found.counts.matched) != (job.changed, job.rows - job.changed):
+    if (
+        found.outcome != "passed"
+        or found.counts is None
+        or (found.counts.changed, found.counts.matched) != (job.changed, job.rows - job.changed)
+    ):
         raise RuntimeError(f"not what was planted: {found.reason or found.counts}")
     return measured
 
