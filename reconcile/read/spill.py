@@ -10,6 +10,7 @@ import queue
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final, Self
@@ -22,7 +23,7 @@ from core.errors import UnreadableError
 from reconcile.read.footers import KeyGroup
 from reconcile.read.heap import return_large_blocks
 
-_FULL: Final = frozenset({errno.ENOSPC, errno.EDQUOT})
+_FULL: Final = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
 _HELD_ROWS: Final = 65_536
 _HELD_BYTES: Final = 16 * 1024 * 1024
 _GROUP_ROWS: Final = 16_384
@@ -192,9 +193,15 @@ class _Writer:
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(self, *_: object) -> None:
-        self._flush()
-        self._writer.close()
+    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
+        if kind is None:
+            self._flush()
+            self._writer.close()
+            return
+        # What failed is told, and not what then cannot be written either; the file is dropped.
+        self._held = []
+        with suppress(OSError, pa.ArrowException):
+            self._writer.close()
 
     def write(self, batch: pa.RecordBatch) -> None:
         self._held.append(batch)
