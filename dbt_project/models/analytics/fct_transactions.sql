@@ -1,3 +1,9 @@
+-- What makes a fact: a row that differs in one of these from what is held is written again.
+{% set compared = [
+    'member_id', 'store_id', 'transaction_type', 'status', 'amount', 'discount_amount', 'currency_code', 'item_count',
+    'payment_method', 'occurred_at', 'updated_at', '_source_position', '_event_id', '_ingestion_ts', 'rate_date', 'rate_to_eur'
+] %}
+
 {{
     config(
         materialized='incremental',
@@ -64,10 +70,7 @@ known as (
 
     select
         transaction_id,
-        rate_date,
-        rate_to_eur,
-        _source_position,
-        _event_id
+        {{ compared | join(',\n        ') }}
     from {{ this }}
 
 ),
@@ -103,8 +106,8 @@ priced as (
 
 ),
 
--- due is what this run has to write. Row versions are compared, not times: however late a change arrives, an
--- incremental run ends where a full refresh would.
+-- due is what this run has to write. Rows are compared as such, not by their time or event: an older change that comes
+-- late may tell what the newest one left out, and an incremental run ends where a full refresh would.
 due as (
 
     select
@@ -129,10 +132,9 @@ due as (
     {%- if is_incremental() %}
     left join known on priced.transaction_id = known.transaction_id
     where known.transaction_id is null
-        or priced._event_id is distinct from known._event_id
-        or priced._source_position is distinct from known._source_position
-        or priced.rate_date is distinct from known.rate_date
-        or priced.rate_to_eur is distinct from known.rate_to_eur
+        {%- for column in compared %}
+        or priced.{{ column }} is distinct from known.{{ column }}
+        {%- endfor %}
     {%- endif %}
 
 )
@@ -162,7 +164,7 @@ select
     item_count,
 
     -- booleans
-    status = 'completed' as is_counted,
+    coalesce(status = 'completed', false) as is_counted,
 
     -- timestamps
     occurred_at,
