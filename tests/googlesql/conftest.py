@@ -1,6 +1,7 @@
 """The project's statements, sent once to a local BigQuery and read by GoogleSQL's own analyzer."""
 
 from collections.abc import Iterator
+from typing import Any
 
 import pytest
 from dbt_statements import ROOT, Recording, record
@@ -12,14 +13,15 @@ from devstack.bigquery import running_bigquery
 
 
 @pytest.fixture(scope="session")
-def recording(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Recording]:
+def recording(tmp_path_factory: pytest.TempPathFactory, dbt_project: Any) -> Iterator[Recording]:
     with running_bigquery() as address:
         environment = {
             "BIGQUERY_EMULATOR_HOST": address.rest_url,
             "BIGQUERY_STORAGE_EMULATOR_HOST": address.grpc_target,
             "MILLRACE_PROJECT": "millrace-local",
         }
-        yield record(environment, load_contracts(ROOT / "dbt_project/models/raw"), tmp_path_factory.mktemp("dbt"))
+        contracts = load_contracts(ROOT / "dbt_project/models/raw")
+        yield record(environment, contracts, tmp_path_factory.mktemp("dbt"), dbt_project)
 
 
 @pytest.fixture

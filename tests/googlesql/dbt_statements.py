@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 from dbt.artifacts.resources.types import NodeType
 from dbt.cli.main import dbtRunner
+from parsed_project import for_one_command, options
 
 from core.clients import bigquery_client
 from core.contracts import Contracts
@@ -59,13 +60,14 @@ class Recording:
                 yield node.schema, node.alias, dict(node.config.column_types)
 
 
-def record(environment: Mapping[str, str], contracts: Contracts, folder: Path) -> Recording:
+def record(environment: Mapping[str, str], contracts: Contracts, folder: Path, manifest: Any) -> Recording:
     """Build every zone twice, for the statements of a first and of an incremental run, and run the unit tests.
 
     Args:
         environment: variables that say where the local BigQuery is; it must be empty.
         contracts: the raw tables, created here without rows: the statements are the same.
         folder: scratch space of dbt.
+        manifest: the project, as dbt parsed it.
 
     Returns:
         All statements.
@@ -86,11 +88,11 @@ def record(environment: Mapping[str, str], contracts: Contracts, folder: Path) -
     zones = ("raw", "structure", "refined", "analytics")
     commands = [("build", "--selector", zone) for zone in (*zones, *zones[1:])]
     with _variables(environment):
-        outcomes = [
-            _dbt(listen, folder, *command) for command in (("parse",), *commands, ("test", "--selector", "unit"))
-        ]
-    tested = [result.node.unique_id for result in outcomes[-1].result if result.status == "pass"]
-    return Recording(list(sent), outcomes[0].result, folder, environment, tested)
+        for command in commands:
+            _dbt(manifest, listen, folder, *command)
+        outcome = _dbt(manifest, listen, folder, "test", "--selector", "unit")
+    tested = [result.node.unique_id for result in outcome.result if result.status == "pass"]
+    return Recording(list(sent), manifest, folder, environment, tested)
 
 
 def compiled(recording: Recording, sql: str) -> str:
@@ -101,7 +103,7 @@ def compiled(recording: Recording, sql: str) -> str:
         sql: text with macros.
     """
     with _variables(recording.environment):
-        outcome = _dbt(lambda _: None, recording.folder, "compile", "--inline", sql)
+        outcome = _dbt(recording.manifest, lambda _: None, recording.folder, "compile", "--inline", sql)
     return str(outcome.result.results[0].node.compiled_code)
 
 
@@ -114,9 +116,8 @@ def _variables(environment: Mapping[str, str]) -> Iterator[None]:
         yield
 
 
-def _dbt(listen: Any, folder: Path, *command: str) -> Any:
-    options = ["--project-dir", str(ROOT), "--profiles-dir", str(ROOT / "profiles"), "--target", "local"]
-    options += ["--target-path", str(folder / "target"), "--log-path", str(folder / "logs"), "--log-level", "none"]
-    outcome = dbtRunner(callbacks=[listen]).invoke([*command, *options])
+def _dbt(manifest: Any, listen: Any, folder: Path, *command: str) -> Any:
+    runner = dbtRunner(manifest=for_one_command(manifest), callbacks=[listen])
+    outcome = runner.invoke([*command, "--no-write-json", *options(folder)])
     assert outcome.success, outcome.exception or [f"{r.node.name}: {r.message}" for r in outcome.result]
     return outcome
