@@ -17,7 +17,7 @@ raw_rows as (
         '{{ table }}' as table_name,
         {{ cdc_raw_columns() }}
     from {{ source('member', table) }}
-    where {{ unread[table] or 'false' }}
+    where {{ unread[table] or "_ingestion_ts < timestamp '1970-01-01 00:00:00+00:00'" }}
     {% if not loop.last %}
     union all
     {% endif %}
