@@ -9,8 +9,10 @@
     - superseded: an older change of a key that structure holds;
     - lost: a change that structure should hold and does not.
 
-    Judged are rows of the last `audit_conservation_days`, but for those within the overlap of the newest row applied,
-    which a later run may still have to apply.
+    Judged are rows of the last `audit_conservation_days` that a run has answered for: all rows of an interval that holds
+    exactly what `str_truncates` says was applied of it, whatever the structure table holds, so that one which is emptied,
+    or takes nothing in any more, has lost them; and before a run has confirmed anything, rows that landed longer than the
+    overlap before the newest row applied. Of others a later run may still have to apply some.
 -#}
 {% macro audit_row_fates(table) -%}
     {%- set key = _audit_key(table) -%}
@@ -55,20 +57,48 @@
                 select
                     {{ cdc_json_object('coalesce(_key, payload, before)') }} as _key_image,
                     {{ cdc_key_can_be_read(table) }} as key_can_be_read,
-                    row_number() over () as _row,
-                    payload,
-                    before,
-                    _key,
-                    _op,
-                    _op_inferred,
-                    _source_position,
-                    _source_sequence,
-                    _source_ts,
-                    _event_id
-                from {{ source('member', table) }}
+                    landed._row,
+                    landed.payload,
+                    landed.before,
+                    landed._key,
+                    landed._op,
+                    landed._op_inferred,
+                    landed._source_position,
+                    landed._source_sequence,
+                    landed._source_ts,
+                    landed._event_id
+                from (
+                    select
+                        row_number() over () as _row,
+                        payload,
+                        before,
+                        _key,
+                        _op,
+                        _op_inferred,
+                        _source_position,
+                        _source_sequence,
+                        _source_ts,
+                        _event_id,
+                        _ingestion_ts,
+                        {{ cdc_interval('_ingestion_ts') }} as starts_at,
+                        count(*) over (partition by {{ cdc_interval('_ingestion_ts') }}) as row_count,
+                        sum(mod(unix_micros(_ingestion_ts), 600000000)) over (partition by {{ cdc_interval('_ingestion_ts') }}) as micros
+                    from {{ source('member', table) }}
+                    where
+                        _ingestion_ts >= timestamp_sub({{ as_of() }}, interval {{ var('audit_conservation_days') | int }} day)
+                ) as landed
+                left join (
+                    select
+                        _ingestion_ts as starts_at,
+                        applied_count,
+                        applied_micros
+                    from {{ ref('str_truncates') }}
+                    where table_name = '{{ table }}' and _op = 'READ'
+                ) as position
+                    on landed.starts_at = position.starts_at
                 where
-                    _ingestion_ts >= timestamp_sub({{ as_of() }}, interval {{ var('audit_conservation_days') | int }} day)
-                    and _ingestion_ts < (
+                    (landed.row_count = position.applied_count and landed.micros = position.applied_micros)
+                    or landed._ingestion_ts < (
                         select timestamp_sub(max(_ingestion_ts), interval {{ var('cdc_overlap_minutes') | int }} minute)
                         from {{ held }}
                     )

@@ -92,9 +92,8 @@ def test_every_raw_row_has_a_fate(
     assert len(runs) == len(parts)
     events = [event for part in parts for event in part]
     fates = _fates(structure_warehouse)
-    # the newest that taught a row something is behind no overlap, however small
-    newest = max(row["_ingestion_ts"] for row in structure_warehouse.rows(f"structure.{TABLE}"))
-    assert fates["raw_rows"] == sum(event.landed_at < newest for event in events) > len(events) / 2
+    # both builds have confirmed what they applied, and nothing has landed since
+    assert fates["raw_rows"] == len(events)
     assert fates["raw_rows"] == sum(fates[name] for name in FATES)
     assert fates["lost"] == 0
     assert all(fates[name] > 0 for name in FATES if name != "lost")
@@ -112,6 +111,26 @@ def test_a_lost_row_is_noticed(structure_warehouse: Warehouse, runs: list[tuple[
     assert _fates(structure_warehouse)["lost"] >= 2
 
 
+def test_a_table_that_lost_all_its_rows_is_noticed(structure_warehouse: Warehouse, runs: list[tuple[Row, Row]]) -> None:
+    """Neither the table's own rows nor the next build can tell what should be there: what was applied can."""
+    assert runs
+    before = _fates(structure_warehouse)
+    structure_warehouse.client.query_and_wait(f"delete from structure.{TABLE} where true")
+    emptied = _fates(structure_warehouse)
+    assert emptied["raw_rows"] == before["raw_rows"] > 0
+    assert emptied["lost"] == sum(before[name] for name in ("applied", "superseded", "lost")) > 0
+
+
+def test_rows_that_no_run_has_applied_are_not_lost(structure_warehouse: Warehouse) -> None:
+    table = "member_phones"
+    structure_warehouse.empty(table)
+    first, second = deliver(histories(structure_warehouse.contracts[table], 8, Plan(number=5)), 8, 2)
+    structure_warehouse.land(first)
+    structure_warehouse.build(("str_truncates", f"str_{table}"))
+    structure_warehouse.land(second)
+    assert _fates(structure_warehouse, table, overlap_minutes=99_999)["lost"] == 0
+
+
 def _rows_in_of_a_build(warehouse: Warehouse, table: str) -> int:
     model = f"str_{table}"
     warehouse.build(("str_truncates", model))
@@ -124,9 +143,9 @@ def _audit(warehouse: Warehouse, table: str) -> list[Row]:
     return warehouse.rows(f"audit.{table}") if made else []
 
 
-def _fates(warehouse: Warehouse) -> Row:
+def _fates(warehouse: Warehouse, table: str = TABLE, overlap_minutes: int = 0) -> Row:
     sql = warehouse.compiled(
-        f"{{{{ audit_row_fates('{TABLE}') }}}}", cdc_overlap_minutes=0, audit_conservation_days=9999
+        f"{{{{ audit_row_fates('{table}') }}}}", cdc_overlap_minutes=overlap_minutes, audit_conservation_days=9999
     )
     (row,) = warehouse.client.query_and_wait(sql)
     return dict(row.items())
