@@ -18,6 +18,32 @@ _ATTEMPTS: Final = 4
 _LONGEST_WAIT_S: Final = 5.0
 
 
+class UntoldError(UnavailableError):
+    """Nobody could be told of a run that has ended.
+
+    Args:
+        message: why.
+        result: the run.
+    """
+
+    def __init__(self, message: str, result: RunResult) -> None:
+        super().__init__(message)
+        self.result = result
+
+
+def check_alert(alert: Alert | None) -> None:
+    """Check that those who are to be told can be, before anything is compared.
+
+    Args:
+        alert: who is told; None for the log alone.
+
+    Raises:
+        ConfigurationError: when the environment variable of the webhook is not set, or holds no URL.
+    """
+    if alert is not None:
+        _url(alert)
+
+
 def tell(alert: Alert | None, result: RunResult) -> None:
     """Tell of a run: in the log always, by the webhook as configured.
 
@@ -27,13 +53,13 @@ def tell(alert: Alert | None, result: RunResult) -> None:
 
     Raises:
         ConfigurationError: when the environment variable of the webhook is not set.
-        UnavailableError: when the webhook did not take the post.
+        UntoldError: when the webhook did not take the post.
     """
     failed = [found.name for found in result.comparisons if found.outcome == "failed"]
     log = _log.error if result.outcome == "failed" else _log.info
     log(f"reconciliation {result.outcome}", run_id=result.run_id, verdict=result.verdict, failed=failed)
     if alert is not None and (alert.when == "always" or result.outcome == "failed"):
-        _post(alert, message(result))
+        _post(alert, result)
 
 
 def message(result: RunResult) -> dict[str, Any]:
@@ -58,13 +84,30 @@ def message(result: RunResult) -> dict[str, Any]:
     }
 
 
-def _post(alert: Alert, body: dict[str, Any]) -> None:
+def _url(alert: Alert) -> str:
     url = os.environ.get(alert.webhook_variable)
     if not url:
         raise ConfigurationError(
             f"alert: the environment variable {alert.webhook_variable} is not set; give it the webhook's URL, or "
             "remove `alert` from the configuration"
         )
+    if not _is_url(url):
+        raise ConfigurationError(
+            f"alert: the environment variable {alert.webhook_variable} holds no URL of https and a host"
+        )
+    return url
+
+
+def _is_url(text: str) -> bool:
+    try:
+        url = httpx.URL(text)
+    except httpx.InvalidURL:
+        return False
+    return url.scheme in ("http", "https") and bool(url.host)
+
+
+def _post(alert: Alert, result: RunResult) -> None:
+    url, body = _url(alert), message(result)
     retrying = Retrying(
         stop=stop_after_attempt(_ATTEMPTS),
         wait=wait_random_exponential(max=_LONGEST_WAIT_S),
@@ -78,6 +121,8 @@ def _post(alert: Alert, body: dict[str, Any]) -> None:
         # The error's text would name the URL, which is a secret.
         cause = error.last_attempt.exception()
         status = f"status {cause.response.status_code}" if isinstance(cause, httpx.HTTPStatusError) else "no answer"
-        raise UnavailableError(
-            f"alert: the webhook in {alert.webhook_variable} did not take the message ({status}); the reports are there"
+        raise UntoldError(
+            f"alert: the webhook in {alert.webhook_variable} did not take the message ({status}); the reports are "
+            "there",
+            result,
         ) from None

@@ -4,6 +4,8 @@ Exit 0 when every comparison passes (equal, or different within its thresholds),
 2 on wrong use (options and configuration).
 """
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Final, TypedDict
@@ -112,7 +114,7 @@ def run(
     from reconcile.report.progress import showing_progress
     from reconcile.runner import run as reconcile
 
-    with usage():
+    with usage(), _shown_first(output, as_json=as_json):
         names = _names(table, every=every)
         place = _Place(shards, state, run_id, task_index, task_count, shard_rows)
         task = _task(place, fail_fast=fail_fast)
@@ -172,7 +174,7 @@ def merge(
     from core.stand_ins import BIGQUERY, check_stand_ins
     from reconcile.shards.running import merge as merge_run
 
-    with usage():
+    with usage(), _shown_first(output, as_json=as_json):
         if shards is None or run_id is None:
             raise ConfigurationError("name the run with --run-id, and the folder that its tasks shared with --shards")
         loaded, settings = _prepared(config)
@@ -305,8 +307,25 @@ def _task(place: _Place, *, fail_fast: bool) -> "Task | None":
     return Task(folder, place.run_id, place.index, place.count, place.shard_rows, is_alone)
 
 
+@contextmanager
+def _shown_first(output: Path, *, as_json: bool) -> Iterator[None]:
+    """Print what a run found before the fault that nobody could be told of it."""
+    from reconcile.alerts import UntoldError
+
+    try:
+        yield
+    except UntoldError as error:
+        _print(error.result, output, as_json=as_json)
+        raise
+
+
 def _end(result: "RunResult", output: Path, *, as_json: bool) -> None:
     """Print what a run found, and exit by its outcome."""
+    _print(result, output, as_json=as_json)
+    raise typer.Exit(0 if result.outcome == "passed" else 1)
+
+
+def _print(result: "RunResult", output: Path, *, as_json: bool) -> None:
     from reconcile.report.files import HTML_NAME, to_json
     from reconcile.report.terminal import print_result
 
@@ -316,4 +335,3 @@ def _end(result: "RunResult", output: Path, *, as_json: bool) -> None:
         screen = console()
         print_result(screen, result)
         screen.print(f"report: {output / HTML_NAME}", markup=False)
-    raise typer.Exit(0 if result.outcome == "passed" else 1)

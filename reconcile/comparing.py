@@ -24,7 +24,7 @@ from reconcile.pushdown.summing import Pushing
 from reconcile.read.heap import resident_mb
 from reconcile.read.sides import Side
 from reconcile.reading import Reading, ReadSides, check_still_there, opened, read_sides
-from reconcile.report.files import DIFFERENCES
+from reconcile.report.files import DIFFERENCES, OWNER_ALONE
 from reconcile.result import (
     ComparisonResult,
     Inputs,
@@ -193,6 +193,9 @@ def _compared(
             pushed=read.pushed,
         ),
     )
+    if found.exported and work.output is not None:
+        # Its keys may be personal, and with `values` everything in it.
+        (work.output / file).chmod(OWNER_ALONE)
     agree = all(measure.agrees for measure in (found.evidence.measures if found.evidence else ()))
     if work.state is not None and chosen.mode in ("typed", "checksum"):
         rows = found.counts.warehouse_rows + found.counts.snapshot_rows

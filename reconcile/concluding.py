@@ -2,7 +2,7 @@
 
 import platform
 import uuid
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from datetime import datetime
 from importlib import metadata
 from pathlib import Path
@@ -10,6 +10,7 @@ from pathlib import Path
 import duckdb
 import pyarrow as pa
 
+from core.errors import ConfigurationError
 from reconcile.alerts import tell
 from reconcile.audit import append_run
 from reconcile.compare.partitions import check_partition
@@ -68,8 +69,8 @@ def partitions_of(config: ReconcileConfig) -> Mapping[str, Partition]:
     return {found.name: found.partition for found in config.comparisons if found.partition is not None}
 
 
-def check_partitions(config: ReconcileConfig, planned: RunPlan) -> None:
-    """Check that counts can be broken down as configured.
+def check_policies(config: ReconcileConfig, planned: RunPlan) -> None:
+    """Check that counts can be broken down as configured, and that thresholds guard columns that are compared.
 
     Args:
         config: the configuration.
@@ -82,6 +83,20 @@ def check_partitions(config: ReconcileConfig, planned: RunPlan) -> None:
     for comparison in planned.comparisons:
         if isinstance(comparison, ComparisonPlan) and comparison.name in wanted:
             check_partition(comparison, wanted[comparison.name])
+    stated = {found.name: found.thresholds.columns for found in config.comparisons if found.thresholds is not None}
+    for comparison in planned.comparisons:
+        if isinstance(comparison, ComparisonPlan):
+            _check_guarded(comparison, stated.get(comparison.name, {}))
+
+
+def _check_guarded(comparison: ComparisonPlan, columns: Iterable[str]) -> None:
+    compared = {column.name for column in comparison.columns if not column.is_key}
+    for name in columns:
+        if name not in compared:
+            raise ConfigurationError(
+                f"{comparison.name}.thresholds.columns.{name}: no such column is compared, so that nothing would be "
+                f"guarded; there are {', '.join(sorted(compared))}"
+            )
 
 
 def new_run_id(started_at: datetime) -> str:

@@ -1,6 +1,7 @@
 """The configuration of a reconciliation: what is compared with what, checked before anything is read."""
 
 import re
+from collections.abc import Sequence
 from datetime import date, datetime
 from decimal import Decimal
 from pathlib import Path
@@ -30,6 +31,8 @@ AskedMode = Literal["auto", "count", "aggregate", "sample", "checksum", "typed"]
 """A mode, or the choice of one by size, order of the key and the last run."""
 Scalar = bool | int | Decimal | datetime | date | str
 
+SNAPSHOT_ID: Final = r"^[A-Za-z0-9_][A-Za-z0-9_.:+=-]*$"
+"""Names of snapshots: one folder, and never a way out of it."""
 _MEMORY: Final = re.compile(r"(?P<count>[1-9][0-9]*) ?(?P<unit>MB|GB)")
 LEAST_MEMORY_MB: Final = 128
 """What the engine is given at least, in MiB, however much the process holds already."""
@@ -226,6 +229,8 @@ class ComparisonConfig(Strict):
         for name in self.key:
             if self.columns.get(name, ColumnConfig()).ignore:
                 raise ValueError(f"the key column {name} cannot be ignored")
+        if len(set(self.key)) < len(self.key):
+            raise ValueError("a column stands in the key more than once")
         return self
 
 
@@ -239,7 +244,7 @@ class SnapshotConfig(Strict):
     """
 
     uri: Uri | None = None
-    id: Annotated[str, Field(pattern=r"^[A-Za-z0-9_][A-Za-z0-9_.:+=-]*$")] = "latest"
+    id: Annotated[str, Field(pattern=SNAPSHOT_ID)] = "latest"
     manifest: Annotated[str, Field(pattern=r"^[A-Za-z0-9_.-]+$")] | None = "manifest.json"
 
 
@@ -346,6 +351,26 @@ class ReconcileConfig(Strict):
         return tuple(comparison for comparison in self.comparisons if not names or comparison.name in names)
 
 
+class _UniqueKeys(yaml.SafeLoader):
+    """YAML as `yaml.SafeLoader` reads it, but for keys that stand twice, of which that would drop the first."""
+
+    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
+        """Return a mapping; raises where a key stands twice."""
+        seen: set[str] = set()
+        for key, _ in node.value:
+            if isinstance(key, yaml.ScalarNode) and key.tag != "tag:yaml.org,2002:merge":
+                if key.value in seen:
+                    raise yaml.constructor.ConstructorError(
+                        None, None, f"the key {key.value} stands there twice", key.start_mark
+                    )
+                seen.add(key.value)
+        return super().construct_mapping(node, deep=deep)
+
+
+def _has_deeper(place: tuple[int | str, ...], found: Sequence[Any]) -> bool:
+    return any(fault["loc"][: len(place)] == place and len(fault["loc"]) > len(place) for fault in found)
+
+
 def load_config(path: Path = DEFAULT_CONFIG) -> ReconcileConfig:
     """Read a configuration.
 
@@ -360,7 +385,7 @@ def load_config(path: Path = DEFAULT_CONFIG) -> ReconcileConfig:
     """
     try:
         text = path.read_text(encoding="utf-8")
-        document: Any = yaml.safe_load(text)
+        document: Any = yaml.load(text, _UniqueKeys)  # noqa: S506 - a safe loader that refuses more
     except OSError as error:
         raise ConfigurationError(f"{path}: cannot be read: {error.strerror}; name another with --config") from error
     except (yaml.YAMLError, UnicodeDecodeError) as error:
@@ -368,7 +393,10 @@ def load_config(path: Path = DEFAULT_CONFIG) -> ReconcileConfig:
     try:
         return ReconcileConfig.model_validate(document or {})
     except ValidationError as error:
-        faults = [f"{located(fault['loc'], text)}: {_message(fault['msg'])}" for fault in error.errors()]
+        found = error.errors()
+        # Where a comparison is not valid, the list of those that are is not too short.
+        own = [fault for fault in found if not (fault["type"] == "too_short" and _has_deeper(fault["loc"], found))]
+        faults = [f"{located(fault['loc'], text)}: {_message(fault['msg'])}" for fault in own]
         raise ConfigurationError(f"{path} is not valid:\n  " + "\n  ".join(faults)) from error
 
 

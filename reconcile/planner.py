@@ -1,5 +1,6 @@
 """From a configuration to a plan: contracts, the warehouse's schema and the snapshot's listing brought together."""
 
+import re
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from datetime import datetime
@@ -7,7 +8,7 @@ from typing import Final
 
 from core.contracts import Contracts, DataType, TableContract
 from core.errors import ConfigurationError, UnreadableError
-from reconcile.config import ColumnConfig, ComparisonConfig, InFlight, ReconcileConfig, Stated
+from reconcile.config import SNAPSHOT_ID, ColumnConfig, ComparisonConfig, InFlight, ReconcileConfig, Stated
 from reconcile.mapping.planning import Held, held_by, inputs_of, mapped_type, with_map
 from reconcile.plans import (
     ComparisonPlan,
@@ -64,6 +65,8 @@ def plan_run(
     Raises:
         ConfigurationError: when the configuration contradicts the contracts.
     """
+    if snapshot_id is not None and not re.fullmatch(SNAPSHOT_ID, snapshot_id):
+        raise ConfigurationError(f"{snapshot_id!r} is no name of a snapshot: use letters, digits and _ . : + = -")
     for comparison in comparisons:
         _check_against_contracts(comparison, contracts)
     root = (config.snapshot.uri or services.settings.snapshot_uri).rstrip("/")

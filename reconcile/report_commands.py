@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
-from core.errors import ConfigurationError
+from core.errors import ConfigurationError, UnavailableError
 from reconcile.config import DEFAULT_CONFIG
 from reconcile.options import DEFAULT_OUTPUT, ConfigOption, JsonOption, ReportArgument, TableOption, console, usage
 
@@ -79,7 +79,15 @@ def report(
     if to is None:
         typer.echo(data, nl=False)
     else:
+        _write(to, data)
+
+
+def _write(to: Path, data: bytes) -> None:
+    try:
+        to.parent.mkdir(parents=True, exist_ok=True)
         to.write_bytes(data)
+    except OSError as error:
+        raise UnavailableError(f"{to}: cannot be written: {error.strerror}; name another --to") from error
 
 
 def history(

@@ -7,8 +7,9 @@ from pathlib import Path
 from core.clock import Clock, utc_now
 from core.contracts import Contracts, load_contracts
 from core.settings import Settings
+from reconcile.alerts import check_alert
 from reconcile.comparing import OnProgress, Progress, Work, make_comparison
-from reconcile.concluding import check_partitions, conclude, made_with, new_run_id, partitions_of
+from reconcile.concluding import check_policies, conclude, made_with, new_run_id, partitions_of
 from reconcile.config import AskedMode, ReconcileConfig
 from reconcile.planner import plan_run
 from reconcile.plans import ComparisonPlan, RunPlan
@@ -77,11 +78,12 @@ def run(
         UnavailableError: when the audit rows cannot be written, or nobody could be told; the reports are by then.
     """
     started_at, began = clock(), time.monotonic()
+    check_alert(config.alert)
     if output is not None:
         prepare_output(output)
     with Services(settings, started_at) as services:
         planned = plan_with(services, config, tables=tables, snapshot_id=snapshot_id)
-        check_partitions(config, planned)
+        check_policies(config, planned)
         on_progress(Progress("", "planned", expected_rows(planned)))
         work = Work(
             services=services,

@@ -14,6 +14,8 @@ JSON_NAME: Final = "report.json"
 HTML_NAME: Final = "report.html"
 JUNIT_NAME: Final = "report.junit.xml"
 DIFFERENCES: Final = "differences"
+OWNER_ALONE: Final = 0o600
+"""Mode of the files of differences: their keys may be personal, and with `--values` everything in them."""
 
 
 def prepare_output(folder: Path) -> None:

@@ -6,7 +6,7 @@ from typing import Final
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from reconcile.examples import examples
-from reconcile.report.words import MEANINGS, headline, plural, rows_read, sentence, share
+from reconcile.report.words import MEANINGS, PICTURES, headline, plural, rows_read, sentence, share
 from reconcile.result import KINDS, Change, ComparisonResult, Difference, RunResult, Verdict
 
 MOST_BYTES: Final = 1_000_000
@@ -50,7 +50,7 @@ def render(result: RunResult) -> str:
             objects_shown=_OBJECTS,
             partitions_shown=_PARTITIONS,
             failed=sum(found.outcome == "failed" for found in result.comparisons),
-        )
+        ).translate(PICTURES)
         if len(page.encode()) < MOST_BYTES:
             break
     return page

@@ -7,7 +7,7 @@ from rich.markup import escape
 from rich.table import Table
 from rich.text import Text
 
-from reconcile.report.words import headline, plural, rows_read, sentence
+from reconcile.report.words import PICTURES, headline, plural, rows_read, sentence
 from reconcile.result import RunResult, Verdict
 
 _COUNTED: Final = {
@@ -50,7 +50,7 @@ def print_result(console: Console, result: RunResult) -> None:
     console.print()
     for found in result.comparisons:
         if found.verdict != "equal":
-            console.print(f"{found.name}: {sentence(found)}", markup=False)
+            console.print(f"{found.name}: {sentence(found).translate(PICTURES)}", markup=False)
     if result.not_run:
         console.print(f"not run: {', '.join(result.not_run)}", markup=False)
     where = f"snapshot {result.snapshot.snapshot_id}" if result.snapshot.snapshot_id else "no snapshot"

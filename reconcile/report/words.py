@@ -14,6 +14,12 @@ MEANINGS: Final[dict[Kind, str]] = {
 }
 """What each kind of difference usually comes from."""
 
+PICTURES: Final = {code: 0x2400 + code for code in range(0x20) if chr(code) not in "\t\n\r"} | {
+    0x7F: 0x2421,
+    **dict.fromkeys(range(0x80, 0xA0), 0xFFFD),
+}
+"""For `str.translate`: pictures of control characters, which a terminal obeys and HTML does not allow."""
+
 _NAMED: Final = 3
 _SMALLEST_SHARE: Final = 0.000001
 _LARGEST_PERCENT: Final = 99.9999

@@ -11,7 +11,7 @@ from reconcile import causes
 from reconcile.compare.partitions import MOST
 from reconcile.conclusions import PartitionResult
 from reconcile.examples import examples
-from reconcile.report.files import DIFFERENCES
+from reconcile.report.files import DIFFERENCES, OWNER_ALONE
 from reconcile.result import (
     KINDS,
     ColumnResult,
@@ -84,6 +84,7 @@ def merged_differences(folder: Path, parts: Sequence[ComparisonResult], target: 
     if not files:
         return False
     target.parent.mkdir(parents=True, exist_ok=True)
+    target.touch(OWNER_ALONE)
     with pq.ParquetWriter(target, pq.read_schema(files[0]), compression="zstd") as writer:
         for file in files:
             with pq.ParquetFile(file) as source:

@@ -12,8 +12,9 @@ import msgspec
 from core.clock import Clock, utc_now
 from core.errors import ConfigurationError, UnavailableError
 from core.settings import Settings
+from reconcile.alerts import check_alert
 from reconcile.comparing import OnProgress, Progress, Work, make_comparison
-from reconcile.concluding import check_partitions, conclude, made_with, partitions_of
+from reconcile.concluding import check_policies, conclude, made_with, partitions_of
 from reconcile.config import AskedMode, ReconcileConfig
 from reconcile.plans import ComparisonPlan, FileSet, RunPlan, Unplanned
 from reconcile.report.files import prepare_output
@@ -140,6 +141,7 @@ def run_task(
         ConfigurationError: when the task asks for something else than the run's plan.
         UnavailableError: when the plan does not come, or the end of the run could not be kept or told.
     """
+    check_alert(config.alert)
     asked = _Asked(tuple(tables), snapshot_id, output, audit, values, mode, state, clock, on_progress)
     with opened(task.folder, task.run_id, settings) as folder:
         folder.make()
@@ -182,7 +184,7 @@ def _task_done(config: ReconcileConfig, settings: Settings, task: Task, folder: 
             snapshot_id=known.snapshot.snapshot_id if known is not None else asked.snapshot_id,
         )
         if known is None:
-            check_partitions(config, planned)
+            check_policies(config, planned)
             wish = Wish(
                 mode=asked.mode,
                 state=asked.state,
