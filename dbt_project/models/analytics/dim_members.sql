@@ -74,36 +74,59 @@ test_members as (
     where is_current
         and is_test
 
+),
+
+customers as (
+
+    select
+        versions.dbt_scd_id,
+        versions.member_id,
+        versions.version_number,
+        versions.status,
+        versions.gender,
+        versions.country_code,
+        versions.language_code,
+        versions.birth_date,
+        versions.home_store_id,
+        versions.referrer_member_id,
+        versions.joined_at,
+        versions.closed_at,
+        versions.is_current,
+        versions.is_deleted,
+        versions.effective_from,
+        versions.effective_to
+    from versions
+    left join test_members on versions.member_id = test_members.member_id
+    where test_members.member_id is null
+
 )
 
 select
     -- ids
-    versions.dbt_scd_id as member_version_key,
-    versions.member_id,
-    versions.version_number as version,
-    versions.home_store_id,
-    versions.referrer_member_id,
+    dbt_scd_id as member_version_key,
+    member_id,
+    version_number as version,
+    home_store_id,
+    referrer_member_id,
 
     -- profile
-    versions.status,
-    versions.gender,
-    versions.country_code,
-    versions.language_code,
+    status,
+    gender,
+    country_code,
+    language_code,
     if(
-        versions.birth_date between date '1900-01-01' and date(versions.effective_from),
-        div(extract(year from versions.birth_date), 10) * 10,
+        birth_date between date '1900-01-01' and date(effective_from),
+        div(extract(year from birth_date), 10) * 10,
         null
     ) as birth_decade,
 
     -- booleans
-    versions.is_current,
-    versions.is_deleted,
+    is_current,
+    is_deleted,
 
     -- timestamps
-    versions.joined_at,
-    versions.closed_at,
-    versions.effective_from,
-    versions.effective_to
-from versions
-left join test_members on versions.member_id = test_members.member_id
-where test_members.member_id is null
+    joined_at,
+    closed_at,
+    effective_from,
+    effective_to
+from customers
