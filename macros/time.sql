@@ -16,3 +16,25 @@
 {% macro as_of_date() -%}
     date({{ as_of() }})
 {%- endmacro %}
+
+
+{#-
+    A pre-hook of models that describe an instant: refuses to build them from a refined zone that was built for another
+    one, before what is there is replaced. `as_of` of both must be the same; a run that names none takes a refined zone
+    of the last 24 hours, for features look back over whole days. `profiles`: the refined table that holds `as_of`.
+-#}
+{% macro refuse_another_instant(profiles) -%}
+    {%- set is_other -%}
+        {%- if var('as_of', none) is none -%}
+            as_of < timestamp_sub({{ as_of() }}, interval 24 hour)
+        {%- else -%}
+            as_of != {{ as_of() }}
+        {%- endif -%}
+    {%- endset -%}
+    select error(concat(
+        'refined describes ', string(as_of), ', and not the instant of this run; build it with the same var as_of first'
+    )) as refusal
+    from {{ profiles }}
+    where {{ is_other }}
+    limit 1
+{%- endmacro %}

@@ -1,3 +1,5 @@
+{{ config(pre_hook="{{ refuse_another_instant(ref('ref_member_profiles')) }}") }}
+
 with
 
 members as (

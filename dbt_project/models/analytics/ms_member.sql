@@ -1,3 +1,5 @@
+{{ config(pre_hook="{{ refuse_another_instant(ref('ref_member_profiles')) }}") }}
+
 -- Points each part adds to the engagement score at its best; they add up to 100.
 {% set weights = {'recency': 30, 'frequency': 25, 'monetary': 20, 'interactions': 15, 'contactability': 10} %}
 -- Lengths of the periods that end with the day of as_of, in days.

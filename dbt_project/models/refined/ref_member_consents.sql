@@ -26,7 +26,7 @@ consents as (
 
 ),
 
--- a statement counts from the moment it was made
+-- a statement counts from the moment it was made; one that does not say for what, or where, counts for nothing
 statements as (
 
     select
@@ -43,6 +43,8 @@ statements as (
     from consents
     inner join members on consents.member_id = members.member_id
     where consents.captured_at <= {{ as_of() }}
+        and consents.purpose is not null
+        and consents.channel is not null
 
 ),
 

@@ -75,7 +75,7 @@ balances as (
         -sum(if(entry_type = 'redeem', points, 0)) as points_redeemed,
         -sum(if(entry_type = 'expire', points, 0)) as points_expired,
         sum(if(entry_type = 'adjust', points, 0)) as points_adjusted,
-        -sum(if(points < 0, points, 0)) as points_spent,
+        sum(if(coalesce(entry_type not in ('earn', 'redeem', 'expire', 'adjust'), true), points, 0)) as points_of_other_kinds,
         max(posted_at) as last_posted_at
     from entries
     group by member_id
@@ -102,52 +102,84 @@ lowest as (
 
 ),
 
--- credits are used up in the order in which they lapse
-lots as (
+-- What lapses, and what is spent before it can: credits count on the last day they hold, debits on their own. What the
+-- ledger has booked as lapsed counts from the beginning, for it names no credit and takes those that lapse first.
+movements as (
 
     select
-        entry_id,
         member_id,
-        points,
-        expires_on,
-        sum(points) over (
-            partition by member_id
-            order by coalesce(expires_on, date '9999-12-31'), posted_at, entry_id
-            rows between unbounded preceding and current row
-        ) as points_so_far
+        case
+            when points > 0 then expires_on
+            when entry_type = 'expire' then date '0001-01-01'
+            else date(posted_at)
+        end as counts_on,
+        points
     from entries
-    where points > 0
 
 ),
 
-open_lots as (
+-- by every day: the credits that lapse up to then, less the debits up to then
+courses as (
 
     select
-        lots.member_id,
-        lots.expires_on,
-        greatest(0, least(lots.points, lots.points_so_far - balances.points_spent)) as points_left
-    from lots
-    inner join balances on lots.member_id = balances.member_id
+        member_id,
+        counts_on,
+        sum(points) over (partition by member_id order by counts_on) as credits_less_debits
+    from movements
+    where counts_on is not null
+
+),
+
+-- Credits are used up in the order in which they lapse, and no debit takes one that had lapsed by then: so what lapses by
+-- a day without having been used is the most that credits ever were ahead of debits. It is no more than the balance: who
+-- could spend what had lapsed has it no more.
+lapses as (
+
+    select
+        courses.member_id,
+        courses.counts_on,
+        least(
+            greatest(0, balances.points_balance),
+            greatest(
+                0,
+                max(courses.credits_less_debits) over (partition by courses.member_id order by courses.counts_on)
+            )
+        ) as points_lapsed
+    from courses
+    inner join balances on courses.member_id = balances.member_id
+
+),
+
+overdue as (
+
+    select
+        member_id,
+        max(if(counts_on < {{ as_of_date() }}, points_lapsed, 0)) as points_overdue
+    from lapses
+    group by member_id
 
 ),
 
 expiry as (
 
     select
-        member_id,
-        sum(if(expires_on < {{ as_of_date() }}, points_left, 0)) as points_overdue,
+        lapses.member_id,
+        overdue.points_overdue,
         {%- for days in horizons %}
-        sum(
+        max(
             if(
-                expires_on between {{ as_of_date() }} and date_add({{ as_of_date() }}, interval {{ days }} day),
-                points_left,
+                lapses.counts_on <= date_add({{ as_of_date() }}, interval {{ days }} day),
+                lapses.points_lapsed,
                 0
             )
-        ) as points_expiring_{{ days }}d,
+        ) - overdue.points_overdue as points_expiring_{{ days }}d,
         {%- endfor %}
-        min(if(points_left > 0 and expires_on >= {{ as_of_date() }}, expires_on, null)) as next_expiry_on
-    from open_lots
-    group by member_id
+        min(if(lapses.points_lapsed > overdue.points_overdue, lapses.counts_on, null)) as next_expiry_on
+    from lapses
+    inner join overdue on lapses.member_id = overdue.member_id
+    group by
+        lapses.member_id,
+        overdue.points_overdue
 
 )
 
@@ -167,6 +199,7 @@ select
     coalesce(balances.points_redeemed, 0) as points_redeemed,
     coalesce(balances.points_expired, 0) as points_expired,
     coalesce(balances.points_adjusted, 0) as points_adjusted,
+    coalesce(balances.points_of_other_kinds, 0) as points_of_other_kinds,
     {%- for days in horizons %}
     coalesce(expiry.points_expiring_{{ days }}d, 0) as points_expiring_{{ days }}d,
     {%- endfor %}

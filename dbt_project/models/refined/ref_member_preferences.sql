@@ -21,6 +21,9 @@ preferences as (
     from {{ ref('str_member_preferences') }}
     where not is_deleted
         and coalesce(created_at <= {{ as_of() }}, true)
+        -- what is wished for, or where, was not said
+        and channel is not null
+        and topic is not null
 
 ),
 

@@ -181,7 +181,8 @@ select
 
     -- timestamps
     members.joined_at,
-    members.closed_at
+    members.closed_at,
+    {{ as_of() }} as as_of
 from members
 inner join golden on members.member_id = golden.member_id
 where golden.position = 1

@@ -1,12 +1,14 @@
 """One local BigQuery for the module: built once, then kept up to date."""
 
 from collections.abc import Iterator
+from decimal import Decimal
 from typing import Any
 
 import pytest
 from zones_costs import costs_of
 from zones_future import add_future
-from zones_rows import StructureRows
+from zones_restated import Restated, restate
+from zones_rows import AS_OF, Row, StructureRows
 from zones_warehouse import Build, Warehouse, connect
 
 from devstack.bigquery import running_bigquery
@@ -28,7 +30,7 @@ def warehouse(tmp_path_factory: pytest.TempPathFactory, dbt_project: Any) -> Ite
 def first(warehouse: Warehouse) -> Build:
     """A build with its data tests, of empty zones."""
     given = StructureRows(seed=20260301, members=60)
-    add_untold(given)
+    add_oddities(given)
     warehouse.load(given.tables)
     # the ledger is drawn at random, so that many a balance is negative
     warehouse.dbt("build", *_ZONES, "--exclude", "test_type:unit", *_UNLIKELY)
@@ -53,9 +55,20 @@ def fresh(warehouse: Warehouse, second: Build) -> Build:
 
 
 @pytest.fixture(scope="module")
-def later(warehouse: Warehouse, first: Build, fresh: Build) -> Build:
-    """The first build once more, after things have happened that it must not see; `fresh` is over by then."""
+def restated(warehouse: Warehouse, first: Build, fresh: Build) -> tuple[Restated, list[Row]]:
+    """What was changed or deleted after the first build, and its features built once more; `fresh` is over by then."""
     assert fresh.built
+    given = first.given.copy()
+    changed = restate(given)
+    warehouse.load(given.tables)
+    warehouse.dbt("run", "--select", "path:dbt_project/models/refined", "ms_member")
+    return changed, warehouse.rows("analytics.ms_member")
+
+
+@pytest.fixture(scope="module")
+def later(warehouse: Warehouse, first: Build, restated: tuple[Restated, list[Row]]) -> Build:
+    """The first build once more, after things have happened that it must not see; `restated` is over by then."""
+    assert restated
     given = first.given.copy()
     add_future(given)
     warehouse.load(given.tables)
@@ -63,11 +76,20 @@ def later(warehouse: Warehouse, first: Build, fresh: Build) -> Build:
     return Build(given, warehouse.built())
 
 
-def add_untold(given: StructureRows) -> None:
-    """Add a transaction whose status and payment method no change has told yet."""
+def add_oddities(given: StructureRows) -> None:
+    """Add what a source may send and no rule may stop the zones for, and a transaction that is not told in full yet."""
     buyer = next(row for row in given.tables["members"] if not row["is_deleted"] and not row["is_test"])
+    own = {"member_id": buyer["member_id"], "is_deleted": False}
+    buyer["status"] = "ACTIVE"
+    given.add("member_tiers", **own, tier_id=8_000_001, tier="diamond", started_on=AS_OF.date(), ends_on=None)
+    bonus = {"entry_type": "bonus", "points": Decimal(7), "posted_at": AS_OF, "expires_on": None}
+    given.add("member_points", **own, **bonus, entry_id=8_000_002)
+    said = {"state": "granted", "captured_at": AS_OF, "expires_at": None}
+    given.add("member_consents", **own, **said, consent_id=8_000_003, purpose=None, channel="email")
+    given.add("member_consents", **own, **said, consent_id=8_000_004, purpose="marketing", channel=None)
+    given.add("member_preferences", **own, channel="email", topic=None, is_enabled=False)
     untold = given.transaction() | {"status": None, "payment_method": None, "currency_code": "EUR"}
-    given.add("member_transactions", member_id=buyer["member_id"], is_deleted=False, **untold)
+    given.add("member_transactions", **own, **untold)
 
 
 def change(given: StructureRows) -> None:

@@ -1,7 +1,9 @@
 """The refined and analytics zones against an oracle, on a local BigQuery."""
 
+import dataclasses
 import math
 from collections.abc import Iterable
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -11,8 +13,11 @@ from layout_budget import budget_of, measured, over_budget, too_wide
 from zones_costs import Costs
 from zones_future import mutants
 from zones_places import cell
+from zones_restated import Restated
 from zones_rows import AS_OF, Row
-from zones_warehouse import ANALYTICS, Build, Warehouse
+from zones_warehouse import ANALYTICS, ROOT, Build, Warehouse
+
+from devstack.feature_dictionary import DECLARATION, RESTATED, read_features
 
 FACTS = "analytics.fct_transactions"
 # Analytics that describe an instant; facts and history hold all there is.
@@ -52,6 +57,18 @@ def test_points_lapse_in_the_order_of_their_expiry(first: Build) -> None:
     found = column(loyalty, "member_id", "points_expiring_90d")
     assert found == oracle.expiring(first.given.tables, days=90)
     assert any(found.values())
+    late = oracle.overdue(first.given.tables)
+    assert column(loyalty, "member_id", "points_overdue") == late
+    assert any(late.values())
+
+
+def test_what_a_source_may_send_stops_nobody(first: Build) -> None:
+    built = first.built
+    assert "ACTIVE" in {row["status"] for row in built["analytics.ms_member"]}
+    assert "diamond" in {row["tier"] for row in built["refined.member_loyalty"]}
+    assert "bonus" in {row["event_type"] for row in built["refined.member_events"]}
+    assert {row["points_of_other_kinds"] for row in built["refined.member_loyalty"]} == {0, 7}
+    assert None not in {value for row in built["refined.member_consents"] for value in (row["purpose"], row["channel"])}
 
 
 def test_consent_is_the_latest_statement_and_withdrawal_wins_ties(first: Build) -> None:
@@ -179,6 +196,32 @@ def test_no_feature_sees_what_came_after_its_instant(first: Build, later: Build)
         assert found == first.built[table], table
 
 
+def test_the_dictionary_says_which_features_a_later_change_moves(
+    first: Build, restated: tuple[Restated, list[Row]]
+) -> None:
+    changed, rows = restated
+    families = {feature.name: feature.family for feature in read_features(ROOT / DECLARATION)}
+    before = {row["member_id"]: row for row in first.built["analytics.ms_member"]}
+    after = {row["member_id"]: row for row in rows}
+    assert before.keys() - after.keys() == {changed.deleted}
+    for member_id, row in after.items():
+        moved = {families[name] for name, value in row.items() if value != before[member_id][name]}
+        table = changed.tables.get(member_id)
+        assert moved <= {"score", *RESTATED.get(table or "", ())}, (member_id, table)
+        assert table is None or moved - {"score"}, (member_id, table)
+
+
+def test_analytics_refuse_a_refined_zone_of_another_instant(warehouse: Warehouse, first: Build, tmp_path: Path) -> None:
+    assert first.built
+    before = {table: warehouse.rows(table) for table in TIMED}
+    apart = dataclasses.replace(warehouse, folder=tmp_path)
+    with pytest.raises(
+        AssertionError, match=r"refined describes 2026-03-01 12:00:00.*build it with the same var as_of"
+    ):
+        apart.dbt("run", "--select", "ms_member", "member_months", as_of="2026-04-01T00:00:00Z")
+    assert {table: warehouse.rows(table) for table in TIMED} == before
+
+
 def test_a_model_that_looks_ahead_is_caught(warehouse: Warehouse, later: Build) -> None:
     assert later.built
     survivors, places = [], 0
@@ -228,6 +271,10 @@ def test_an_incremental_run_ends_where_a_full_refresh_does(second: Build, fresh:
 def test_the_changes_reached_the_facts(first: Build, second: Build) -> None:
     before = column(first.built[FACTS], "transaction_id", "amount_eur", "occurred_at")
     after = column(second.built[FACTS], "transaction_id", "amount_eur", "occurred_at")
+    told = [row for row in first.built[FACTS] if row["status"] is None]
+    counted = column(second.built[FACTS], "transaction_id", "is_counted")
+    assert told
+    assert all(counted[row["transaction_id"]] and not row["is_counted"] for row in told)
     assert before.keys() - after.keys()
     assert after.keys() - before.keys()
     assert any(before[key] != after[key] for key in before.keys() & after.keys())

@@ -66,18 +66,25 @@ def lowest_balances(tables: Tables) -> dict[int, Decimal]:
 
 
 def expiring(tables: Tables, days: int) -> dict[int, Decimal]:
-    """Return the points that lapse within so many days, by using up one credit after the other."""
+    """Return the points that lapse within so many days."""
     found = {row["member_id"]: Decimal(0) for row in live(tables, "members")}
     entries = [row for row in live(tables, "member_points") if row["posted_at"] <= AS_OF]
     for member_id in found:
         own = [row for row in entries if row["member_id"] == member_id]
-        to_use_up = -sum(row["points"] for row in own if row["points"] < 0)
-        credits_ = [row for row in own if row["points"] > 0]
-        for row in sorted(credits_, key=lambda r: (r["expires_on"] or date.max, r["posted_at"], r["entry_id"])):
-            left = max(Decimal(0), row["points"] - to_use_up)
-            to_use_up -= row["points"] - left
-            if row["expires_on"] and AS_OF.date() <= row["expires_on"] <= AS_OF.date() + timedelta(days=days):
+        for expires_on, left in _left_of_credits(own):
+            if AS_OF.date() <= expires_on <= AS_OF.date() + timedelta(days=days):
                 found[member_id] += left
+    return found
+
+
+def overdue(tables: Tables) -> dict[int, Decimal]:
+    """Return the points that should have lapsed and are still in the balance."""
+    found = {row["member_id"]: Decimal(0) for row in live(tables, "members")}
+    entries = [row for row in live(tables, "member_points") if row["posted_at"] <= AS_OF]
+    for member_id in found:
+        own = [row for row in entries if row["member_id"] == member_id]
+        lefts = _left_of_credits(own)
+        found[member_id] = sum((left for day, left in lefts if day < AS_OF.date()), Decimal(0))
     return found
 
 
@@ -87,6 +94,8 @@ def consents(tables: Tables) -> dict[tuple[int, str, str], str]:
     for row in live(tables, "member_consents"):
         for channel in CHANNELS if row["channel"] == "any" else (row["channel"],):
             key = (row["member_id"], row["purpose"], channel)
+            if None in key:
+                continue
             if row["captured_at"] <= AS_OF and (key not in latest or _decides(row) > _decides(latest[key])):
                 latest[key] = row
     return {key: _state(row) for key, row in latest.items()}
@@ -172,6 +181,33 @@ def _events(tables: Tables) -> Iterator[tuple[int, datetime, dict[str, Any]]]:
         yield row["member_id"], row["occurred_at"], {"interactions": 1}
     for row in live(tables, "member_cases"):
         yield row["member_id"], row["opened_at"], {"cases_opened": 1}
+
+
+def _left_of_credits(entries: list[Row]) -> list[tuple[date, Decimal]]:
+    """Use up one credit after the other, in the order in which they lapse, with one debit after the other.
+
+    What the ledger has booked as lapsed comes first and takes any credit; what was spent, only credits that had not
+    lapsed by then. What the balance does not hold any more is left of none, those that lapse last first.
+
+    Returns:
+        The day on which a credit lapses, and what is left of it.
+    """
+    left = sorted([row["expires_on"] or date.max, row["points"]] for row in entries if row["points"] > 0)
+    debits = [row for row in entries if row["points"] < 0]
+    for debit in sorted(debits, key=lambda row: (row["entry_type"] != "expire", row["posted_at"])):
+        due = -debit["points"]
+        for credit in left:
+            if debit["entry_type"] == "expire" or credit[0] >= debit["posted_at"].date():
+                taken = min(due, credit[1])
+                credit[1] -= taken
+                due -= taken
+    room = max(Decimal(0), sum((row["points"] for row in entries), Decimal(0)))
+    lapsing = []
+    for expires_on, points in left:
+        if expires_on < date.max:
+            lapsing.append((expires_on, min(points, room)))
+            room -= min(points, room)
+    return lapsing
 
 
 def _quintile(values: dict[int, Any], member_id: int, among: list[int]) -> int:
