@@ -1,13 +1,7 @@
-{#- Aggregates: fails when an aggregate of all rows, such as a sum, lies outside `min` and `max`; all rows fail with it. -#}
+{#- Aggregates: fails when an aggregate of all rows, such as a sum, lies outside `min` and `max`, or is NaN; all rows fail with it. -#}
 {% test aggregate_in_range(model, expression, min=none, max=none) %}
 
 {{ config(fail_calc=quality_fail_calc(), meta={'dimension': 'accuracy'}) }}
-{%- set outside = [] -%}
-{%- if min is not none -%}{%- do outside.append('aggregated.measure < ' ~ min) -%}{%- endif -%}
-{%- if max is not none -%}{%- do outside.append('aggregated.measure > ' ~ max) -%}{%- endif -%}
-{%- if not outside -%}
-    {{ exceptions.raise_compiler_error('aggregate_in_range of ' ~ expression ~ ' has neither min nor max: give one') }}
-{%- endif %}
 with
 
 aggregated as (
@@ -22,7 +16,7 @@ aggregated as (
 counted as (
 
     select
-        if({{ outside | join(' or ') }}, greatest(aggregated.row_count, 1), 0) as failing_rows,
+        if({{ quality_outside('aggregated.measure', min, max) }}, greatest(aggregated.row_count, 1), 0) as failing_rows,
         greatest(aggregated.row_count, 1) as checked_rows,
         cast(aggregated.measure as string) as measure
     from aggregated
