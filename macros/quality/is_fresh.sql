@@ -1,4 +1,4 @@
-{#- Timeliness: fails when the newest instant of the column is older than `max_hours`; an empty table has none. -#}
+{#- Timeliness: fails when the newest instant of the column is older than `max_hours`, or there is none. -#}
 {% test is_fresh(model, column_name, max_hours) %}
 
 {{ config(fail_calc=quality_fail_calc(), meta={'dimension': 'timeliness'}) }}
@@ -14,8 +14,8 @@ newest as (
 counted as (
 
     select
-        if(newest_at < timestamp_sub({{ as_of() }}, interval {{ max_hours }} hour), 1, 0) as failing_rows,
-        if(newest_at is null, 0, 1) as checked_rows,
+        if(ifnull(newest_at < timestamp_sub({{ as_of() }}, interval {{ max_hours }} hour), true), 1, 0) as failing_rows,
+        1 as checked_rows,
         newest_at
     from newest
 

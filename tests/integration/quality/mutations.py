@@ -120,6 +120,10 @@ def mutations(rule: Rule, columns: Mapping[str, str], contract: TableContract | 
         yield Mutation(_with_row(rule, columns, current | named, copies=2), 2)
     elif rule.kind in _BY_KIND:
         yield Mutation(_BY_KIND[rule.kind](rule))
+        if rule.kind == "is_fresh":
+            yield Mutation(_emptied(rule))
+        if rule.kind == "in_range" and columns[_column(rule)] in ("FLOAT", "FLOAT64") and "max" in rule.arguments:
+            yield Mutation(_spoilt(rule, {_column(rule): "cast('nan' as float64)"}))
 
 
 def _column(rule: Rule) -> str:
