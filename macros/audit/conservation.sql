@@ -46,7 +46,7 @@
                 {{ cdc_cast(column, data_type, image='_key_image') }} as {{ column }},
                 {%- endfor %}
                 {{ cdc_quarantine_reason('key_can_be_read') }} as reason,
-                {{ is_erased("if(_op = 'DELETE', " ~ cdc_json_object('before') ~ ", " ~ cdc_json_object('payload') ~ ")") }} as belongs_to_erased,
+                {{ is_erased("if(_op = 'DELETE', " ~ cdc_json_object('before') ~ ", " ~ cdc_json_object('payload') ~ ")", "'" ~ table ~ "'") }} as belongs_to_erased,
                 _row,
                 _op,
                 _source_position,
@@ -85,7 +85,7 @@
                         sum(mod(unix_micros(_ingestion_ts), 600000000)) over (partition by {{ cdc_interval('_ingestion_ts') }}) as micros
                     from {{ source('member', table) }}
                     where
-                        _ingestion_ts >= timestamp_sub({{ as_of() }}, interval {{ var('audit_conservation_days') | int }} day)
+                        _ingestion_ts >= timestamp_sub({{ as_of() }}, interval {{ whole_number('audit_conservation_days', 1) }} day)
                 ) as landed
                 left join (
                     select
@@ -99,7 +99,7 @@
                 where
                     (landed.row_count = position.applied_count and landed.micros = position.applied_micros)
                     or landed._ingestion_ts < (
-                        select timestamp_sub(max(_ingestion_ts), interval {{ var('cdc_overlap_minutes') | int }} minute)
+                        select timestamp_sub(max(_ingestion_ts), interval {{ whole_number('cdc_overlap_minutes', 0) }} minute)
                         from {{ held }}
                     )
             )

@@ -23,7 +23,7 @@
 
 {#- How far back from `read_until`, the end of the newest applied interval: to its beginning at least. -#}
 {% macro cdc_overlap_minutes() -%}
-    {{ return([var('cdc_overlap_minutes') | int, 10] | max) }}
+    {{ return([whole_number('cdc_overlap_minutes', 0), 10] | max) }}
 {%- endmacro %}
 
 

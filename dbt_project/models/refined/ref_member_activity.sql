@@ -1,5 +1,5 @@
 -- Minutes after the end of a window in which an event still counts as on time; the pipeline's allowed lateness.
-{% set lateness = var('activity_allowed_lateness_minutes', 10) | int %}
+{% set lateness = whole_number('activity_allowed_lateness_minutes', 0, 10) %}
 
 with
 

@@ -1,5 +1,5 @@
 -- Minutes without an action after which the next one begins a session of its own.
-{% set gap = var('session_gap_minutes', 30) | int %}
+{% set gap = whole_number('session_gap_minutes', 1, 30) %}
 
 with
 
