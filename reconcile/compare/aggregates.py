@@ -1,6 +1,7 @@
 """Aggregates of every column on both sides: cheap, and blind to whatever leaves them as they are."""
 
 from core.contracts import DataType
+from reconcile.compare.checksum import hashed
 from reconcile.compare.workspace import Workspace
 from reconcile.plans import PlannedColumn
 from reconcile.result import Measure
@@ -56,5 +57,5 @@ def _of(number: int, column: PlannedColumn) -> list[tuple[str, str]]:
         found += [(f"{column.name} {name}", f"{name}({value})") for name in ("min", "max")]
     if (rule.nan, rule.zero) == (EXACT.nan, EXACT.zero):
         # A sum of hashes and not of values: that of floats depends on the order of the rows, others overflow.
-        found.append((f"{column.name} checksum", f"sum(hash({value})::hugeint)"))
+        found.append((f"{column.name} checksum", f"sum(hash({hashed(column.data_type, value)})::hugeint)"))
     return found

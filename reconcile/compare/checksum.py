@@ -16,9 +16,10 @@ from typing import Any, Final
 
 import duckdb
 
+from core.contracts import DataType
 from core.errors import ConfigurationError
 from reconcile.compare.tree import Leaf, Leaves, differing
-from reconcile.plans import ComparisonPlan
+from reconcile.plans import ComparisonPlan, PlannedColumn
 from reconcile.rules import EXACT, Rule
 
 BUCKETS: Final = 65_536
@@ -108,15 +109,27 @@ class Hashing:
     checksum: str
 
 
-def engine_hashing(buckets: Buckets, columns: int) -> Hashing:
+def engine_hashing(buckets: Buckets, columns: tuple[PlannedColumn, ...]) -> Hashing:
     """Return the hashing of the engine's own function.
 
     Args:
         buckets: how keys are put into buckets.
-        columns: how many columns are compared.
+        columns: the compared columns.
     """
-    values = ", ".join(f"c{number}" for number in range(columns))
+    values = ", ".join(hashed(column.data_type, f"c{number}") for number, column in enumerate(columns))
     return Hashing(buckets.sql(), f"hash({values})")
+
+
+def hashed(data_type: DataType, value: str) -> str:
+    """Return the arguments of DuckDB's `hash` that tell a value from every other one of its type.
+
+    Args:
+        data_type: type of the value.
+        value: its SQL.
+    """
+    # DuckDB's hash of an array leaves out how many elements it has: null and [] hash alike, and so do [7] and [0, 7]
+    # where no other value goes before them.
+    return f"{value}, len({value})" if data_type.startswith("array<") else value
 
 
 def leaves(connection: duckdb.DuckDBPyConnection, view: str, hashing: Hashing) -> Leaves:

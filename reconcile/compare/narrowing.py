@@ -108,7 +108,7 @@ def checksummed(space: Workspace, kept: Path | None) -> Narrowed:
     bounds = [bound for bound in found if None not in bound]
     low, high = (min(low for low, _ in bounds), max(high for _, high in bounds)) if bounds else (None, None)
     buckets = buckets_for(space.plan, low, high)
-    hashing = engine_hashing(buckets, len(space.plan.columns))
+    hashing = engine_hashing(buckets, space.plan.columns)
     warehouse = leaves(space.connection, "warehouse", hashing)
     snapshot, skipped = snapshot_leaves(space, hashing, kept)
     condition = narrow(space.connection, buckets, warehouse, snapshot)
