@@ -43,6 +43,7 @@ from devstack.bigquery.shims import (
     storage_server,
     system_views,
     table_patch,
+    text_to_time,
     thread_cursors,
     time_differences,
     time_formats,
@@ -112,8 +113,8 @@ def apply_shims() -> None:
     for patch in _PATCHES:
         patch.apply()
     functions.install(
-        rules=(*casts.RULES, *json_functions.RULES),
-        macros=(*casts.MACROS, *json_functions.MACROS, *time_formats.MACROS),
+        rules=(*casts.RULES, *json_functions.RULES, *text_to_time.RULES),
+        macros=(*casts.MACROS, *json_functions.MACROS, *text_to_time.MACROS, *time_formats.MACROS),
     )
     statements.install(
         (
