@@ -26,6 +26,22 @@ BUCKETS: Final = 65_536
 """Many small buckets beat few large ones: where one row differs, fewer rows are read again."""
 _HASH_BITS: Final = 64
 _BUCKET_BITS: Final = 16
+_GREATEST: Final = 2**63 - 1
+
+
+@dataclass(frozen=True)
+class KeyRanges:
+    """Ranges of an integer key, all of one length.
+
+    Attributes:
+        first: the least key of the first range, a multiple of the ranges' length; lesser keys are put into it, too.
+        last: the greatest key of the last one; so are greater keys.
+        shift: bits of a key that are dropped, so that a range is of 2^shift keys.
+    """
+
+    first: int
+    last: int
+    shift: int
 
 
 @dataclass(frozen=True)
@@ -33,18 +49,21 @@ class Buckets:
     """How keys are put into buckets.
 
     Attributes:
-        shift: bits of an integer key that are dropped; None to take the key's hash.
+        ranges: ranges of an integer key; None to take the key's hash.
         keys: how many columns the key has.
     """
 
-    shift: int | None
+    ranges: KeyRanges | None
     keys: int
 
     def sql(self) -> str:
         """Return the SQL of a row's bucket."""
-        if self.shift is not None:
-            # Null keys are a bucket of their own; there are no negative ones.
-            return f"coalesce(c0 >> {self.shift}, -1)"
+        if self.ranges is not None:
+            first, last, shift = self.ranges.first, self.ranges.last, self.ranges.shift
+            # Shifted before it is subtracted: the difference of two keys may exceed 64 bits. Null keys are a bucket of
+            # their own.
+            inside = f"case when c0 is not null then least(greatest(c0, {first}), {last}) end"
+            return f"coalesce((({inside})::bigint >> {shift}) - ({first >> shift}), -1)"
         columns = ", ".join(f"c{number}" for number in range(self.keys))
         return f"(hash({columns}) >> {_HASH_BITS - _BUCKET_BITS})::bigint"
 
@@ -80,20 +99,26 @@ def unhashable(plan: ComparisonPlan) -> str | None:
     return None
 
 
-def buckets_for(plan: ComparisonPlan, low: Any, high: Any) -> Buckets:
+def buckets_for(plan: ComparisonPlan, bounds: Sequence[tuple[Any, Any]]) -> Buckets:
     """Return how to put keys into buckets.
 
     Args:
         plan: the comparison.
-        low: the least value of the first key column on both sides; None when there is none.
-        high: the greatest.
+        bounds: the least and the greatest value of the first key column, of each side that has any.
 
     Returns:
         Ranges of an integer key, since neighbours often differ together and lie together; else the key's hash.
     """
-    is_range = isinstance(low, int) and isinstance(high, int) and low >= 0 and plan.key[0].data_type == "int64"
-    shift = max(0, int(high).bit_length() - _BUCKET_BITS) if is_range else None
-    return Buckets(shift, len(plan.key))
+    if not bounds or plan.key[0].data_type != "int64":
+        return Buckets(None, len(plan.key))
+    # What both sides span: one stray key on one side must not put all others into one bucket.
+    low, high = sorted((max(int(low) for low, _ in bounds), min(int(high) for _, high in bounds)))
+    bits = (high - low).bit_length()
+    # Ranges begin at a multiple of a power of two, so that checksums can be kept while keys are added at the end.
+    first = low >> bits << bits
+    bits += (high >> bits) != (low >> bits)
+    last = min(first + 2**bits - 1, _GREATEST)
+    return Buckets(KeyRanges(first, last, max(0, bits - _BUCKET_BITS)), len(plan.key))
 
 
 @dataclass(frozen=True)

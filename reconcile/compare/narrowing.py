@@ -105,9 +105,8 @@ def checksummed(space: Workspace, kept: Path | None) -> Narrowed:
     check_hashable(space.plan)
     space.show()
     found = [space.one(f"select min(c0), max(c0) from {side}") for side in ("warehouse", "snapshot")]  # noqa: S608 - our own names
-    bounds = [bound for bound in found if None not in bound]
-    low, high = (min(low for low, _ in bounds), max(high for _, high in bounds)) if bounds else (None, None)
-    buckets = buckets_for(space.plan, low, high)
+    bounds = [(low, high) for low, high in found if None not in (low, high)]
+    buckets = buckets_for(space.plan, bounds)
     hashing = engine_hashing(buckets, space.plan.columns)
     warehouse = leaves(space.connection, "warehouse", hashing)
     snapshot, skipped = snapshot_leaves(space, hashing, kept)

@@ -154,8 +154,7 @@ def _engine_hashing(plan: ComparisonPlan, sides: tuple[LocalSide, ...]) -> Hashi
     """Return the engine's own hash, which is quicker than one that databases have, too."""
     check_hashable(plan)
     bounds = [found for found in (side.bounds() for side in sides) if found is not None]
-    low, high = (min(low for low, _ in bounds), max(high for _, high in bounds)) if bounds else (None, None)
-    return engine_hashing(buckets_for(plan, low, high), plan.columns)
+    return engine_hashing(buckets_for(plan, bounds), plan.columns)
 
 
 def _common_hashing(plan: ComparisonPlan, buckets: KeyBuckets) -> Hashing:
