@@ -54,8 +54,14 @@ def _of(number: int, column: PlannedColumn) -> list[tuple[str, str]]:
         # What may differ a little, or be spelled otherwise, has no least, no greatest and no checksum to agree on.
         return found
     if column.data_type in _ORDERED:
-        found += [(f"{column.name} {name}", f"{name}({value})") for name in ("min", "max")]
+        extreme = _folded(value) if column.data_type == "float64" else value
+        found += [(f"{column.name} {name}", f"{name}({extreme})") for name in ("min", "max")]
     if (rule.nan, rule.zero) == (EXACT.nan, EXACT.zero):
         # A sum of hashes and not of values: that of floats depends on the order of the rows, others overflow.
         found.append((f"{column.name} checksum", f"sum(hash({hashed(column.data_type, value)})::hugeint)"))
     return found
+
+
+def _folded(value: str) -> str:
+    # Which of -0 and 0, and which NaN, is the least goes by the order of the rows, and their texts differ.
+    return f"case when {value} = 0 then 0 when isnan({value}) then 'nan' else {value} end"
