@@ -42,12 +42,14 @@
 
 
 {#-
-    Whether the list is empty as a model is about to be built: then no row is asked, which would cost a fifth of the build.
+    Whether the list is empty as a table is about to be built: then no row is asked, which would cost a fifth of the build.
+    A view is not built anew when somebody is erased, and always asks.
 
     `erasures`: the relation of the list.
 -#}
 {% macro nobody_is_erased(erasures) -%}
-    {%- if not execute or flags.WHICH not in ('build', 'run', 'retry') or model.resource_type != 'model' -%}
+    {%- if not execute or flags.WHICH not in ('build', 'run', 'retry') or model.resource_type != 'model'
+        or model.config.materialized == 'view' -%}
         {{ return(false) }}
     {%- endif -%}
     {{ return(run_query('select 1 as one from ' ~ erasures ~ ' limit 1').rows | length == 0) }}
