@@ -7,7 +7,7 @@ reference); JSON numbers are compared by value, not by spelling.
 """
 
 from dataclasses import dataclass, fields
-from decimal import Decimal
+from decimal import ROUND_DOWN, Decimal, localcontext
 from typing import Final, Literal
 
 from core.contracts import DataType
@@ -20,6 +20,8 @@ _NUMBERS: Final = frozenset({"int64", "numeric", "float64"})
 _TEXTS: Final = frozenset({"string"})
 _INSTANTS: Final = frozenset({"timestamp", "datetime", "time"})
 _ARRAYS: Final = frozenset({"array<string>", "array<int64>"})
+_FINEST: Final = Decimal("1e-9")
+_MOST_NUMERIC: Final = Decimal((0, (9,) * 38, -9))
 SPACE: Final = r"[\s\p{Z}]+"
 
 
@@ -263,11 +265,18 @@ def _within(rule: Rule, data_type: DataType, left: str, right: str) -> str:
     gap = f"try(abs({left} - {right}))"
     tests = []
     if rule.absolute is not None:
+        most = str(rule.absolute) if data_type == "float64" else _exact(rule.absolute)
         kind = "double" if data_type == "float64" else "decimal(38, 9)"
-        tests.append(f"{gap} <= cast({literal(str(rule.absolute))} as {kind})")
+        tests.append(f"{gap} <= cast({literal(most)} as {kind})")
     if rule.relative is not None:
         tests.append(f"{gap} <= {rule.relative!r}::double * greatest(abs({left}), abs({right}))")
     within = f"({' or '.join(tests)})"
     if data_type == "float64":
         within = f"(isfinite({left}) and isfinite({right}) and {within})"
     return f"coalesce({within}, false)"
+
+
+def _exact(absolute: Decimal) -> str:
+    # Integers and numerics differ by whole billionths, so that what is finer changes nothing; a cast would round it up.
+    with localcontext(prec=100):
+        return f"{min(absolute, _MOST_NUMERIC).quantize(_FINEST, ROUND_DOWN):f}"
