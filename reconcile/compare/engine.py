@@ -14,7 +14,7 @@ from core.errors import UnreadableError
 from reconcile.compare.aggregates import aggregates
 from reconcile.compare.checksum import put_differing
 from reconcile.compare.joins import join
-from reconcile.compare.narrowing import checksummed, interval, sampled
+from reconcile.compare.narrowing import checksummed, interval, sampled, widened
 from reconcile.compare.partitions import partitions
 from reconcile.compare.pushed import Pushed
 from reconcile.compare.sample import Asked, Sample, sample
@@ -197,7 +197,8 @@ def _attempt(work: _Work, scratch: Path, memory_mb: int, threads: int) -> Compar
         if work.how.mode == "aggregate":
             return _plain(_totals(whole), aggregates(whole))
         if work.how.mode == "sample":
-            return _sampled(sampled(whole, work.how.share), work, memory_mb, _totals(whole))
+            totals = _totals(whole)
+            return _sampled(sampled(whole, widened(work.how.share, max(totals))), work, memory_mb, totals)
         if work.how.mode == "checksum":
             narrowed = checksummed(whole, work.how.kept)
             words = f"{narrowed.differing:,} of {narrowed.buckets:,} buckets differ and were joined by value" + (

@@ -17,6 +17,8 @@ from reconcile.rules import describe
 
 _CONFIDENCE: Final = 0.95
 _HASH_RANGE: Final = 2**64
+_LEAST_KEYS: Final = 100
+"""Keys of a sample, about: that none of them comes to be taken happens once in e^100 times."""
 
 
 @dataclass(frozen=True)
@@ -72,6 +74,19 @@ def interval(found: int, of: int, confidence: float = _CONFIDENCE) -> Interval:
     reach = z / (1 + z * z / of) * math.sqrt(rate * (1 - rate) / of + z * z / (4 * of * of))
     low = 0.0 if found == 0 else max(0.0, centre - reach)
     return Interval(rate, low, 1.0 if found == of else min(1.0, centre + reach), confidence)
+
+
+def widened(share: float, rows: int) -> float:
+    """Return the share of the keys to take of a table, so that a sample of a small one is not empty.
+
+    Args:
+        share: share of the keys that is asked for, from 0 to 1.
+        rows: rows of the larger side.
+
+    Returns:
+        The share, or a larger one that takes about a hundred keys; 1 for a table that has no more.
+    """
+    return min(1.0, max(share, _LEAST_KEYS / max(1, rows)))
 
 
 def sampled(space: Workspace, share: float) -> Workspace:

@@ -8,7 +8,9 @@ from typing import Any, Final
 from core.errors import UnreadableError
 from reconcile.compare.aggregates import shown
 from reconcile.compare.checksum import Hashing, buckets_for, check_hashable, engine_hashing, in_differing
+from reconcile.compare.narrowing import widened
 from reconcile.compare.pushed import Pushed
+from reconcile.compare.statements import Source as SideRows
 from reconcile.compare.tree import differing
 from reconcile.plans import ComparisonPlan
 from reconcile.pushdown import local
@@ -90,21 +92,27 @@ def _text(value: Any) -> str | None:
 
 def _sampled(pushing: Pushing, share: float) -> tuple[ReadSides, Pushed]:
     plan = pushing.reading.plan
-    threshold = max(1, int(share * 2**HASH_BITS))
+    asked = {side: asked_side(pushing.reading, side, "sample") for side in _BOTH}
+    read = {side: _read_whole(pushing, side) for side in _BOTH if asked[side] is None}
+    rows = {side: read[side][0] if found is None else found.count() for side, found in asked.items()}
+    threshold = max(1, int(widened(share, max(rows.values())) * 2**HASH_BITS))
 
-    def of(side: Side) -> tuple[int, HandedOver]:
-        asked = asked_side(pushing.reading, side, "sample")
-        if asked is not None:
-            count, rows = asked.count(), asked.rows_of_sample(threshold)
-            spilled = spill_rows(pushing.reading, side, rows, pushing.scratch / f"{side}-asked")
-            return count, (spilled, rows.receipt)
-        found = read_side(pushing.reading, side, pushing.scratch / side, by_value=pushing.by_value)
-        with local.one_side(plan, found, pushing.scratch, pushing.limits) as space:
-            return space.rows("snapshot"), (found, None)
+    def of(side: Side) -> HandedOver:
+        found = asked[side]
+        if found is None:
+            return read[side][1], None
+        wanted = found.rows_of_sample(threshold)
+        return spill_rows(pushing.reading, side, wanted, pushing.scratch / f"{side}-asked"), wanted.receipt
 
-    (left_rows, left), (right_rows, right) = of("warehouse"), of("snapshot")
     condition = sample_condition(plan.key, threshold)
-    return _sides(left, right), Pushed(left_rows, right_rows, condition=condition)
+    return _sides(of("warehouse"), of("snapshot")), Pushed(rows["warehouse"], rows["snapshot"], condition=condition)
+
+
+def _read_whole(pushing: Pushing, side: Side) -> tuple[int, SideRows]:
+    """Read a side that does not answer for itself, and count its rows."""
+    found = read_side(pushing.reading, side, pushing.scratch / side, by_value=pushing.by_value)
+    with local.one_side(pushing.reading.plan, found, pushing.scratch, pushing.limits) as space:
+        return space.rows("snapshot"), found
 
 
 def _checksummed(pushing: Pushing) -> tuple[ReadSides, Pushed]:
