@@ -132,12 +132,14 @@ def normalised(rule: Rule, data_type: DataType, column: str) -> str:
         column: an SQL expression, already safe.
 
     Returns:
-        A DuckDB expression. Null equivalents are looked up last, in the normalised form.
+        A DuckDB expression. Null equivalents are looked up last, both they and the value in the normalised form.
     """
-    value = _TEXT_FORMS[data_type](rule, column) if data_type in _TEXT_FORMS else column
+    form = _TEXT_FORMS.get(data_type, _as_is)
+    value = form(rule, column)
     if not rule.null_equivalents:
         return value
-    alike = ", ".join(f"cast({literal(text)} as {_DUCKDB_TYPES[data_type]})" for text in rule.null_equivalents)
+    constants = (f"cast({literal(text)} as {_DUCKDB_TYPES[data_type]})" for text in rule.null_equivalents)
+    alike = ", ".join(form(rule, constant) for constant in constants)
     return f"case when {value} in ({alike}) then null else {value} end"
 
 
@@ -207,6 +209,10 @@ def _stated(rule: Rule) -> list[str]:
 
 def _words(value: object) -> str:
     return "/".join(repr(item) for item in value) if isinstance(value, tuple) else str(value)
+
+
+def _as_is(_: Rule, column: str) -> str:
+    return column
 
 
 def _string_form(rule: Rule, column: str) -> str:

@@ -182,7 +182,17 @@ def _test(condition: Condition, values: _Values) -> str:
 
 def _normalised(column: PlannedColumn, values: _Values) -> str:
     """Return a column's value as its rule says, as `reconcile.rules.normalised` says it to DuckDB."""
-    rule, value = column.rule, f"`{check_name(column.name)}`"
+    value = _form(column, f"`{check_name(column.name)}`")
+    if not column.rule.null_equivalents:
+        return value
+    constants = [f"cast({values.bind(text, 'STRING')} as {column.data_type})" for text in column.rule.null_equivalents]
+    alike = ", ".join(_form(column, constant) for constant in constants)
+    return f"case when {value} in ({alike}) then null else {value} end"
+
+
+def _form(column: PlannedColumn, value: str) -> str:
+    """Return a value, or a null equivalent, in the form in which it is compared."""
+    rule = column.rule
     if rule.unicode == "nfc":
         value = f"normalize({value}, nfc)"
     if rule.space == "collapse":
@@ -196,8 +206,4 @@ def _normalised(column: PlannedColumn, values: _Values) -> str:
     if rule.order != "exact":
         elements = "distinct e" if rule.order == "set" else "e"
         value = f"array(select {elements} from unnest({value}) as e order by e)"  # noqa: S608 - a checked name
-    if rule.null_equivalents:
-        kind = column.data_type
-        alike = ", ".join(f"cast({values.bind(text, 'STRING')} as {kind})" for text in rule.null_equivalents)
-        value = f"case when {value} in ({alike}) then null else {value} end"
     return value
