@@ -46,7 +46,7 @@
                 {{ cdc_cast(column, data_type, image='_key_image') }} as {{ column }},
                 {%- endfor %}
                 {{ cdc_quarantine_reason('key_can_be_read') }} as reason,
-                {{ is_erased("if(_op = 'DELETE', " ~ cdc_json_object('before') ~ ", " ~ cdc_json_object('payload') ~ ")") }} as belongs_to_erased,
+                {{ is_erased("if(_op = 'DELETE', " ~ cdc_json_object('before') ~ ", " ~ cdc_json_object('payload') ~ ")", "'" ~ table ~ "'") }} as belongs_to_erased,
                 _row,
                 _op,
                 _source_position,

@@ -1,43 +1,72 @@
 {#-
-    Whether a raw row belongs to a member that was erased: it states the member, or it is about a row that was the
-    member's. The list is short, and BigQuery hands it to every worker.
+    Whether a raw row belongs to a member that was erased: it states the member, or it states none and is about a row that
+    was the member's. A row that states another is theirs, though it was the erased one's before, or has the key of a row
+    that was. The list is short, and BigQuery hands it to every worker.
 
-    `image`: the row image, a JSON object or null. `erasures`: the list, where it is not `str_erasures` by ref().
+    `image`: the row image, a JSON object or null. `table`: expression of the raw table's name; that of the model's own by
+    default. `erasures`: the list, where it is not `str_erasures` by ref().
 -#}
-{% macro is_erased(image, erasures=none) -%}
+{% macro is_erased(image, table=none, erasures=none) -%}
     {%- set list = erasures or ref('str_erasures') -%}
     {%- if erasures is none and nobody_is_erased(list) -%}
     false
     {%- else -%}
-    (
-        ifnull(_key in (select erased._key from {{ list }} as erased), false)
-        or ifnull(
-            safe_cast(json_value({{ image }}, '$.member_id') as int64) in (select erased.member_id from {{ list }} as erased),
-            false
+    {{ _is_erased_by(_member_stated(image), table or "'" ~ this.identifier ~ "'", list) }}
+    {%- endif -%}
+{%- endmacro %}
+
+
+{#-
+    The same of a row as it landed, with both its images, of which neither may show who was erased. It may be no JSON at
+    all: then the first number that calls itself member_id counts.
+-#}
+{% macro is_erased_as_landed(table, erasures=none) -%}
+    {%- set list = erasures or ref('str_erasures') -%}
+    {%- if erasures is none and nobody_is_erased(list) -%}
+    false
+    {%- else -%}
+    {%- set before = _member_stated(cdc_json_object('before')) -%}
+    {%- set stated -%}
+        coalesce(
+            {{ _member_stated(cdc_json_object('payload')) }},
+            if({{ cdc_json_object('payload') }} is null, {{ _member_named('payload') }}, null),
+            {{ before }}
         )
+    {%- endset -%}
+    (
+        {{ _is_erased_by(stated, table, list) }}
+        or ifnull({{ before }} in (select erased.member_id from {{ list }} as erased), false)
     )
     {%- endif -%}
 {%- endmacro %}
 
 
-{#- The same of a row as it landed, which may be no JSON at all: then the first number that calls itself member_id counts. -#}
-{% macro is_erased_as_landed(erasures=none) -%}
-    {%- set list = erasures or ref('str_erasures') -%}
-    {%- if erasures is none and nobody_is_erased(list) -%}
-    false
-    {%- else -%}
+{#- The member a row states, and for those that state none its key, against the list. -#}
+{% macro _is_erased_by(stated, table, erasures) -%}
     (
-        {{ is_erased(cdc_json_object('before'), list) }}
-        or {{ is_erased(cdc_json_object('payload'), list) }}
-        or ifnull(
-            {{ cdc_json_object('payload') }} is null
-            and safe_cast(regexp_extract(payload, r'"member_id"\s*:\s*"?([0-9]+)') as int64) in (
-                select erased.member_id from {{ list }} as erased
-            ),
-            false
+        ifnull({{ stated }} in (select erased.member_id from {{ erasures }} as erased), false)
+        or (
+            {{ stated }} is null
+            and ifnull({{ _is_key_erased(table, '_key', erasures) }}, false)
         )
     )
-    {%- endif -%}
+{%- endmacro %}
+
+
+{#- Whether a key is noted for its table: as one text, since BigQuery lets no such subquery refer to the row outside. -#}
+{% macro _is_key_erased(table, key, erasures) -%}
+    concat({{ table }}, ' ', {{ key }}) in (select concat(erased.table_name, ' ', erased._key) from {{ erasures }} as erased)
+{%- endmacro %}
+
+
+{% macro _member_stated(image) -%}
+    safe_cast(json_value({{ image }}, '$.member_id') as int64)
+{%- endmacro %}
+
+
+{#- The first number that calls itself member_id, in a text that may be anything. -#}
+{% macro _member_named(text) -%}
+    safe_cast(regexp_extract({{ text }}, r'"member_id"\s*:\s*"?([0-9]+)') as int64)
 {%- endmacro %}
 
 

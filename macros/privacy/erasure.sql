@@ -4,9 +4,9 @@
         dbt run-operation erase_member --args '{member_id: 42, request: DSR-2026-0042}'
         dbt run-operation enforce_erasures
 
-    The first notes the member and the keys of all their rows in `structure.erasures`, then does what the second does:
-    delete whatever is noted there from every zone, and say in `audit.erasures` how many rows that were. Both may be run
-    again at any time, and delete what has landed since.
+    The first notes the member and the keys of all their rows in `structure.erasures`, then does what the second does: take
+    off the list what the source has given to another member, delete whatever is noted there from every zone, and say in
+    `audit.erasures` how many rows that were. Both may be run again at any time, and delete what has landed since.
 -#}
 
 {% macro erase_member(member_id, request) -%}
@@ -18,9 +18,7 @@
     {%- endif -%}
     {%- if execute -%}
         {%- for table in cdc_tables() -%}
-            {%- set held = _erasure_node('str_' ~ table) -%}
-            {%- set is_built = 'member_id' in held.columns and adapter.get_relation(held.database, held.schema, held.alias) is not none -%}
-            {%- do run_query(erasure_note(table, member_id | int, is_built)) -%}
+            {%- do run_query(erasure_note(table, member_id | int, _erasure_is_built(table))) -%}
         {%- endfor -%}
         {%- do _erasure_delete(request) -%}
     {%- endif -%}
@@ -77,8 +75,52 @@
 {%- endmacro %}
 
 
+{#-
+    The statement that takes keys off the list whose rows are another member's now, so that changes of them that state no
+    member, such as deletes that tell the key alone, are that member's too. What states the erased one stays out.
+-#}
+{% macro erasure_release(table) -%}
+    {%- set erasures = _erasure_node('str_erasures').relation_name -%}
+    delete from {{ erasures }}
+    where
+        table_name = '{{ table }}'
+        and _key in (
+            select held._key
+            from {{ _erasure_node('str_' ~ table).relation_name }} as held
+            where held.member_id not in (select erased.member_id from {{ erasures }} as erased)
+        )
+{%- endmacro %}
+
+
+{#-
+    The statement that forgets what a row was while it was an erased member's, where it is another's now: the image before
+    the change that gave it away. Nothing is made of that image, but of a delete's.
+-#}
+{% macro erasure_forget_before(table) -%}
+    {%- set erasures = _erasure_node('str_erasures').relation_name -%}
+    update {{ _erasure_source(table).relation_name }}
+    set before = null
+    where
+        _ingestion_ts >= timestamp '{{ cdc_beginning() }}'
+        and {{ _member_stated(cdc_json_object('before')) }} in (select erased.member_id from {{ erasures }} as erased)
+        and {{ _member_stated(cdc_json_object('payload')) }} not in (select erased.member_id from {{ erasures }} as erased)
+{%- endmacro %}
+
+
+{% macro _erasure_is_built(table) -%}
+    {%- set held = _erasure_node('str_' ~ table) -%}
+    {{ return('member_id' in held.columns and adapter.get_relation(held.database, held.schema, held.alias) is not none) }}
+{%- endmacro %}
+
+
 {#- Delete what is noted from every table there is, and write down how much that was. -#}
 {% macro _erasure_delete(request) -%}
+    {%- for table in cdc_tables() -%}
+        {%- if _erasure_is_built(table) -%}
+            {%- do run_query(erasure_release(table)) -%}
+        {%- endif -%}
+        {%- do run_query(erasure_forget_before(table)) -%}
+    {%- endfor -%}
     {%- set outcomes = [] -%}
     {%- for zone, relation, sql in erasure_deletes() -%}
         {%- if adapter.get_relation(relation.database, relation.schema, relation.identifier) -%}
@@ -103,8 +145,8 @@
 
 {#-
     The statements of an erasure, as (zone, relation, statement): of raw and of the dead letters by what the rows say,
-    of every model and snapshot that has a `member_id` by that, and by its `_key`, for a row may not state its member any
-    more. A model that comes to the project is in, once it is built.
+    of every model and snapshot that has a `member_id` by that, and by its `_key` where that is null, for a row may not
+    state its member any more. A model that comes to the project is in, once it is built.
 -#}
 {% macro erasure_deletes() -%}
     {%- set erasures = _erasure_node('str_erasures').relation_name -%}
@@ -115,7 +157,7 @@
             'raw',
             api.Relation.create(database=raw.database, schema=raw.schema, identifier=raw.identifier),
             "delete from " ~ raw.relation_name ~ "\nwhere _ingestion_ts >= timestamp '" ~ cdc_beginning() ~ "' and "
-            ~ is_erased_as_landed(erasures)
+            ~ is_erased_as_landed("'" ~ table ~ "'", erasures)
         )) -%}
     {%- endfor -%}
     {%- set letters = audit_relation('dead_letters') -%}
@@ -123,11 +165,12 @@
     {%- for node in graph.nodes.values() | sort(attribute='unique_id') -%}
         {%- if node.resource_type in ('model', 'snapshot') and node.name != 'str_erasures' and 'member_id' in node.columns
             and node.config.materialized not in ('view', 'ephemeral') -%}
+            {%- set table = 'table_name' if 'table_name' in node.columns else "'" ~ node.alias ~ "'" -%}
             {%- do found.append((
                 node.config.meta.get('zone', node.schema),
                 api.Relation.create(database=node.database, schema=node.schema, identifier=node.alias),
                 "delete from " ~ node.relation_name ~ "\nwhere member_id in (select erased.member_id from " ~ erasures ~ " as erased)"
-                ~ (" or _key in (select erased._key from " ~ erasures ~ " as erased)" if '_key' in node.columns else '')
+                ~ (" or (member_id is null and " ~ _is_key_erased(table, '_key', erasures) ~ ")" if '_key' in node.columns else '')
             )) -%}
         {%- endif -%}
     {%- endfor -%}
@@ -135,17 +178,24 @@
 {%- endmacro %}
 
 
+{#- A letter may not say which table it was for; then a key that is noted for any is enough. -#}
 {% macro _erasure_of_dead_letters(letters, erasures) -%}
+    {%- set stated = _member_named('safe_convert_bytes_to_string(data)') -%}
     delete from {{ letters }}
     where
         dead_lettered_at >= timestamp '{{ cdc_beginning() }}'
         and (
-            ifnull(ordering_key in (select erased._key from {{ erasures }} as erased), false)
-            or ifnull(
-                safe_cast(regexp_extract(safe_convert_bytes_to_string(data), r'"member_id"\s*:\s*"?([0-9]+)') as int64) in (
-                    select erased.member_id from {{ erasures }} as erased
-                ),
-                false
+            ifnull({{ stated }} in (select erased.member_id from {{ erasures }} as erased), false)
+            or (
+                {{ stated }} is null
+                and ifnull(
+                    if(
+                        table_name is null,
+                        ordering_key in (select erased._key from {{ erasures }} as erased),
+                        {{ _is_key_erased('table_name', 'ordering_key', erasures) }}
+                    ),
+                    false
+                )
             )
         )
 {%- endmacro %}

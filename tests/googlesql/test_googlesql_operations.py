@@ -43,8 +43,12 @@ def test_an_erasure_is_googlesql_in_every_table(
     deletes = rendered("{% for _, _, sql in erasure_deletes() %}{{ sql }};;{% endfor %}").split(";;")[:-1]
     tables = rendered("{{ cdc_tables() | join(' ') }}").split()
     notes = rendered("{% for table in cdc_tables() %}{{ erasure_note(table, 7) }};;{% endfor %}").split(";;")[:-1]
-    assert len(notes) == len(tables)
-    assert {sql: words for sql in (*deletes, *notes) if (words := catalog.analyze(sql)) is not None} == {}
+    given_away = (
+        "{% for table in cdc_tables() %}{{ erasure_release(table) }};;{{ erasure_forget_before(table) }};;{% endfor %}"
+    )
+    released = rendered(given_away).split(";;")[:-1]
+    assert (len(notes), len(released)) == (len(tables), 2 * len(tables))
+    assert {sql: words for sql in (*deletes, *notes, *released) if (words := catalog.analyze(sql)) is not None} == {}
     stored = [node for node in holding if node.config.materialized not in ("view", "ephemeral")]
     assert len(deletes) == len(tables) + len(stored) + 1
     assert all(any(f"`{node.schema}`.`{node.alias}`" in sql for sql in deletes) for node in stored)

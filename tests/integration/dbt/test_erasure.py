@@ -2,7 +2,7 @@
 
 import random
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from itertools import count
 
@@ -20,7 +20,8 @@ TABLES = ("members", "member_emails", "member_transactions")
 SHARED = ("str_erasures", "str_truncates", "str_quarantined_values", "str_quarantine")
 STRUCTURE = (*SHARED, *(f"str_{table}" for table in TABLES))
 BUILT = (*STRUCTURE, "snp_members", "exchange_rates", "ref_fx_rates", "dim_members", "fct_transactions")
-MOVED = (99,)
+MOVED, MOVED_SINCE, REUSED_SINCE = (99,), (29,), (28,)
+OF_OTHERS = {MOVED, MOVED_SINCE, REUSED_SINCE}
 LOGGED = ("--log-level-file", "debug")
 
 
@@ -29,23 +30,29 @@ class Erasure:
     """What was there before, and what came after.
 
     Attributes:
-        events: all that ever landed.
+        events: all that ever landed before the erasures were enforced.
+        since: those that landed first after the erasure, and are about other members.
         seen: tables that held the canary before the erasure.
         erased: tables that held it right after.
         unbuilt: tables that held it after everything had landed again, before anything was built.
         replayed: tables that held it when that was built, first in part, then in full.
         enforced: tables that held it once the erasures were enforced.
-        held: structure after the replay, by table.
+        held: structure after the replay, by table, built in part and in full.
+        landed: messages that raw held once the erasures were enforced.
+        deleted_since: the row that had moved to another, deleted after that by its key alone; None when it is lost.
         audited: rows of audit.erasures of each operation.
     """
 
     events: list[Event]
+    since: list[Event]
     seen: set[str]
     erased: set[str]
     unbuilt: set[str]
     replayed: tuple[set[str], set[str]]
     enforced: set[str]
-    held: dict[str, dict[Key, Row]]
+    held: tuple[dict[str, dict[Key, Row]], dict[str, dict[Key, Row]]]
+    landed: set[str]
+    deleted_since: Row | None
     audited: tuple[list[Row], list[Row]]
 
 
@@ -54,23 +61,44 @@ def erasure(structure_warehouse: Warehouse) -> Iterator[Erasure]:
     warehouse = structure_warehouse
     for table in TABLES:
         warehouse.empty(table)
-    events = list(_events(warehouse))
+    source = Source(warehouse)
+    events, since = list(_events(source)), list(_events_since(source))
     warehouse.land(events)
     _build(warehouse)
     seen = _with_canary(warehouse)
     arguments = f"{{member_id: {ERASED}, request: DSR-1}}"
     warehouse.dbt("run-operation", "erase_member", "--args", arguments, *LOGGED)
     first, erased = warehouse.rows("audit.erasures"), _with_canary(warehouse)
-    warehouse.land(replace(event, landed_at=event.landed_at + timedelta(hours=1)) for event in events)
+    # the key of a row of a table, noted for another table
+    warehouse.client.query_and_wait(
+        "insert into structure.erasures (member_id, table_name, _key, erased_at) "
+        """values (9, 'member_emails', '{"transaction_id":10}', current_timestamp())"""
+    )
+    warehouse.land(replace(event, landed_at=event.landed_at + timedelta(hours=1)) for event in (*events, *since))
     unbuilt = _with_canary(warehouse)
     _build(warehouse)
-    in_part = _with_canary(warehouse)
+    in_part, held_in_part = _with_canary(warehouse), _held(warehouse)
     _build(warehouse, "--full-refresh")
-    in_full = _with_canary(warehouse)
-    held = {table: warehouse.structure(table) for table in TABLES}
+    in_full, held_in_full = _with_canary(warehouse), _held(warehouse)
     warehouse.dbt("run-operation", "enforce_erasures")
     second = [row for row in warehouse.rows("audit.erasures") if row not in first]
-    yield Erasure(events, seen, erased, unbuilt, (in_part, in_full), _with_canary(warehouse), held, (first, second))
+    enforced = _with_canary(warehouse)
+    landed = {row["_event_id"] for table in TABLES for row in warehouse.rows(f"raw.{table}")}
+    warehouse.land([source.event("member_emails", MOVED_SINCE, OTHER, "DELETE", after=None)])
+    warehouse.build(["str_truncates", "str_member_emails"])
+    yield Erasure(
+        events=[*events, *since],
+        since=since,
+        seen=seen,
+        erased=erased,
+        unbuilt=unbuilt,
+        replayed=(in_part, in_full),
+        enforced=enforced,
+        held=(held_in_part, held_in_full),
+        landed=landed,
+        deleted_since=warehouse.structure("member_emails").get(MOVED_SINCE),
+        audited=(first, second),
+    )
     warehouse.client.query_and_wait("delete from structure.erasures where true")
     for table in TABLES:
         warehouse.empty(table)
@@ -100,13 +128,25 @@ def test_the_others_are_what_the_oracle_says(erasure: Erasure, structure_warehou
     for table in TABLES:
         contract = structure_warehouse.contracts[table]
         # what stated the erased member is as if it had never been, and so is what is about rows that were theirs
-        theirs = {event.key for event in erasure.events if _states_erased(event)} - {MOVED}
+        theirs = {event.key for event in erasure.events if _states_erased(event)} - OF_OTHERS
         kept = [e for e in erasure.events if e.table == table and e.key not in theirs and not _states_erased(e)]
         expected = {key: comparable(contract, row) for key, row in state(contract, kept).items()}
-        found = erasure.held[table]
-        assert expected.keys() == found.keys()
-        assert all(found[key][name] == value for key, row in expected.items() for name, value in row.items())
         assert expected
+        for found in (held[table] for held in erasure.held):
+            assert expected.keys() == found.keys()
+            assert all(found[key][name] == value for key, row in expected.items() for name, value in row.items())
+
+
+def test_what_the_source_gave_to_another_member_since_is_theirs(erasure: Erasure) -> None:
+    for held in erasure.held:
+        assert {held["member_emails"][key]["member_id"] for key in (MOVED_SINCE, REUSED_SINCE)} == {OTHER}
+    assert {event.event_id for event in erasure.since} <= erasure.landed
+    assert erasure.deleted_since is not None
+    assert erasure.deleted_since["is_deleted"]
+
+
+def test_a_key_that_is_noted_for_one_table_is_no_other_tables(erasure: Erasure) -> None:
+    assert [held["member_transactions"][(10,)]["is_deleted"] for held in erasure.held] == [True, True]
 
 
 def test_every_deletion_is_audited_without_personal_data(erasure: Erasure) -> None:
@@ -146,17 +186,33 @@ def _with_canary(warehouse: Warehouse) -> set[str]:
     return {name for name in names if CANARY in repr(warehouse.rows(name))}
 
 
+def _held(warehouse: Warehouse) -> dict[str, dict[Key, Row]]:
+    return {table: warehouse.structure(table) for table in TABLES}
+
+
 def _states_erased(event: Event) -> bool:
-    return any((image or {}).get("member_id") == ERASED for image in (event.after, event.before))
+    image = event.before if event.op == "DELETE" else event.after
+    return (image or {}).get("member_id") == ERASED
 
 
-def _events(warehouse: Warehouse) -> Iterator[Event]:
-    """Rows of three members; the erased one's hold the canary, in what can be read and in what cannot."""
-    chooser, numbers = random.Random(4), count(1)
+@dataclass(frozen=True)
+class Source:
+    """Writes a log, of rows of three members; the erased one's hold the canary.
 
-    def event(table: str, key: Key, member: int, op: str = "INSERT", **facts: object) -> Event:
-        number = next(numbers)
-        row = random_row(warehouse.contracts[table], key, chooser) | {"member_id": member}
+    Attributes:
+        warehouse: knows the tables.
+        chooser: of values.
+        numbers: of changes.
+    """
+
+    warehouse: Warehouse
+    chooser: random.Random = field(default_factory=lambda: random.Random(4))
+    numbers: Iterator[int] = field(default_factory=lambda: count(1))
+
+    def event(self, table: str, key: Key, member: int, op: str = "INSERT", **facts: object) -> Event:
+        """Return the next change, with the columns of Event that are given."""
+        number = next(self.numbers)
+        row = random_row(self.warehouse.contracts[table], key, self.chooser) | {"member_id": member}
         texts = {"members": "first_name", "member_emails": "email", "member_transactions": "payment_method"}
         row[texts[table]] = CANARY if member == ERASED else "theirs"
         if table == "member_transactions":
@@ -168,6 +224,10 @@ def _events(warehouse: Warehouse) -> Iterator[Event]:
                      happened_at=when, after=row)  # fmt: skip
         return replace(made, **facts)  # type: ignore[arg-type]  # columns of Event
 
+
+def _events(source: Source) -> Iterator[Event]:
+    """Rows of three members; the erased one's hold the canary, in what can be read and in what cannot."""
+    event = source.event
     for member in (1, ERASED, OTHER):
         for table in TABLES:
             key = (member,) if table == "members" else (member * 10,)
@@ -185,3 +245,12 @@ def _events(warehouse: Warehouse) -> Iterator[Event]:
     # a row that moved from the erased member to another is the other's
     yield event("member_emails", MOVED, ERASED)
     yield event("member_emails", MOVED, OTHER, "UPDATE")
+    yield event("member_emails", MOVED_SINCE, ERASED)
+
+
+def _events_since(source: Source) -> Iterator[Event]:
+    """What the source does once a member is erased: it gives rows of theirs to another, and deletes one of a third."""
+    theirs = source.event("member_emails", MOVED_SINCE, ERASED).after
+    yield source.event("member_emails", MOVED_SINCE, OTHER, "UPDATE", before=theirs)
+    yield source.event("member_emails", REUSED_SINCE, OTHER)
+    yield source.event("member_transactions", (10,), 1, "DELETE", after=None)

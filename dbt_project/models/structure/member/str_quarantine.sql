@@ -57,7 +57,7 @@ whole_rows as (
         _ingestion_ts,
         _load_id
     from judged
-    where reason is not null and not {{ is_erased_as_landed() }}
+    where reason is not null and not {{ is_erased_as_landed('table_name') }}
 
 ),
 

@@ -45,7 +45,7 @@ applicable as (
     where
         (_op = 'DELETE' or _image is not null)
         -- who was erased stays erased, whatever lands again
-        and not {{ is_erased('_image') }}
+        and not {{ is_erased('_image', 'table_name') }}
 
 ),
 
