@@ -22,7 +22,8 @@ _INSTANTS: Final = frozenset({"timestamp", "datetime", "time"})
 _ARRAYS: Final = frozenset({"array<string>", "array<int64>"})
 _FINEST: Final = Decimal("1e-9")
 _MOST_NUMERIC: Final = Decimal((0, (9,) * 38, -9))
-SPACE: Final = r"[\s\p{Z}]+"
+SPACE: Final = r"[\s\x0b\x{85}\p{Z}]+"
+r"""White_Space of Unicode, for RE2: its `\s` leaves out U+000B and U+0085, its `\p{Z}` all control characters."""
 
 
 @dataclass(frozen=True)
