@@ -61,10 +61,10 @@
         select
             *,
             cast(dbt_is_deleted as bool) as is_deleted,
-            lead(dbt_valid_from, 1, dbt_valid_from) over (
+            ifnull(lead(dbt_valid_from) over (
                 partition by {{ key }}
                 order by _source_position, dbt_is_deleted, dbt_valid_from
-            ) as next_dated_at
+            ), dbt_valid_from) as next_dated_at
         from {{ snapshot }}
 
     ),
