@@ -186,7 +186,7 @@ def test_rows_that_cannot_be_inserted_are_told_beforehand_and_keep_no_other_tabl
         folder.mkdir(parents=True)
         ids = [1, 2, 3] if name == "boxes" else [1]
         pa.parquet.write_table(pa.table({"id": ids, "note": ["new"] * len(ids)}), folder / "part-0.parquet")
-        left_out = dict.fromkeys(("_source_position", "is_deleted"), {"ignore": True})
+        left_out = {column: {"ignore": True} for column in ("_source_position", "is_deleted")}
         comparisons.append({"name": name, "key": ["id"], "columns": left_out})
     document = {
         "version": 1,
