@@ -11,7 +11,7 @@
     {%- if erasures is none and nobody_is_erased(list) -%}
     false
     {%- else -%}
-    {{ _is_erased_by(_member_stated(image), table or "'" ~ this.identifier ~ "'", list) }}
+    {{ _is_erased_by(_member_stated(image), table or "'" ~ _own_raw_table() ~ "'", list) }}
     {%- endif -%}
 {%- endmacro %}
 
@@ -38,6 +38,12 @@
         or ifnull({{ before }} in (select erased.member_id from {{ list }} as erased), false)
     )
     {%- endif -%}
+{%- endmacro %}
+
+
+{#- The raw table of the structure model that is built, or asked by a unit test, whose `this` bears the test's name. -#}
+{% macro _own_raw_table() -%}
+    {{ return((model.tested_node_unique_id or model.unique_id).split('.')[-1] | replace('str_', '', 1)) }}
 {%- endmacro %}
 
 

@@ -8,7 +8,7 @@ from dbt_statements import Recording, compiled
 from googlesql import Catalog
 
 _BUILT = (NodeType.Model, NodeType.Snapshot)
-_LETTERS = {"data": "bytes", "ordering_key": "string", "dead_lettered_at": "timestamp"}
+_LETTERS = {"data": "bytes", "table_name": "string", "ordering_key": "string", "dead_lettered_at": "timestamp"}
 _JOBS = "`millrace-local`.`region-us`.INFORMATION_SCHEMA.JOBS_BY_USER"
 
 
