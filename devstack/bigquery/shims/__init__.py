@@ -19,6 +19,7 @@ from devstack.bigquery.shims import (
     contracts,
     created_tables,
     dataset_tables,
+    decimal_literals,
     distinct_aggregates,
     dry_run_bytes,
     fast_failure,
@@ -79,6 +80,7 @@ _PATCHES = (
     # functions and types
     catalog_types,
     numeric_precision,
+    decimal_literals,
     safe_functions,
     distinct_aggregates,
     time_differences,
