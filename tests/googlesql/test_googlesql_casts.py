@@ -1,5 +1,6 @@
 """What the casts of structure make of any text, on the local BigQuery as in GoogleSQL's own evaluator."""
 
+import random
 import re
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -9,8 +10,6 @@ import jinja2
 import pytest
 from google.cloud import bigquery
 from googlesql import evaluate
-from hypothesis import HealthCheck, given, settings
-from hypothesis import strategies as st
 
 from core.clients import bigquery_client
 from core.settings import load_settings
@@ -143,13 +142,13 @@ OTHERS: Final = (
 DIFFERENCES: Final = {
     "float64": ("0[xX]|_", "0x10"),
     "int64": ("-0[xX]", "-0x10"),
-    "numeric": ("_|[eE]-|[eE][0-9]*[.]", "1_0"),
-    "bignumeric": ("_|[eE]|[.][0-9]{18}|[0-9]{20}", "1e38"),
-    "bytes": (r"\s|=[^=]|^(?:[A-Za-z0-9+/]{4})*[A-Za-z0-9+/]{2,3}$", "YWI"),
+    "numeric": (r"_|[eE]-|[eE][0-9]*[.]|[+-]\s+$", "1_0"),
+    "bignumeric": (r"_|[eE]|[.][0-9]{18}|[0-9]{20}|[+-]\s+$", "1e38"),
+    "bytes": (r"\s|[.]|=[^=]|^(?:[A-Za-z0-9+/]{4})*[A-Za-z0-9+/]{2,3}$", "YWI"),
     "time": ("60", "23:59:60"),
     "datetime": ("t|:60|^0000|^-?[0-9]{17,}$", "2024-01-05t10:00:00"),
     "timestamp": (
-        r"^-?[0-9]{17,}$|[tz]|[a-zA-Z]{2}|:60|^0000|^0[0-9]{4}|[+-][0-9](?::|$)|:[0-9]$",
+        r"^-?[0-9]{17,}$|[tz]|[a-zA-Z]{2}|:60|^0000|^0[0-9]{4}|[+-][0-9](?::|$)|[+-][0-9]{3}$|:[0-9]$",
         "2024-01-05 10:00:00 Europe/Berlin",
     ),
 }
@@ -172,29 +171,19 @@ def test_a_text_is_read_as_by_googlesql(local: bigquery.Client, data_type: str) 
     assert any(value is not None for value in found.values())
 
 
-def _near(pattern: str) -> st.SearchStrategy[str]:
-    """Texts of a form, some of them with one character changed."""
-    right = st.from_regex(pattern, fullmatch=True)
-    changed = st.tuples(right, st.integers(0, 30), st.sampled_from("0159-:. TZ+/x"))
-    return right | changed.map(lambda given: given[0][: given[1]] + given[2] + given[0][given[1] + 1 :])
-
-
-DATE = "[0-9]{1,5}-[0-9]{1,2}-[0-9]{1,3}"
-TIME = "[0-2]?[0-9]:[0-6]?[0-9]:[0-6]?[0-9]([.][0-9]{0,7})?"
-ZONE = "(Z|[+-][0-1]?[0-9](:?[0-6][0-9])?| UTC)?"
-ANY = st.one_of(
-    _near(DATE), _near(TIME), _near(f"(19|20)[0-9]{{2}}-[01]?[0-9]-[0-3]?[0-9][ T]{TIME}{ZONE}"),
-    _near("[+-]?[0-9]{1,20}"), _near("[+-]?[0-9]{0,30}[.]?[0-9]{0,12}([eE][0-9]{1,2})?"),
-    _near("[A-Za-z0-9+/]{0,12}={0,2}"),
-)  # fmt: skip
-
-
 @pytest.mark.parametrize("data_type", SHOWN)
-@settings(max_examples=4, deadline=None, derandomize=True, suppress_health_check=list(HealthCheck))
-@given(texts=st.lists(ANY, min_size=100, max_size=200, unique=True))
-def test_any_text_is_read_as_by_googlesql(local: bigquery.Client, data_type: str, texts: list[str]) -> None:
+def test_a_text_that_is_nearly_right_is_read_as_by_googlesql(local: bigquery.Client, data_type: str) -> None:
+    """A thousand texts, each a known one with a character put in, left out or changed; the same ones in every run."""
+    chosen = random.Random(data_type)
+    texts = dict.fromkeys(_changed(chosen.choice((*NUMBERS, *TIMES, *OTHERS)), chosen) for _ in range(1_000))
     alike = [text for text in texts if not differs(data_type, text)]
+    assert len(alike) > 200
     assert _local(local, data_type, alike) == _google(data_type, alike)
+
+
+def _changed(text: str, chosen: random.Random) -> str:
+    place, letter = chosen.randrange(len(text) + 1), chosen.choice("0159-:. TZ+/x")
+    return text[:place] + chosen.choice(("", letter)) + text[place + chosen.randrange(2) :]
 
 
 @pytest.mark.parametrize(("data_type", "text"), [(name, text) for name, (_, text) in DIFFERENCES.items()])
