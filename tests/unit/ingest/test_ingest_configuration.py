@@ -113,10 +113,6 @@ PUSH = {"PUSH_AUDIENCE": "us", "PUSH_SERVICE_ACCOUNT": "push@acme.example"}
         ("push", PUSH, ["run", "--dry-run"], "set it to 'pubsub'"),
         ("files", FILES, ["tail", "members"], "`ingest tail` reads Pub/Sub"),
         (
-            "kafka", KAFKA, ["replay", "--from", "2026-01-31T12:00:00Z"],
-            r"(?s)Stop every.*-server broker:9092 --group our-group .*--to-datetime 2026-01-31T12:00:00\.000 --execute",
-        ),
-        (
             "files", FILES, ["replay", "--from", "2026-01-31T12:00:00Z"],
             r"(?s)delete from `millrace-local\.audit\.loaded_files` where loaded_at >= '2026-01-31T12:00:00\+00:00'",
         ),
