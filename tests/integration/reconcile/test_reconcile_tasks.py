@@ -113,7 +113,10 @@ def test_a_snapshot_that_is_replaced_between_tasks_is_unreadable(
     again = task(0).result
     assert again.verdict == "unreadable"
     assert "not those that the run began with" in again.comparisons[0].reason
-    assert task(1).result == again
+    # what was unreadable is tried again by whoever comes, and found so again
+    other = task(1).result
+    assert other.verdict == "unreadable"
+    assert [each.reason for each in other.comparisons] == [each.reason for each in again.comparisons]
 
 
 def test_thresholds_decide_the_exit_code(
