@@ -7,9 +7,11 @@ import signal
 import sys
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Final
 
 from devstack.pubsub.server import LOOPBACK, serve
 
+_END_OF_CALLS_S: Final = 2.0
 _EXAMPLES = """examples:
   python -m devstack.pubsub --port 8085
   python -m devstack.pubsub --port 0 --port-file build/pubsub.port
@@ -54,6 +56,14 @@ async def _run(host: str, port: int, port_file: Path | None) -> None:
             _write_atomically(port_file, f"{server.port}\n")
         print(server.port, flush=True)
         await stop.wait()
+    await _let_calls_end()
+
+
+async def _let_calls_end() -> None:
+    """Waits for the tasks of cancelled calls: gRPC prints a traceback for one that the end of the loop cancels too."""
+    calls = asyncio.all_tasks() - {asyncio.current_task()}
+    if calls:
+        await asyncio.wait(calls, timeout=_END_OF_CALLS_S)
 
 
 def _write_atomically(path: Path, text: str) -> None:
