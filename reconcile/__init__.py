@@ -19,7 +19,8 @@ from typing import TYPE_CHECKING, Any, Final
 if TYPE_CHECKING:
     from reconcile.comparing import Progress
     from reconcile.conclusions import Cause, Decision, PartitionResult
-    from reconcile.config import ReconcileConfig, load_config
+    from reconcile.config import ReconcileConfig
+    from reconcile.config_file import load_config
     from reconcile.plans import RunPlan
     from reconcile.report.files import read_json as read_report
     from reconcile.result import ColumnResult, ComparisonResult, Counts, Difference, RunResult
@@ -55,7 +56,7 @@ _HOMES: Final = {
     "ReconcileConfig": "reconcile.config",
     "RunPlan": "reconcile.plans",
     "RunResult": "reconcile.result",
-    "load_config": "reconcile.config",
+    "load_config": "reconcile.config_file",
     "plan": "reconcile.runner",
     "read_report": "reconcile.report.files",
     "run": "reconcile.runner",

@@ -14,7 +14,7 @@ import typer
 
 from core.cli import run as run_application
 from core.errors import ConfigurationError
-from reconcile.config import DEFAULT_CONFIG
+from reconcile.config_file import DEFAULT_CONFIG
 from reconcile.options import (
     DEFAULT_OUTPUT,
     DEFAULT_STATE,
@@ -245,7 +245,7 @@ def _prepared(config: Path) -> "tuple[ReconcileConfig, Settings]":
     """Read the configuration and the settings, and log as these say."""
     from core.logs import configure_logs
     from core.settings import load_settings
-    from reconcile.config import load_config
+    from reconcile.config_file import load_config
 
     loaded, settings = load_config(config), load_settings()
     configure_logs(settings.log_format, settings.log_level)

@@ -1,18 +1,15 @@
 """The configuration of a reconciliation: what is compared with what, checked before anything is read."""
 
 import re
-from collections.abc import Sequence
 from datetime import date, datetime
 from decimal import Decimal
-from pathlib import Path
 from typing import Annotated, Any, Final, Literal
 
-import yaml
-from pydantic import BeforeValidator, Field, ValidationError, field_validator, model_validator
+from pydantic import BeforeValidator, Field, PrivateAttr, field_validator, model_validator
 
 from core.contracts import DataType
 from core.errors import ConfigurationError
-from reconcile.locations import located
+from reconcile.locations import Written
 from reconcile.policy import Alert, Partition, Thresholds
 from reconcile.rules import JsonNumbers, Precision, Rule
 from reconcile.source_config import (
@@ -26,7 +23,6 @@ from reconcile.source_config import (
     checked,
 )
 
-DEFAULT_CONFIG: Final = Path("reconcile.yml")
 AskedMode = Literal["auto", "count", "aggregate", "sample", "checksum", "typed"]
 """A mode, or the choice of one by size, order of the key and the last run."""
 Scalar = bool | int | Decimal | datetime | date | str
@@ -322,6 +318,18 @@ class ReconcileConfig(Strict):
     alert: Alert | None = None
     comparisons: Annotated[tuple[ComparisonConfig, ...], Field(min_length=1)]
 
+    _written: Written | None = PrivateAttr(default=None)
+
+    def model_post_init(self, context: Any, /) -> None:
+        """Keep the file that the configuration was read from, when one is named as the context of its validation."""
+        if isinstance(context, Written):
+            self._written = context
+
+    @property
+    def written(self) -> Written | None:
+        """The file that it was read from, by which later faults name their lines; None for one made in Python."""
+        return self._written
+
     @model_validator(mode="after")
     def _check_unique(self) -> "ReconcileConfig":
         names = [comparison.name for comparison in self.comparisons]
@@ -349,56 +357,3 @@ class ReconcileConfig(Strict):
                 f"no comparison is called {', '.join(unknown)}; there are {', '.join(sorted(known))}"
             )
         return tuple(comparison for comparison in self.comparisons if not names or comparison.name in names)
-
-
-class _UniqueKeys(yaml.SafeLoader):
-    """YAML as `yaml.SafeLoader` reads it, but for keys that stand twice, of which that would drop the first."""
-
-    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
-        """Return a mapping; raises where a key stands twice."""
-        seen: set[str] = set()
-        for key, _ in node.value:
-            if isinstance(key, yaml.ScalarNode) and key.tag != "tag:yaml.org,2002:merge":
-                if key.value in seen:
-                    raise yaml.constructor.ConstructorError(
-                        None, None, f"the key {key.value} stands there twice", key.start_mark
-                    )
-                seen.add(key.value)
-        return super().construct_mapping(node, deep=deep)
-
-
-def _has_deeper(place: tuple[int | str, ...], found: Sequence[Any]) -> bool:
-    return any(fault["loc"][: len(place)] == place and len(fault["loc"]) > len(place) for fault in found)
-
-
-def load_config(path: Path = DEFAULT_CONFIG) -> ReconcileConfig:
-    """Read a configuration.
-
-    Args:
-        path: the YAML file.
-
-    Returns:
-        The configuration, checked.
-
-    Raises:
-        ConfigurationError: naming the file and, for every fault, the line and the path to the key.
-    """
-    try:
-        text = path.read_text(encoding="utf-8")
-        document: Any = yaml.load(text, _UniqueKeys)  # noqa: S506 - a safe loader that refuses more
-    except OSError as error:
-        raise ConfigurationError(f"{path}: cannot be read: {error.strerror}; name another with --config") from error
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise ConfigurationError(f"{path}: not valid YAML: {error}") from error
-    try:
-        return ReconcileConfig.model_validate(document or {})
-    except ValidationError as error:
-        found = error.errors()
-        # Where a comparison is not valid, the list of those that are is not too short.
-        own = [fault for fault in found if not (fault["type"] == "too_short" and _has_deeper(fault["loc"], found))]
-        faults = [f"{located(fault['loc'], text)}: {_message(fault['msg'])}" for fault in own]
-        raise ConfigurationError(f"{path} is not valid:\n  " + "\n  ".join(faults)) from error
-
-
-def _message(message: str) -> str:
-    return message.removeprefix("Value error, ")

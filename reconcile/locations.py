@@ -1,39 +1,76 @@
 """Where in a YAML file a key stands, as its author would say it."""
 
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
 from typing import Final
 
 import yaml
 
 from reconcile.source_config import SOURCE_TAGS
 
+Place = tuple[int | str, ...]
+"""The path to a key, as pydantic tells it: names of keys, and numbers within lists."""
+
 _DESCRIBED: Final = frozenset({"warehouse", "snapshot"})
 
 
-def located(location: tuple[int | str, ...], text: str) -> str:
-    """Name a key and its line: `line 12: comparisons[2] (members).columns.email.case`.
+@dataclass(frozen=True)
+class Written:
+    """A configuration as its author wrote it.
 
-    Args:
-        location: the path to the key, as pydantic tells it.
-        text: the file, valid YAML.
-
-    Returns:
-        The words; a key that is missing is on the line of what lacks it.
+    Attributes:
+        path: the file.
+        text: what stands in it, valid YAML.
     """
-    node = yaml.compose(text, Loader=yaml.SafeLoader)
-    line = node.start_mark.line + 1 if node else 1
-    words, last = "", ""
-    for part in location:
-        if part in SOURCE_TAGS and last in _DESCRIBED:
-            # Tells which kind of source it was taken for; nothing stands there in the file.
-            continue
-        last = str(part)
-        node, found = _below(node, part)
-        line = found or line
-        if isinstance(part, int):
-            words += f"[{part}]" + _named(node)
-        elif found or part.isidentifier():
-            words += f".{part}" if words else part
-    return f"line {line}: {words or 'the file'}"
+
+    path: Path
+    text: str
+
+    def located(self, place: Place) -> str:
+        """Name a key and its line: `line 12: comparisons[2] (members).columns.email.case`.
+
+        Args:
+            place: the path to the key.
+
+        Returns:
+            The words; a key that is missing is on the line of what lacks it.
+        """
+        line, words = self._found(place)
+        return f"line {line}: {words or 'the file'}"
+
+    def line(self, place: Place) -> str:
+        """Name the file and the line of a key: `reconcile.yml, line 12`.
+
+        Args:
+            place: the path to the key.
+        """
+        return f"{self.path}, line {self._found(place)[0]}"
+
+    def refusal(self, faults: Sequence[str]) -> str:
+        """Say that the file is not valid, and why.
+
+        Args:
+            faults: each fault, with its line.
+        """
+        return f"{self.path} is not valid:\n  " + "\n  ".join(faults)
+
+    def _found(self, place: Place) -> tuple[int, str]:
+        node = yaml.compose(self.text, Loader=yaml.SafeLoader)
+        line = node.start_mark.line + 1 if node else 1
+        words, last = "", ""
+        for part in place:
+            if part in SOURCE_TAGS and last in _DESCRIBED:
+                # Tells which kind of source it was taken for; nothing stands there in the file.
+                continue
+            last = str(part)
+            node, found = _below(node, part)
+            line = found or line
+            if isinstance(part, int):
+                words += f"[{part}]" + _named(node)
+            elif found or part.isidentifier():
+                words += f".{part}" if words else part
+        return line, words
 
 
 def _below(node: yaml.Node | None, part: int | str) -> tuple[yaml.Node | None, int | None]:

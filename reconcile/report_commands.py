@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import typer
 
 from core.errors import ConfigurationError, UnavailableError
-from reconcile.config import DEFAULT_CONFIG
+from reconcile.config_file import DEFAULT_CONFIG
 from reconcile.options import DEFAULT_OUTPUT, ConfigOption, JsonOption, ReportArgument, TableOption, console, usage
 
 if TYPE_CHECKING:
@@ -154,7 +154,7 @@ def repair(
     `reconcile repair --table members --republish --apply`
     """
     from core.settings import load_settings
-    from reconcile.config import load_config
+    from reconcile.config_file import load_config
     from reconcile.repair.mending import Repair
     from reconcile.repair.view import print_repairs, repairs_json
     from reconcile.report.files import read_json

@@ -9,7 +9,7 @@ from docs_reader import PROJECT, Reader, blocks
 from core.clients import subscriber_client
 from core.contracts import load_contracts
 from devstack.stack import Stack
-from reconcile.config import load_config
+from reconcile.config_file import load_config
 
 GUIDE = "guides/adding-a-table.md"
 

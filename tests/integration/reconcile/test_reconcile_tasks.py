@@ -13,7 +13,7 @@ from typer.testing import CliRunner
 from core.clock import utc_now
 from reconcile.cli import app
 from reconcile.comparing import Work, make_comparison
-from reconcile.config import load_config
+from reconcile.config_file import load_config
 from reconcile.plans import ComparisonPlan
 from reconcile.report.files import prepare_output, read_json
 from reconcile.result import ComparisonResult

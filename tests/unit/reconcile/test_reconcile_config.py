@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from core.errors import ConfigurationError
-from reconcile.config import load_config
+from reconcile.config_file import load_config
 from reconcile.rules import EXACT, Rule, check_rule, describe
 
 ROOT = Path(__file__).parents[3]

@@ -12,7 +12,8 @@ import pytest
 import yaml
 from reconcile_tables import column, compared, planned
 
-from reconcile.config import ColumnConfig, load_config
+from reconcile.config import ColumnConfig
+from reconcile.config_file import load_config
 
 GUIDES = Path(__file__).parents[3] / "docs/guides"
 # Deletes are of rows and not of a column; their page has a test of its own.

@@ -14,7 +14,7 @@ from typer.testing import CliRunner
 
 from core.errors import ConfigurationError, UnavailableError
 from reconcile.cli import app
-from reconcile.config import load_config
+from reconcile.config_file import load_config
 from reconcile.report.files import read_json
 
 HOOK = "MILLRACE_RECONCILE_WEBHOOK"
