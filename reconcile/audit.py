@@ -10,7 +10,7 @@ from google.cloud import bigquery
 from core.errors import UnavailableError
 from core.settings import Settings
 from reconcile.audit_tables import AuditTable, append
-from reconcile.result import ComparisonResult, Counts, Difference, RunResult
+from reconcile.result import ComparisonResult, Counts, Difference, Evidence, RunResult
 
 TABLE: Final = "reconciliation_runs"
 PARTITION_COLUMN: Final = "started_at"
@@ -44,9 +44,17 @@ SCHEMA: Final = (
     bigquery.SchemaField("changed_columns", "JSON", description="Changed rows by column, as an object."),
     bigquery.SchemaField("decisions", "JSON", description="Thresholds applied, each with what was measured."),
     bigquery.SchemaField("causes", "JSON", description="Likely causes, without any value of a row."),
-    bigquery.SchemaField("inputs", "JSON", description="What was read: table, filter, instant, objects, ETags."),
+    bigquery.SchemaField("inputs", "JSON", description="What was read: table, filters, instant, objects, ETags."),
     bigquery.SchemaField("versions", "JSON", description="Versions of what made the comparison."),
+    bigquery.SchemaField("duplicated_warehouse", "INT64", description="Rows the warehouse holds under doubled keys."),
+    bigquery.SchemaField("duplicated_snapshot", "INT64", description="Rows the snapshot holds under doubled keys."),
+    bigquery.SchemaField("in_flight_warehouse", "INT64", description="Rows the warehouse holds under keys in flight."),
+    bigquery.SchemaField("in_flight_snapshot", "INT64", description="Rows the snapshot holds under keys in flight."),
+    bigquery.SchemaField("why", "STRING", description="Why it was compared in that mode."),
+    bigquery.SchemaField("evidence", "JSON", description="By what a mode that joins not every row found."),
+    bigquery.SchemaField("snapshot_manifest", "JSON", description="The snapshot's manifest, in the version read."),
 )
+"""Columns that came later stand at the end, where BigQuery adds them."""
 
 COLUMNS_SCHEMA: Final = (
     *_KEY,
@@ -181,6 +189,21 @@ def _row(result: RunResult, comparison: ComparisonResult) -> dict[str, Any]:
         "causes": [asdict(cause) for cause in comparison.causes],
         "inputs": comparison.inputs,
         "versions": asdict(result.versions),
+        "why": comparison.why or None,
+        "evidence": _evidence(comparison.evidence),
+        "snapshot_manifest": result.snapshot.manifest,
+    }
+
+
+def _evidence(found: Evidence | None) -> dict[str, Any] | None:
+    """Return what a verdict rests on; of a measure no value, for a least and a greatest are values of rows."""
+    if found is None:
+        return None
+    return {
+        "words": found.words,
+        "rate_low": found.rate_low,
+        "rate_high": found.rate_high,
+        "measures": [{"name": measure.name, "agrees": measure.agrees} for measure in found.measures],
     }
 
 

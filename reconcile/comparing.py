@@ -250,4 +250,6 @@ def _inputs(comparison: ComparisonPlan, reading: Reading | None = None, receipt:
         read_session=receipt or pins[0].words or None,
         objects=tuple(PinnedObject(ref.uri, ref.etag, ref.size) for pin in pins for ref in pin.objects),
         snapshot_format=comparison.snapshot.format,
+        snapshot_restriction=comparison.snapshot.restriction,
+        soft_deletes=comparison.soft_deletes,
     )

@@ -24,11 +24,11 @@ from reconcile.plans import (
     WarehousePlan,
 )
 from reconcile.read.deletions import alive
-from reconcile.read.filters import Condition, conditions
+from reconcile.read.filters import Condition, conditions, restriction
 from reconcile.read.manifest import Snapshot, open_snapshot
 from reconcile.read.sides import Side
 from reconcile.read.warehouse import WarehouseTable
-from reconcile.result import SnapshotId
+from reconcile.result import PinnedObject, SnapshotId
 from reconcile.rules import check_rule
 from reconcile.sources.bigquery import googlesql
 from reconcile.sources.checking import check_columns, held_types
@@ -80,7 +80,8 @@ def plan_run(
             planned.append(Unplanned(comparison.name, contract, str(error)))
     found = context.snapshot if context else None
     chosen = found.snapshot_id if found else snapshot_id
-    return RunPlan(services.settings.project, SnapshotId(root, chosen, _taken_at(found)), tuple(planned))
+    named = SnapshotId(root, chosen, _taken_at(found), _manifest(found))
+    return RunPlan(services.settings.project, named, tuple(planned))
 
 
 def _is_in_snapshot(comparison: ComparisonConfig) -> bool:
@@ -140,15 +141,20 @@ def _plan(context: _Context, comparison: ComparisonConfig, contract: TableContra
         replace(ours, snapshot_name=other.name, snapshot_origin=other.origin)
         for ours, other in zip(columns, theirs, strict=True)
     )
+    present = (*snapshot.where, *gone_there)
     return ComparisonPlan(
         name=comparison.name,
         contract=contract,
         columns=columns,
         warehouse=_warehouse_plan(context, comparison, (table, schema, gone), taken_at),
-        snapshot=replace(snapshot, where=(*snapshot.where, *gone_there)),
+        snapshot=replace(snapshot, where=present, restriction=restriction(present)),
         not_compared=(*_left_out("warehouse", unused, gone), *_left_out("snapshot", extra, gone_there)),
         mode=comparison.mode,
         sample_share=comparison.sample_share,
+        soft_deletes=(
+            *(f"warehouse.{mark.column}" for mark in gone),
+            *(f"snapshot.{mark.column}" for mark in gone_there),
+        ),
     )
 
 
@@ -331,6 +337,11 @@ def _in_flight(
 
 def _taken_at(snapshot: Snapshot | None) -> datetime | None:
     return snapshot.manifest.taken_at if snapshot and snapshot.manifest else None
+
+
+def _manifest(snapshot: Snapshot | None) -> PinnedObject | None:
+    ref = snapshot.manifest_ref if snapshot else None
+    return None if ref is None else PinnedObject(ref.uri, ref.etag, ref.size)
 
 
 def _snapshot_plan(context: _Context, comparison: ComparisonConfig) -> tuple[SnapshotPlan, datetime | None]:

@@ -169,6 +169,7 @@ class SnapshotPlan:
         expected_rows: rows in them by the manifest; None without one.
         where: conditions that rows must meet.
         table: the table.
+        restriction: the filter of the whole in GoogleSQL, as reports show it; of a part's range it says nothing.
     """
 
     objects: tuple[ObjectRef, ...]
@@ -176,6 +177,7 @@ class SnapshotPlan:
     expected_rows: int | None
     where: tuple[Condition, ...]
     table: TableSpec = _NO_FILES
+    restriction: str = ""
 
     @property
     def spec(self) -> TableSpec:
@@ -198,6 +200,7 @@ class ComparisonPlan:
         not_compared: columns either side holds that are left out, such as `warehouse._op`.
         mode: how the configuration wants it compared.
         sample_share: share of the keys that the mode `sample` takes.
+        soft_deletes: columns whose values mark rows as deleted, such as `warehouse.is_deleted`.
     """
 
     name: str
@@ -208,6 +211,7 @@ class ComparisonPlan:
     not_compared: tuple[str, ...]
     mode: AskedMode = "auto"
     sample_share: float = 0.01
+    soft_deletes: tuple[str, ...] = ()
 
     @property
     def key(self) -> tuple[PlannedColumn, ...]:

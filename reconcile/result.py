@@ -179,6 +179,9 @@ class Inputs:
         objects: the files that were read, of the warehouse's side, too, where that is files.
         snapshot_format: format of the snapshot's files, or the kind of database it is a table of, such as `parquet`
             or `postgresql`.
+        snapshot_restriction: filter applied to the snapshot, in GoogleSQL; empty when there is none.
+        soft_deletes: columns whose values mark rows as deleted, such as `warehouse.is_deleted`; the filters name the
+            values, too.
     """
 
     warehouse_table: str
@@ -187,6 +190,8 @@ class Inputs:
     read_session: str | None
     objects: tuple[PinnedObject, ...]
     snapshot_format: str
+    snapshot_restriction: str = ""
+    soft_deletes: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -296,11 +301,13 @@ class SnapshotId:
         uri: where the snapshots lie.
         snapshot_id: which of them; None when none could be found.
         taken_at: when it was taken (UTC), by its manifest; None without one.
+        manifest: its manifest, as it was read; None without one.
     """
 
     uri: str
     snapshot_id: str | None
     taken_at: datetime | None
+    manifest: PinnedObject | None = None
 
 
 @dataclass(frozen=True)

@@ -58,12 +58,14 @@ class Snapshot:
         snapshot_id: its name.
         manifest: what its writer says; None when the snapshots have none.
         objects: every object in it but the manifest.
+        manifest_ref: the manifest's object, in the version that was read; None when there is none.
     """
 
     uri: str
     snapshot_id: str
     manifest: Manifest | None
     objects: tuple[ObjectRef, ...]
+    manifest_ref: ObjectRef | None = None
 
     def table(self, folder: str) -> tuple[ObjectRef, ...]:
         """Return the objects of one table.
@@ -126,7 +128,7 @@ def open_snapshot(store: ObjectStore, uri: str, config: SnapshotConfig, snapshot
         raise UnreadableError(
             f"{uri}/{chosen}/{config.manifest}: is not there; the snapshot may still be being written"
         )
-    return Snapshot(uri, chosen, _read(store, ref, chosen), tuple(other for other in listed if other is not ref))
+    return Snapshot(uri, chosen, _read(store, ref, chosen), tuple(other for other in listed if other is not ref), ref)
 
 
 def _choose(store: ObjectStore, uri: str, config: SnapshotConfig, wanted: str) -> tuple[str, tuple[ObjectRef, ...]]:

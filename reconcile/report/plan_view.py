@@ -8,7 +8,6 @@ from rich.console import Console
 from reconcile.explaining import Bytes, Explained, ExplainedRun
 from reconcile.plans import ComparisonPlan, FileSet, Unplanned
 from reconcile.policy import Thresholds
-from reconcile.read.filters import restriction
 from reconcile.report.words import plural
 from reconcile.rules import EXACT, describe
 
@@ -69,7 +68,7 @@ def _document(explained: Explained) -> dict[str, object]:
         "warehouse": str(comparison.warehouse.table),
         "row_restriction": comparison.warehouse.restriction,
         "snapshot": str(comparison.snapshot.spec),
-        "snapshot_restriction": restriction(comparison.snapshot.where),
+        "snapshot_restriction": comparison.snapshot.restriction,
         "snapshot_format": comparison.snapshot.format,
         "snapshot_objects": [
             {"uri": ref.uri, "etag": ref.etag, "size": ref.size} for ref in comparison.snapshot.objects
@@ -122,7 +121,7 @@ def _print_comparison(console: Console, explained: Explained) -> None:
     console.print(f"[bold]{plan.name}[/]: {len(plan.columns)} columns by {', '.join(c.name for c in plan.key)}")
     kept = f" where {plan.warehouse.restriction}" if plan.warehouse.restriction else ""
     console.print(f"  warehouse {plan.warehouse.table}{kept}", markup=False)
-    filtered = f" where {restriction(plan.snapshot.where)}" if plan.snapshot.where else ""
+    filtered = f" where {plan.snapshot.restriction}" if plan.snapshot.restriction else ""
     console.print(f"  snapshot  {_snapshot(plan)}{filtered}", markup=False)
     console.print(f"  mode      {explained.chosen.mode}: {explained.chosen.why}", markup=False)
     if explained.computing:

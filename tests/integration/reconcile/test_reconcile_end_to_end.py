@@ -112,17 +112,22 @@ def test_the_audit_table_tells_of_every_comparison(estate: Estate, config: Recon
     result = run(config, estate.settings, tables=names, snapshot_id=CHANGED)
     query = (
         "select comparison, verdict, matched, snapshot_id, json_value(inputs, '$.row_restriction') as restriction, "
-        "changed_columns from reconcile_audit.reconciliation_runs where run_id = @run_id order by comparison"
+        "json_value(snapshot_manifest, '$.etag') as manifest, duplicated_warehouse, why, changed_columns "
+        "from reconcile_audit.reconciliation_runs where run_id = @run_id order by comparison"
     )
     bound = bigquery.QueryJobConfig(query_parameters=[bigquery.ScalarQueryParameter("run_id", "STRING", result.run_id)])
     rows = [dict(row) for row in estate.client.query(query, job_config=bound).result()]
     assert [row["comparison"] for row in rows] == sorted(names)
+    bucket = estate.settings.snapshot_uri.removeprefix("s3://")
+    etag = s3_client(estate.settings).head_object(Bucket=bucket, Key=f"{CHANGED}/manifest.json")["ETag"]
     for row in rows:
         found = _comparison(result, row["comparison"])
         assert row["verdict"] == found.verdict
         assert row["matched"] == found.counts.matched
         assert row["restriction"] == "is_deleted = false"
         assert row["snapshot_id"] == CHANGED
+        assert row["manifest"] == etag
+        assert (row["duplicated_warehouse"], row["why"]) == (0, found.why)
         assert row["changed_columns"] == {column.name: column.changed for column in found.columns if column.changed}
 
 
@@ -264,6 +269,7 @@ def test_any_table_is_compared_by_the_warehouse_schema_with_its_mapping(estate: 
         ("n", "2.25", "2.26", "warehouse is -0.01")
     ]
     assert found.not_compared == ("snapshot.region",)
+    assert found.inputs.snapshot_restriction == "region = 'eu'"
     # Without a contract nobody has said what is personal, so what is not declared harmless is hidden.
     del columns["n"]["mask"]
     [found] = run(

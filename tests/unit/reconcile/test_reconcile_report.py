@@ -32,8 +32,10 @@ from reconcile.result import (
     ComparisonResult,
     Counts,
     Difference,
+    Evidence,
     Inputs,
     KeyValue,
+    Measure,
     PinnedObject,
     RunResult,
     SnapshotId,
@@ -244,6 +246,35 @@ def test_an_audit_row_has_the_columns_of_its_table_and_no_values() -> None:
     assert rows[0]["matched"] == 990
     assert rows[1]["matched"] is None
     assert b"secret" not in msgspec.json.encode(rows)
+
+
+def test_the_audit_row_adds_up_on_each_side_and_says_what_was_left_out_and_why() -> None:
+    counts = {"duplicated_keys": 2, "duplicated_warehouse": 5, "duplicated_snapshot": 2, "in_flight": 3}
+    counts |= {"in_flight_warehouse": 1, "in_flight_snapshot": 3, "warehouse_rows": 1_006, "snapshot_rows": 1_005}
+    found = _different("things", **counts)
+    assert found.inputs is not None
+    inputs = replace(found.inputs, snapshot_restriction="region = 'eu'", soft_deletes=("snapshot.gone",))
+    measures = (Measure("email min", "ada@example.com", "bob@example.com"), Measure("rows", "9", "9"))
+    evidence = Evidence("10 of 1,000 keys", measures, 0.001, 0.02)
+    manifest = PinnedObject("s3://b/2026-01-05/manifest.json", '"m"', 80)
+    found = replace(found, inputs=inputs, evidence=evidence, mode="sample", why="it was asked for")
+    [row] = audit_rows(_run(found, snapshot=SnapshotId("s3://b", "2026-01-05", AT, manifest)))
+    told: dict[str, Any] = msgspec.json.decode(msgspec.json.encode(row))
+    paired = told["matched"] + told["changed"]
+    for side, alone in (("warehouse", "extra"), ("snapshot", "missing")):
+        apart = told[f"duplicated_{side}"] + told[f"in_flight_{side}"]
+        assert told[f"{side}_rows"] == paired + told[alone] + apart
+    assert told["inputs"]["snapshot_restriction"] == "region = 'eu'"
+    assert told["inputs"]["soft_deletes"] == ["snapshot.gone"]
+    assert told["snapshot_manifest"] == {"uri": manifest.uri, "etag": manifest.etag, "size": 80}
+    assert told["why"] == "it was asked for"
+    assert told["evidence"] == {
+        "words": "10 of 1,000 keys",
+        "rate_low": 0.001,
+        "rate_high": 0.02,
+        "measures": [{"name": "email min", "agrees": False}, {"name": "rows", "agrees": True}],
+    }
+    assert "where <code>region = &#39;eu&#39;</code>" in render(_run(found))
 
 
 # The sample

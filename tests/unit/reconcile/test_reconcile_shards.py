@@ -1,6 +1,7 @@
 """Runs in many tasks: parts add up to the whole, each is done once, and what stands is whole."""
 
 import threading
+from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -117,12 +118,15 @@ def test_files_in_order_are_cut_and_others_stay_whole(tmp_path: Path) -> None:
     plan = _plan(
         _files(tmp_path / "w", rows, per_file=100, group=50), _files(tmp_path / "s", changed, per_file=50, group=50)
     )
+    plan = replace(plan, snapshot=replace(plan.snapshot, restriction="is_test = false"))
     count, merged = _in_parts(plan, tmp_path / "out", 100)
     assert count == 4
     assert merged.counts is not None
     assert (merged.counts.changed, merged.counts.matched) == (4, 396)
     assert merged.why.startswith("in 4 ranges of the key; ")
     assert merged.inputs is not None
+    # The filter is that of the whole: where a range begins and ends are keys, which may be personal.
+    assert merged.inputs.snapshot_restriction == "is_test = false"
     assert {found.uri[-11:] for found in merged.inputs.objects} >= {"000.parquet", "007.parquet"}
     mixed = sorted(rows, key=lambda row: row[0] % 7)
     unordered = _plan(

@@ -125,6 +125,9 @@ def test_what_is_deleted_is_absent_as_the_oracle_has_it(
         assert (found.counts.missing, found.counts.extra) == (len(expected["missing"]), len(expected["extra"]))
         assert found.counts.duplicated_keys == len(expected["duplicated"])
     assert "snapshot.gone (marks deleted rows)" in found.not_compared
+    assert found.inputs is not None
+    assert found.inputs.soft_deletes == ("warehouse.gone", "snapshot.gone")
+    assert "gone" in found.inputs.snapshot_restriction
 
 
 TORTURE: list[Row] = [
