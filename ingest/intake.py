@@ -11,7 +11,7 @@ from core.errors import DecodeError
 from ingest.context import RunContext
 from ingest.dead_letters import DeadLetter, DeadLetters
 from ingest.decode import notification
-from ingest.decode.batch import BatchDecoder, Decoded, batch_decoder
+from ingest.decode.batch import FORESEEN_BY_NOBODY, BatchDecoder, Decoded, batch_decoder, fault_of
 from ingest.decode.measured import measured
 from ingest.detect import Inlet
 from ingest.drift.watch import Report
@@ -153,9 +153,13 @@ def notification_handler(contracts: Contracts, topic: str, notifications: Notifi
         refused = []
         for message in messages:
             try:
-                notifications.add(decode(message))
+                told = decode(message)
             except DecodeError as error:
                 refused.append((message, error))
+            except FORESEEN_BY_NOBODY as error:
+                refused.append((message, fault_of(error, message)))
+            else:
+                notifications.add(told)
         return refused
 
     return handle

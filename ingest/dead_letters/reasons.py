@@ -8,6 +8,7 @@ REASONS: Final[Mapping[str, str]] = MappingProxyType(
     {
         "ambiguous_object": "the object fits the files of more than one table",
         "batch_of_rows": "several rows in one message",
+        "decoder_fault": "a fault of the ingester's own while it read the message",
         "dump_incomplete": "the end of a full dump whose rows have not all landed",
         "fetch_failed": "the API kept failing on this row while it answered others",
         "fetch_refused": "the API refuses the request for this row",

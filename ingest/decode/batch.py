@@ -1,9 +1,12 @@
 """Decoding what arrived together: the rows, the control messages, and what nobody can understand."""
 
+import traceback
 from collections.abc import Callable, Sequence
+from pathlib import Path
 from typing import Final
 
 import msgspec
+import structlog
 
 from core.contracts import TableContract
 from core.errors import DecodeError, UnavailableError
@@ -13,6 +16,14 @@ from ingest.decode.drift_check import checked
 from ingest.drift.watch import DriftWatch, Report, ignore
 from ingest.message import Message
 from ingest.row import Landing
+
+_log = structlog.get_logger(__name__)
+
+FORESEEN_BY_NOBODY: Final = (
+    ArithmeticError, AttributeError, LookupError, RecursionError, TypeError, ValueError, msgspec.MsgspecError
+)  # fmt: skip
+"""What a fault of a decoder's own looks like. Data alone causes it, and would again after every restart, so that one
+message would hold up its topic for good. What memory, files or the network cause is none of it, and ends the run."""
 
 _RETRY_AFTER_S: Final = 1.0
 """For a service that did not say how long to leave it alone."""
@@ -95,9 +106,14 @@ def quick_first(quick: QuickDecoder, decode: Decoder) -> BatchDecoder:
 
     def decode_batch(messages: Sequence[Message]) -> Decoded:
         decoded = Decoded([], [], [])
-        quick(messages, decoded.landings.append, lambda message: _decode(message, decode, decoded))
+        try:
+            quick(messages, decoded.landings.append, lambda message: _decode(message, decode, decoded))
+        except FORESEEN_BY_NOBODY:
+            # Message by message it shows which of them it is.
+            return slow(messages)
         return decoded
 
+    slow = one_by_one(decode)
     return decode_batch
 
 
@@ -111,6 +127,9 @@ def _decode(message: Message, decode: Decoder, decoded: Decoded) -> None:
         decoded.waiting.append(message)
         decoded.retry_after_s = max(decoded.retry_after_s, error.retry_after_s or _RETRY_AFTER_S)
         return
+    except FORESEEN_BY_NOBODY as error:
+        decoded.refused.append((message, fault_of(error, message)))
+        return
     if row is None:
         decoded.control.append(message)
         return
@@ -118,3 +137,21 @@ def _decode(message: Message, decode: Decoder, decoded: Decoded) -> None:
         decoded.landings.append(Landing(message, row.moved_from))
         decoded.in_two.append(message)
     decoded.landings.append(Landing(message, row))
+
+
+def fault_of(error: Exception, message: Message) -> DecodeError:
+    """Tell of a decoder that failed in a way that nobody foresaw; the log says where.
+
+    Args:
+        error: one of `FORESEEN_BY_NOBODY`.
+        message: what it was reading.
+
+    Returns:
+        `decoder_fault`; the message is kept whole, and can be replayed once the decoder is mended.
+    """
+    *_, last = traceback.extract_tb(error.__traceback__)
+    # The error's own words may quote the data.
+    where = f"{Path(last.filename).name}:{last.lineno}"
+    _log.error("decoder fault", error=type(error).__name__, where=where, topic=message.topic, event_id=message.event_id)
+    words = f"{type(error).__name__} at {where}: a fault of the ingester's own; replay the message once it is mended"
+    return DecodeError("decoder_fault", words)

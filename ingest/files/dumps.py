@@ -142,7 +142,7 @@ def _read_manifest(store: ObjectStore, marker: ObjectRef) -> _Manifest:
         raise DecodeError("invalid_dump_marker", f"{marker.uri}: has more than {_MANIFEST_BYTES} bytes")
     try:
         return msgspec.json.decode(store.read(marker, 0, marker.size), type=_Manifest)
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise DecodeError("invalid_dump_marker", f"{marker.uri}: is no manifest with `entries`: {error}") from error
 
 

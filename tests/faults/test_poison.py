@@ -20,6 +20,9 @@ from ingest.dead_letters import DeadLetters
 KEYS = 5
 TOPIC = topic_of("members")
 
+DOCUMENT = event(
+    "members", 1, {}, after='{"_id":"M1"}', source={"connector": "mongodb", "name": "s", "collection": "members"}
+)
 POISON: dict[str, tuple[str, Callable[[int], bytes]]] = {
     "cut": ("invalid_json", lambda number: good(number)[:-5]),
     "no_utf8": ("invalid_json", lambda _: b'\xff{"op": "c"}'),
@@ -28,6 +31,7 @@ POISON: dict[str, tuple[str, Callable[[int], bytes]]] = {
     "other_table": ("wrong_table", lambda number: event("member_emails", number, {"email_id": 1})),
     "no_key": ("missing_key", lambda number: event("members", number, {"member_number": "M1"})),
     "key_of_another_type": ("invalid_key", lambda number: event("members", number, {"member_id": "seven"})),
+    "no_utf8_within_a_text": ("invalid_utf8", lambda _: DOCUMENT.replace(b"M1", b"\xff")),
     "unknown_operation": ("unknown_operation", lambda number: event("members", number, {"member_id": 1}, op="z")),
 }
 

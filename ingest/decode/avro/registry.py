@@ -127,7 +127,7 @@ class SchemaRegistry:
             self._gather(answer.references, named)
             try:
                 named[reference.name] = msgspec.json.decode(answer.schema)
-            except msgspec.DecodeError as error:
+            except (msgspec.DecodeError, RecursionError) as error:
                 raise DecodeError("invalid_schema", "a schema that another refers to is no JSON") from error
 
     def _ask(self, path: str) -> _Answer:
@@ -152,7 +152,7 @@ class SchemaRegistry:
             raise fault
         try:
             answer = msgspec.json.decode(response.content, type=_Answer)
-        except (UnicodeDecodeError, msgspec.MsgspecError) as error:
+        except (UnicodeDecodeError, msgspec.MsgspecError, RecursionError) as error:
             raise self._pause("what answers at MILLRACE_INGEST_SCHEMA_REGISTRY_URL is no schema registry") from error
         self._pause_s = 0.0
         return answer

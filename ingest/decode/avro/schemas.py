@@ -64,7 +64,7 @@ def read_avro_schema(text: str | bytes, named: Mapping[str, Any] | None = None) 
     """
     try:
         return avro_schema(_text_decoder.decode(text), named)
-    except (UnicodeDecodeError, msgspec.DecodeError) as error:
+    except (UnicodeDecodeError, msgspec.DecodeError, RecursionError) as error:
         raise DecodeError("invalid_schema", "an Avro schema is no JSON") from error
 
 

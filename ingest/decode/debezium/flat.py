@@ -99,7 +99,7 @@ def _unquoted(value: object) -> object:
         return value
     try:
         parsed = _text_decoder.decode(value)
-    except msgspec.DecodeError:
+    except (msgspec.DecodeError, RecursionError):
         return value
     return parsed.get("payload", value) if isinstance(parsed, dict) else parsed
 

@@ -20,6 +20,7 @@ from core.errors import DecodeError
 from ingest.decode.change import Image
 from ingest.decode.debezium.bson_values import fit, read_extended_json, settle
 from ingest.decode.debezium.envelope import NULL, Envelope, UpdateDescription
+from ingest.decode.payload import explain
 
 CONNECTOR: Final = "mongodb"
 DESCRIPTION: Final = "__update_description"
@@ -65,6 +66,9 @@ class Documents:
             return None
         try:
             text = _text_decoder.decode(raw)
+        except UnicodeDecodeError as error:
+            # The event was read without looking into its texts.
+            raise explain(error, bytes(raw)) from error
         except msgspec.MsgspecError as error:
             raise DecodeError("invalid_extended_json", "a document of MongoDB must be JSON within a string") from error
         return self._image(_document(text))
