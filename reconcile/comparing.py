@@ -34,7 +34,7 @@ from reconcile.result import (
 from reconcile.sources.model import Pin
 from reconcile.sources.services import Services
 
-Phase = Literal["planned", "warehouse", "snapshot", "compare", "done"]
+Phase = Literal["planned", "begun", "warehouse", "snapshot", "compare", "done"]
 
 
 @dataclass(frozen=True)
@@ -43,7 +43,7 @@ class Progress:
 
     Attributes:
         comparison: the comparison at work.
-        phase: side being read, or `compare`, or `done`; `planned` comes first, once.
+        phase: side being read, or `compare`, or `done`; `planned` comes first, once; `begun` before a side opens.
         rows: rows read since the last call; rows that will be read, about, when the run is `planned`.
     """
 
@@ -98,6 +98,7 @@ def make_comparison(work: Work, comparison: ComparisonPlan | Unplanned) -> Compa
     if isinstance(comparison, Unplanned):
         return _unreadable(comparison, comparison.reason, None, 0.0)
     began = time.monotonic()
+    work.on_progress(Progress(comparison.name, "begun"))
     try:
         told = partial(_tell, work.on_progress, comparison.name)
         with opened(comparison, work.services, work.limits.readers, told) as reading:

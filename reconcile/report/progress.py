@@ -2,8 +2,8 @@
 
 import threading
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, field
 from typing import Final
 
@@ -12,11 +12,19 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, SpinnerColumn, TextColumn, TimeElapsedColumn
 from rich.progress import Progress as Bar
 
-from reconcile.comparing import OnProgress, Progress
+from reconcile.comparing import OnProgress, Phase, Progress
 
 _log = structlog.get_logger(__name__)
 
 _LOG_EVERY_S: Final = 30.0
+_DOING: Final[Mapping[Phase, str]] = {
+    "planned": "beginning",
+    "begun": "opening",
+    "warehouse": "reading",
+    "snapshot": "reading",
+    "compare": "comparing",
+    "done": "done",
+}
 
 
 @dataclass
@@ -33,6 +41,12 @@ class Pace:
     expected: int = 0
     rows: int = 0
     sides: dict[str, int] = field(default_factory=dict)
+
+    def add(self, told: Progress) -> None:
+        """Count the rows that were read of a side."""
+        self.rows += told.rows
+        if told.rows:
+            self.sides[told.phase] = self.sides.get(told.phase, 0) + told.rows
 
     def rate(self, now: float) -> float:
         """Return the rows read a second so far."""
@@ -59,60 +73,89 @@ def showing_progress(comparisons: int) -> Iterator[OnProgress]:
     columns = (SpinnerColumn(), TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn())
     with Bar(*columns, TimeElapsedColumn(), console=console, transient=True, disable=not console.is_terminal) as bar:
         task = bar.add_task("planning", total=comparisons)
-        yield listener(
-            lambda text: bar.update(task, description=text),
-            lambda: bar.advance(task),
-            # A bar is not for a log, and a log not for a bar.
-            log_every_s=None if console.is_terminal else _LOG_EVERY_S,
-        )
+        narration = Narration(lambda text: bar.update(task, description=text), lambda: bar.advance(task))
+        # A bar is not for a log, and a log not for a bar.
+        with nullcontext() if console.is_terminal else repeating(narration.log, every_s=_LOG_EVERY_S):
+            yield narration.on_progress
 
 
-def listener(
-    describe: Callable[[str], None],
-    advance: Callable[[], None],
-    *,
-    log_every_s: float | None,
-    clock: Callable[[], float] = time.monotonic,
-) -> OnProgress:
-    """Return what turns progress into words.
+@contextmanager
+def repeating(act: Callable[[], None], *, every_s: float) -> Iterator[None]:
+    """Do something now and then, in a thread of its own: also while nothing moves, when it is asked for most.
 
     Args:
-        describe: shows a text.
-        advance: called when a comparison is done.
-        log_every_s: least seconds between two lines in the log; None to log nothing.
-        clock: a monotonic clock, in seconds.
-
-    Returns:
-        What a run tells of its progress; it may be called from several threads.
+        act: what to do.
+        every_s: seconds between two times, and before the first.
     """
-    lock = threading.Lock()
-    pace = Pace(clock())
-    logged_at = clock()
+    ended = threading.Event()
 
-    def on_progress(told: Progress) -> None:
-        nonlocal logged_at
-        with lock:
-            now = clock()
+    def repeat() -> None:
+        while not ended.wait(every_s):
+            act()
+
+    thread = threading.Thread(target=repeat, name="progress", daemon=True)
+    thread.start()
+    try:
+        yield
+    finally:
+        ended.set()
+        thread.join()
+
+
+class Narration:
+    """What a run does, in words; it may be told from several threads."""
+
+    def __init__(
+        self,
+        describe: Callable[[str], None],
+        advance: Callable[[], None],
+        *,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        """Begin before the run is planned.
+
+        Args:
+            describe: shows a text.
+            advance: called when a comparison is done.
+            clock: a monotonic clock, in seconds.
+        """
+        self._describe, self._advance, self._clock = describe, advance, clock
+        self._lock = threading.Lock()
+        self._pace = Pace(clock())
+        self._last = Progress("", "planned")
+        self._doing = "planning"
+
+    def on_progress(self, told: Progress) -> None:
+        """Take note of what a run does, and show it.
+
+        Args:
+            told: what it does.
+        """
+        with self._lock:
+            now = self._clock()
+            self._last, self._doing = told, _DOING[told.phase]
             if told.phase == "planned":
-                pace.expected, pace.began = told.rows, now
+                self._pace.expected, self._pace.began = told.rows, now
             elif told.phase == "done":
-                pace.sides.clear()
-                advance()
+                self._pace.sides.clear()
+                self._advance()
             else:
-                pace.rows += told.rows
-                pace.sides[told.phase] = pace.sides.get(told.phase, 0) + told.rows
-                describe(words(told, pace, now))
-            if log_every_s is not None and now - logged_at >= log_every_s:
-                logged_at = now
-                _log.info(
-                    "reconciling",
-                    comparison=told.comparison,
-                    rows=pace.rows,
-                    rows_per_s=round(pace.rate(now)),
-                    left_s=None if (left := pace.left_s(now)) is None else round(left),
-                )
+                self._pace.add(told)
+                self._describe(words(told, self._pace, now))
 
-    return on_progress
+    def log(self) -> None:
+        """Write a line into the log: the comparison at work, what is done to it, the rows so far and the time left."""
+        with self._lock:
+            now = self._clock()
+            left = self._pace.left_s(now)
+            _log.info(
+                "reconciling",
+                comparison=self._last.comparison or None,
+                doing=self._doing,
+                rows=self._pace.rows,
+                rows_per_s=round(self._pace.rate(now)),
+                left_s=None if left is None else round(left),
+            )
 
 
 def words(told: Progress, pace: Pace, now: float) -> str:
@@ -126,8 +169,8 @@ def words(told: Progress, pace: Pace, now: float) -> str:
     Returns:
         Such as `members warehouse 1,200, snapshot 900, 2,100 rows/s, 5 s left`.
     """
-    if told.phase == "compare":
-        return f"{told.comparison} comparing"
+    if told.phase in ("begun", "compare"):
+        return f"{told.comparison} {_DOING[told.phase]}"
     counted = ", ".join(f"{side} {count:,}" for side, count in pace.sides.items() if count)
     left = pace.left_s(now)
     rest = "" if left is None else f", {left:,.0f} s left"

@@ -1,6 +1,7 @@
 """The forms that machines read: JUnit XML, the JSON schema, alerts, and progress."""
 
 import json
+import queue
 import threading
 from collections.abc import Iterator
 from dataclasses import replace
@@ -23,7 +24,7 @@ from reconcile.policy import Alert, Thresholds
 from reconcile.report.files import to_json
 from reconcile.report.junit import junit
 from reconcile.report.page import render
-from reconcile.report.progress import listener
+from reconcile.report.progress import Narration, repeating
 from reconcile.report.schema import report_schema, schema_text
 from reconcile.report.words import share
 from reconcile.result import (
@@ -217,19 +218,38 @@ def test_an_alert_that_cannot_be_sent_is_a_failure_that_keeps_its_secret(
 def test_progress_tells_rate_and_time_left() -> None:
     now = [0.0]
     shown: list[str] = []
+    narration = Narration(shown.append, lambda: shown.append("done"), clock=lambda: now[0])
     with capture_logs() as logs:
-        on_progress = listener(shown.append, lambda: shown.append("done"), log_every_s=5, clock=lambda: now[0])
-        on_progress(Progress("", "planned", 4_000))
+        narration.log()
+        narration.on_progress(Progress("", "planned", 4_000))
+        narration.on_progress(Progress("members", "begun"))
+        # S3 may have to be asked again and again before the first row comes: even then it is told what is at work.
+        narration.log()
         now[0] = 2.0
-        on_progress(Progress("members", "warehouse", 1_000))
+        narration.on_progress(Progress("members", "warehouse", 1_000))
         now[0] = 6.0
-        on_progress(Progress("members", "snapshot", 2_000))
-        on_progress(Progress("members", "compare"))
-        on_progress(Progress("members", "done"))
+        narration.on_progress(Progress("members", "snapshot", 2_000))
+        narration.log()
+        narration.on_progress(Progress("members", "compare"))
+        narration.on_progress(Progress("members", "done"))
     assert shown == [
+        "members opening",
         "members warehouse 1,000, 500 rows/s, 6 s left",
         "members warehouse 1,000, snapshot 2,000, 500 rows/s, 2 s left",
         "members comparing",
         "done",
     ]
-    assert [(line["rows"], line["rows_per_s"], line["left_s"]) for line in logs] == [(3_000, 500, 2)]
+    told = [(line["comparison"], line["doing"], line["rows"], line["rows_per_s"], line["left_s"]) for line in logs]
+    assert told == [
+        (None, "planning", 0, 0, None),
+        ("members", "opening", 0, 0, None),
+        ("members", "reading", 3_000, 500, 2),
+    ]
+
+
+def test_a_line_is_logged_now_and_then_though_nothing_moves() -> None:
+    lines: queue.SimpleQueue[None] = queue.SimpleQueue()
+    with repeating(lambda: lines.put(None), every_s=0.001):
+        for _ in range(3):
+            lines.get(timeout=10)
+    assert not any(thread.name == "progress" for thread in threading.enumerate())
