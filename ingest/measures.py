@@ -91,6 +91,7 @@ class Measures:
         landings: time from publication to confirmed append, by table; early clocks count as zero.
         decodes: duration of decoding what arrived together, by topic.
         failures: failed requests to BigQuery by kind: unavailable, refused or configuration.
+        pull_failures: streams of Pub/Sub that broke by kind: unavailable, malformed or configuration.
         append_failing_since: when appends began to fail without one that succeeded since, on the monotonic clock in
             seconds; None while they succeed.
         loop_lag_s: how late the event loop was of late, in seconds.
@@ -100,6 +101,7 @@ class Measures:
     landings: defaultdict[str, Histogram] = field(default_factory=lambda: defaultdict(Histogram))
     decodes: defaultdict[str, Histogram] = field(default_factory=lambda: defaultdict(Histogram))
     failures: Counter[str] = field(default_factory=Counter)
+    pull_failures: Counter[str] = field(default_factory=Counter)
     append_failing_since: float | None = None
     loop_lag_s: float = 0.0
 
@@ -136,6 +138,14 @@ class Measures:
             self.append_failing_since = None
         elif self.append_failing_since is None:
             self.append_failing_since = time.monotonic()
+
+    def pull_failed(self, kind: str) -> None:
+        """Observe a stream of Pub/Sub that broke.
+
+        Args:
+            kind: unavailable, malformed or configuration.
+        """
+        self.pull_failures[kind] += 1
 
     @contextmanager
     def decoding(self, topic: str) -> Iterator[None]:

@@ -95,6 +95,13 @@ def _counters() -> tuple[Metric, ...]:
             lambda run: dict(run.measures.failures),
             "kind",
         ),
+        counter(
+            "pull_failures",
+            "Streams of Pub/Sub that broke, by kind: unavailable (opened again, as now and then each is), malformed "
+            "(a response that is none; opened again), configuration.",
+            lambda run: dict(run.measures.pull_failures),
+            "kind",
+        ),
         counter("fetched_answers", "Answers taken from the API.", _one(lambda run: run.progress.fetched)),
         counter(
             "unmodified_answers",

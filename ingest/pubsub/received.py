@@ -34,6 +34,7 @@ def messages_of(subscription: str, topic: str, response: bytes) -> list[Message]
 
     Raises:
         google.protobuf.message.DecodeError: when it is no such response.
+        ValueError: when it holds an instant that is none.
     """
     columns = StreamingPullColumns.FromString(response).received_messages
     bodies = columns.message

@@ -7,11 +7,13 @@ from contextlib import asynccontextmanager, suppress
 from typing import Any, Final
 
 import grpc
+from google.protobuf.message import DecodeError as MalformedError
 
 from core.errors import UnavailableError
 from core.retry import retrying_async
 from ingest.context import RunContext
 from ingest.flow import FlowControl
+from ingest.message import Message
 from ingest.pubsub.acks import Acks
 from ingest.pubsub.received import messages_of
 from ingest.rpc import GetSubscriptionRequest, PubSub, StreamingPullRequest, routing, translate
@@ -48,6 +50,7 @@ class PubSubTransport:
         self._topic = topic
         self._pubsub = pubsub
         self._settings = context.settings
+        self._measures = context.measures
         self._client_id = context.progress.load_id
         self._flow = flow
         self._deliver = deliver
@@ -111,13 +114,14 @@ class PubSubTransport:
                 self.is_connected = True
                 async for response in call:
                     useful = True
-                    received = messages_of(self.name, self._topic, response)
+                    received = self._read(response)
                     await self._flow.deliver(received, self._deliver)
                     # The next response is as large as this one, more or less: it is read when it can be taken in.
                     async with self._flow.room(len(received)):
                         pass
         except grpc.aio.AioRpcError as error:
             failure = translate(error, f"pull {self.name}")
+            self._measures.pull_failed("unavailable" if failure.retryable else "configuration")
             if not (useful and failure.retryable):
                 raise failure from error
         else:
@@ -125,6 +129,20 @@ class PubSubTransport:
                 raise UnavailableError(f"pull {self.name}: the service ended the stream")
         finally:
             self.is_connected = False
+
+    def _read(self, response: bytes) -> list[Message]:
+        """Read a response; one that cannot be read ends its stream, since nobody knows what it brought.
+
+        Its messages are neither acknowledged nor extended, so they come again once their leases have run out.
+        """
+        try:
+            return messages_of(self.name, self._topic, response)
+        except (MalformedError, ValueError) as error:
+            self._measures.pull_failed("malformed")
+            raise UnavailableError(
+                f"pull {self.name}: a response of {len(response)} bytes is none of StreamingPull "
+                f"({type(error).__name__}); what it brought comes again"
+            ) from error
 
     @asynccontextmanager
     async def _stream(self) -> AsyncIterator[Any]:

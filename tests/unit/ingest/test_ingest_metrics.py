@@ -55,6 +55,7 @@ def busy() -> Observed:
     run.flow.take(2, 600)
     run.measures.append_succeeded("members", 0.03)
     run.measures.append_failed("unavailable", is_outage=True)
+    run.measures.pull_failed("malformed")
     run.measures.landed("members", [NOW - 200_000, NOW + 1, 0], NOW)
     with run.measures.decoding("loyalty.member.members"):
         pass
@@ -80,6 +81,7 @@ def test_what_was_counted_is_what_is_shown() -> None:
         "millrace_ingest_landed_rows_total tiers": 1,
         "millrace_ingest_dead_lettered_messages_total invalid_json": 1,
         "millrace_ingest_append_failures_total unavailable": 1,
+        "millrace_ingest_pull_failures_total malformed": 1,
         "millrace_ingest_append_seconds_bucket members 0.025": 0,
         "millrace_ingest_append_seconds_bucket members 0.05": 1,
         "millrace_ingest_append_seconds_bucket members +Inf": 1,

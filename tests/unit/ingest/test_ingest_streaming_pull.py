@@ -1,5 +1,8 @@
 """What is read of StreamingPull's responses is what the service's own type reads of them."""
 
+from contextlib import suppress
+
+from google.protobuf.message import DecodeError
 from google.pubsub_v1 import types as pubsub_types
 from hypothesis import given
 from hypothesis import strategies as st
@@ -80,3 +83,14 @@ def test_bodies_that_are_written_in_another_order_are_read_as_well() -> None:
         ("1", "2", b""),
         ("2", "3", b"d"),
     ]
+
+
+@given(st.binary(max_size=60), st.lists(ANY, min_size=1, max_size=3), st.data())
+def test_what_is_no_response_is_refused_in_the_ways_that_are_told(
+    noise: bytes, sent: list[dict[str, object]], data: st.DataObject
+) -> None:
+    response = pubsub_types.StreamingPullResponse.pb()(received_messages=sent).SerializeToString()
+    place = data.draw(st.integers(0, len(response)))
+    for text in (noise, response[:place], response[:place] + noise, response[:place] + noise + response[place:]):
+        with suppress(DecodeError, ValueError):
+            messages_of("s", "t", text)
