@@ -19,7 +19,7 @@ from reconcile.read.sides import Flags, Side, settled, side_columns, stored_rows
 from reconcile.read.spill import Spill, spill
 from reconcile.sources.files import FileSource
 from reconcile.sources.model import Predicate, Rows, Source, Wanted, wanted
-from reconcile.sources.opening import open_source
+from reconcile.sources.opening import open_sides
 from reconcile.sources.predicates import constant_types, in_flight
 from reconcile.sources.services import Services
 
@@ -101,10 +101,7 @@ def opened(
     Raises:
         UnreadableError: when one cannot be opened.
     """
-    with (
-        open_source(plan.warehouse.table, services, workers=workers) as warehouse,
-        open_source(plan.snapshot.spec, services, workers=workers) as snapshot,
-    ):
+    with open_sides(plan.warehouse.table, plan.snapshot.spec, services, workers=workers) as (warehouse, snapshot):
         yield Reading(plan, warehouse, snapshot, workers, on_rows)
 
 

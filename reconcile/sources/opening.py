@@ -8,6 +8,7 @@ from reconcile.sources.bigquery import BigQuerySource
 from reconcile.sources.files import FileSource
 from reconcile.sources.model import Source
 from reconcile.sources.postgresql import open_postgresql
+from reconcile.sources.postgresql_session import are_together
 from reconcile.sources.services import Services
 from reconcile.sources.snowflake import open_snowflake
 
@@ -36,3 +37,36 @@ def open_source(table: TableSpec, services: Services, *, workers: int = 1) -> It
             yield source
     else:
         yield BigQuerySource(services, table, workers)
+
+
+@contextmanager
+def open_sides(
+    warehouse: TableSpec, snapshot: TableSpec, services: Services, *, workers: int = 1
+) -> Iterator[tuple[Source, Source]]:
+    """Open both sides of a comparison; two tables of one PostgreSQL database are pinned in one snapshot.
+
+    Args:
+        warehouse: the table of one side.
+        snapshot: that of the other.
+        services: where they are.
+        workers: how many units of each will be read at once.
+
+    Yields:
+        Both sources, for as long as they are open.
+
+    Raises:
+        UnreadableError: when one cannot be opened.
+        ConfigurationError: when what it needs is not installed or not configured; the message says what.
+    """
+    if isinstance(warehouse, DatabaseSpec) and isinstance(snapshot, DatabaseSpec) and are_together(warehouse, snapshot):
+        with (
+            open_postgresql(warehouse, workers, beside=snapshot) as first,
+            open_postgresql(snapshot, workers, joining=first) as second,
+        ):
+            yield first, second
+        return
+    with (
+        open_source(warehouse, services, workers=workers) as left,
+        open_source(snapshot, services, workers=workers) as right,
+    ):
+        yield left, right

@@ -1,13 +1,12 @@
 """PostgreSQL and Redshift through ADBC: Arrow batches from cursors, all of one transaction's snapshot.
 
-The pin is a repeatable-read transaction. In PostgreSQL it is exported, and every further connection joins it, so parts
-of a table are read at once and agree ("Snapshot Synchronization Functions" in its manual); parts are ranges of pages
-(`ctid`), which need no index. Redshift exports none and is read by one connection, serializable.
+The pin is a transaction, see `reconcile.sources.postgresql_session`. Parts of a table are ranges of pages (`ctid`),
+which need no index; each is read by a connection of its own. Redshift is read by one.
 """
 
 from collections.abc import Iterable, Iterator, Sequence
-from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass, field
+from contextlib import contextmanager
+from dataclasses import dataclass
 from functools import cached_property, partial
 from typing import Any, Final
 
@@ -18,9 +17,8 @@ from core.errors import UnreadableError
 from reconcile.compare.tree import Leaf, Leaves
 from reconcile.plans import DatabaseSpec, PlannedColumn
 from reconcile.pushdown.buckets import KeyBuckets
-from reconcile.sources.adbc import Held, as_wanted, connection_uri, told, typed
+from reconcile.sources.adbc import Held, as_wanted, typed
 from reconcile.sources.checksums import check_forms, local_checksums
-from reconcile.sources.extras import imported
 from reconcile.sources.model import EVERY_ROW, Part, Pin, Predicate, Rows, Wanted, wanted
 from reconcile.sources.postgresql_checksums import (
     aggregate_sql,
@@ -30,10 +28,9 @@ from reconcile.sources.postgresql_checksums import (
     uncounted,
     unpushable,
 )
+from reconcile.sources.postgresql_session import Session, open_session
 from reconcile.sources.sql import Bound, SqlTypes, identifier, where
 
-_MODULE: Final = "adbc_driver_postgresql.dbapi"
-_FETCH_ROWS: Final = 20_000
 _PAGES_A_PART: Final = 4_096
 """Least pages of 8 KiB that are worth a connection of their own."""
 _MODERN: Final = 140_000
@@ -76,14 +73,6 @@ from information_schema.columns
 where table_schema = $1 and table_name = $2
 order by ordinal_position
 """
-_KIND_SQL: Final = """
-select c.relkind::text
-from pg_catalog.pg_class as c
-inner join pg_catalog.pg_namespace as n on c.relnamespace = n.oid
-where n.nspname = $1 and c.relname = $2
-"""
-_LOCKABLE: Final = frozenset("rpv")
-"""Kinds of relations that can be locked: tables, partitioned tables, views."""
 _PAGES_SQL: Final = """
 select pg_relation_size(c.oid) / current_setting('block_size')::bigint
 from pg_catalog.pg_class as c
@@ -103,7 +92,7 @@ class PostgresqlSource:
     """
 
     table: DatabaseSpec
-    session: "_Session"
+    session: Session
     workers: int
 
     @property
@@ -273,12 +262,16 @@ class PostgresqlSource:
 
 
 @contextmanager
-def open_postgresql(table: DatabaseSpec, workers: int) -> Iterator[PostgresqlSource]:
+def open_postgresql(
+    table: DatabaseSpec, workers: int, *, beside: DatabaseSpec | None = None, joining: PostgresqlSource | None = None
+) -> Iterator[PostgresqlSource]:
     """Open a table, pinned for as long as it is open.
 
     Args:
         table: the table.
         workers: most parts that will be read at once.
+        beside: a table of the same database that is to be opened in the same snapshot; None for none.
+        joining: the table that was opened so, whose snapshot is joined; it must stay open for longer.
 
     Yields:
         The source.
@@ -287,77 +280,9 @@ def open_postgresql(table: DatabaseSpec, workers: int) -> Iterator[PostgresqlSou
         UnreadableError: when the connection cannot be made.
         ConfigurationError: when the driver is not installed.
     """
-    module, uri = imported(_MODULE, "postgresql"), connection_uri(table)
-    with ExitStack() as stack:
-        # Around the connecting alone: what goes wrong while the source is open has its own words.
-        with told(table, module, uri):
-            connection = stack.enter_context(module.connect(uri, autocommit=True))
-            cursor = stack.enter_context(connection.cursor())
-            snapshot, version = _begin_redshift(cursor) if table.kind == "redshift" else _begin(table, cursor)
-        yield PostgresqlSource(table, _Session(table, module, uri, cursor, snapshot, version), workers)
-
-
-def _begin_redshift(cursor: Any) -> tuple[None, int]:
-    cursor.execute("begin transaction isolation level serializable read only")
-    return None, 0
-
-
-def _begin(table: DatabaseSpec, cursor: Any) -> tuple[str, int]:
-    """Begin the transaction; return its snapshot's name and the server's version."""
-    cursor.execute(_KIND_SQL, (table.schema, table.table))
-    kinds = [kind for (kind,) in cursor.fetchall()]
-    if not kinds:
-        raise UnreadableError(f"{table}: is not there, or not ours to see")
-    cursor.execute("begin transaction isolation level repeatable read read only")
-    if kinds[0] in _LOCKABLE:
-        # Without a lock that is older than the snapshot, a truncated table would seem empty; see "MVCC Caveats".
-        cursor.execute(f"lock table {'.'.join(map(identifier, table.parts))} in access share mode")
-    cursor.execute("select pg_export_snapshot(), current_setting('server_version_num')::bigint")
-    [(snapshot, version)] = cursor.fetchall()
-    return snapshot, version
-
-
-@dataclass(frozen=True)
-class _Session:
-    """A transaction, and further connections that join it."""
-
-    table: DatabaseSpec
-    module: Any
-    uri: str = field(repr=False)
-    cursor: Any
-    snapshot: str | None
-    version: int
-
-    def all(self, statement: Bound) -> list[tuple[Any, ...]]:
-        """Return all rows of a small result."""
-        with told(self.table, self.module, self.uri):
-            self.cursor.execute(statement.sql, statement.values or None)
-            return list(self.cursor.fetchall())
-
-    def batches(self, statement: Bound) -> Iterator[pa.RecordBatch]:
-        """Yield the result of a query; at no time more than some rows of it are held."""
-        with told(self.table, self.module, self.uri), self._joined() as cursor:
-            # The driver holds the whole result of a query that binds values, but not of a cursor that was declared so.
-            cursor.execute(f"declare millrace_rows cursor for {statement.sql}", statement.values or None)
-            cursor.adbc_statement.set_options(**{"adbc.postgresql.use_copy": "false"})
-            while True:
-                cursor.execute(f"fetch forward {_FETCH_ROWS} from millrace_rows")
-                found = cursor.fetch_arrow_table()
-                yield from found.to_batches()
-                if found.num_rows < _FETCH_ROWS:
-                    break
-
-    @contextmanager
-    def _joined(self) -> Iterator[Any]:
-        if self.snapshot is None:
-            yield self.cursor
-            self.cursor.execute("close millrace_rows")
-            return
-        with self.module.connect(self.uri, autocommit=True) as connection, connection.cursor() as cursor:
-            cursor.execute("begin transaction isolation level repeatable read read only")
-            cursor.execute(f"set transaction snapshot '{self.snapshot}'")
-            yield cursor
-            cursor.execute("rollback")
+    pinned = joining.session.snapshot if joining is not None else None
+    with open_session(table, beside=beside, joining=pinned) as session:
+        yield PostgresqlSource(table, session, workers)
 
 
 def _names(columns: tuple[PlannedColumn, ...]) -> tuple[str, ...]:

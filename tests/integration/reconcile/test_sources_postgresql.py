@@ -4,7 +4,7 @@ import json
 import sys
 import uuid
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack
+from contextlib import ExitStack, contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -27,7 +27,7 @@ from reconcile.read.filters import conditions
 from reconcile.report.plan_view import print_plan
 from reconcile.sources.model import Predicate
 from reconcile.sources.opening import open_source
-from reconcile.sources.postgresql import PostgresqlSource
+from reconcile.sources.postgresql import PostgresqlSource, open_postgresql
 from reconcile.sources.services import Services
 
 _TYPES: dict[DataType, str] = {
@@ -162,7 +162,7 @@ def test_parts_are_of_one_snapshot_whatever_is_written_meanwhile(
     server: str, table: str, opened: Open, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("reconcile.sources.postgresql._PAGES_A_PART", 4)
-    monkeypatch.setattr("reconcile.sources.postgresql._FETCH_ROWS", 700)
+    monkeypatch.setattr("reconcile.sources.postgresql_session._FETCH_ROWS", 700)
     execute(
         server, f"create table {table} as select g::bigint as id, repeat('x', 90) as v from generate_series(1, 9000) g"
     )
@@ -184,6 +184,37 @@ def test_a_table_that_is_being_read_cannot_be_emptied_under_its_reader(server: s
     with pytest.raises(postgresql.Error, match="lock timeout"):
         execute(server, "begin", "set local lock_timeout = '50ms'", f"truncate {table}")
     assert read(source, ID) == [(1,)]
+
+
+def test_two_tables_of_one_database_are_read_in_one_snapshot(
+    server: str, table: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("SHOP_URI", server)
+    other = f"o{table}"
+    execute(server, *(f"create table {name} as select 1::bigint as id, 0 as v" for name in (table, other)))
+
+    @contextmanager
+    def amid_writes(of: DatabaseSpec, workers: int, **how: Any) -> Iterator[PostgresqlSource]:
+        with open_postgresql(of, workers, **how) as source:
+            # Both change at once, and again once the other side is open.
+            execute(server, f"with w as (update {table} set v = v + 1) update {other} set v = v + 1")
+            if "beside" in how:
+                with pytest.raises(postgresql.Error, match="lock timeout"):
+                    execute(server, "begin", "set local lock_timeout = '50ms'", f"truncate {other}")
+            yield source
+
+    monkeypatch.setattr("reconcile.sources.opening.open_postgresql", amid_writes)
+    sides = [f"{{type: postgresql, connection: SHOP_URI, table: public.{name}}}" for name in (table, other)]
+    comparison = f"{{name: a, key: [id], warehouse: {sides[0]}, snapshot: {sides[1]}}}"
+    (tmp_path / "reconcile.yml").write_text(f"{{version: 1, comparisons: [{comparison}]}}")
+    config = load_config(tmp_path / "reconcile.yml")
+    for mode in ("typed", "checksum"):
+        [found] = run(config, Settings(), audit=False, mode=mode).comparisons
+        assert (found.verdict, found.reason) == ("equal", None)
+    # Were they apart to pass as well, the test would prove nothing.
+    monkeypatch.setattr("reconcile.sources.opening.are_together", lambda *_: False)
+    [found] = run(config, Settings(), audit=False).comparisons
+    assert found.verdict == "different"
 
 
 def test_views_are_read_and_what_is_not_there_is_unreadable(
@@ -285,7 +316,7 @@ def test_a_type_that_would_lose_something_names_the_cast_before_rows_are_read(
 def test_a_connection_that_breaks_in_mid_read_is_unreadable(
     server: str, table: str, opened: Open, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("reconcile.sources.postgresql._FETCH_ROWS", 10)
+    monkeypatch.setattr("reconcile.sources.postgresql_session._FETCH_ROWS", 10)
     execute(server, f"create table {table} as select g::bigint as id from generate_series(1, 100) g")
     [part] = opened(table).rows(()).parts
     batches = part.read()
