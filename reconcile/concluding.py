@@ -2,7 +2,7 @@
 
 import platform
 import uuid
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from datetime import datetime
 from importlib import metadata
 from pathlib import Path
@@ -10,13 +10,10 @@ from pathlib import Path
 import duckdb
 import pyarrow as pa
 
-from core.errors import ConfigurationError
 from reconcile.alerts import tell
 from reconcile.audit import append_run
-from reconcile.compare.partitions import check_partition
 from reconcile.config import ReconcileConfig
 from reconcile.gates import decided
-from reconcile.plans import ComparisonPlan, RunPlan
 from reconcile.policy import Partition, Thresholds
 from reconcile.report.files import write_reports
 from reconcile.result import RunResult, Versions
@@ -67,36 +64,6 @@ def partitions_of(config: ReconcileConfig) -> Mapping[str, Partition]:
         config: the configuration.
     """
     return {found.name: found.partition for found in config.comparisons if found.partition is not None}
-
-
-def check_policies(config: ReconcileConfig, planned: RunPlan) -> None:
-    """Check that counts can be broken down as configured, and that thresholds guard columns that are compared.
-
-    Args:
-        config: the configuration.
-        planned: the run.
-
-    Raises:
-        ConfigurationError: naming the comparison and the column.
-    """
-    wanted = partitions_of(config)
-    for comparison in planned.comparisons:
-        if isinstance(comparison, ComparisonPlan) and comparison.name in wanted:
-            check_partition(comparison, wanted[comparison.name])
-    stated = {found.name: found.thresholds.columns for found in config.comparisons if found.thresholds is not None}
-    for comparison in planned.comparisons:
-        if isinstance(comparison, ComparisonPlan):
-            _check_guarded(comparison, stated.get(comparison.name, {}))
-
-
-def _check_guarded(comparison: ComparisonPlan, columns: Iterable[str]) -> None:
-    compared = {column.name for column in comparison.columns if not column.is_key}
-    for name in columns:
-        if name not in compared:
-            raise ConfigurationError(
-                f"{comparison.name}.thresholds.columns.{name}: no such column is compared, so that nothing would be "
-                f"guarded; there are {', '.join(sorted(compared))}"
-            )
 
 
 def new_run_id(started_at: datetime) -> str:

@@ -8,7 +8,7 @@ from typing import Literal
 from core.clock import Clock, utc_now
 from core.errors import UnreadableError
 from core.settings import Settings
-from reconcile.concluding import check_policies, partitions_of, thresholds_of
+from reconcile.concluding import partitions_of, thresholds_of
 from reconcile.config import AskedMode, ReconcileConfig
 from reconcile.modes import Chosen, choose
 from reconcile.plans import ComparisonPlan, RunPlan
@@ -123,8 +123,7 @@ def explain(
         partitioned=frozenset(partitions_of(config)),
     )
     with Services(settings, clock()) as services:
-        planned = plan_with(services, config, tables=tables, snapshot_id=snapshot_id)
-        check_policies(config, planned)
+        planned = plan_with(services, config, tables=tables, snapshot_id=snapshot_id, mode=mode)
         found = [one for one in planned.comparisons if isinstance(one, ComparisonPlan)]
         return ExplainedRun(planned, {one.name: _explained(config, services, one, wish) for one in found})
 

@@ -45,7 +45,15 @@ class Written:
         Args:
             place: the path to the key.
         """
-        return f"{self.path}, line {self._found(place)[0]}"
+        return f"{self.path}, line {self.number(place)}"
+
+    def number(self, place: Place) -> int:
+        """Return the line of a key, from 1.
+
+        Args:
+            place: the path to the key.
+        """
+        return self._found(place)[0]
 
     def refusal(self, faults: Sequence[str]) -> str:
         """Say that the file is not valid, and why.

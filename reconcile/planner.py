@@ -1,21 +1,23 @@
 """From a configuration to a plan: contracts, the warehouse's schema and the snapshot's listing brought together."""
 
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from datetime import datetime
-from typing import Final
 
-from core.contracts import Contracts, DataType, TableContract
+from core.contracts import Contracts, TableContract
 from core.errors import ConfigurationError, UnreadableError
-from reconcile.config import SNAPSHOT_ID, ColumnConfig, ComparisonConfig, InFlight, ReconcileConfig, Stated
-from reconcile.mapping.planning import Held, held_by, inputs_of, mapped_type, with_map
+from reconcile.config import SNAPSHOT_ID, AskedMode, ComparisonConfig, InFlight, ReconcileConfig
+from reconcile.mapping.planning import held_by
+from reconcile.planning.columns import Schema, Wishes, check_against_contract, mapped_columns, planned_columns
+from reconcile.planning.faults import Faults
+from reconcile.planning.filters import Filtered, check_condition
+from reconcile.planning.policies import check_mode, check_policies
 from reconcile.plans import (
     ComparisonPlan,
     DatabaseSpec,
     FileSet,
     InFlightPlan,
-    PlannedColumn,
     RunPlan,
     SnapshotPlan,
     SourceFormat,
@@ -29,17 +31,12 @@ from reconcile.read.manifest import Snapshot, open_snapshot
 from reconcile.read.sides import Side
 from reconcile.read.warehouse import WarehouseTable
 from reconcile.result import PinnedObject, SnapshotId
-from reconcile.rules import check_rule
 from reconcile.sources.bigquery import googlesql
 from reconcile.sources.checking import check_columns, held_types
 from reconcile.sources.model import Predicate
 from reconcile.sources.opening import open_source
 from reconcile.sources.resolving import format_of, named_table, resolve
 from reconcile.sources.services import Services
-
-_PLAIN: Final = ColumnConfig()
-_UNDECLARED: Final = "undeclared"
-"""What values are masked for when no contract says whether they are personal."""
 
 
 def plan_run(
@@ -49,6 +46,7 @@ def plan_run(
     services: Services,
     contracts: Contracts,
     snapshot_id: str | None,
+    mode: AskedMode | None = None,
 ) -> RunPlan:
     """Plan a run. No data is read: only schemas, listings, the manifest and the footer of one file a table.
 
@@ -58,27 +56,36 @@ def plan_run(
         services: where to ask for schemas and listings.
         contracts: every contract.
         snapshot_id: which snapshot instead of the configured one; None for that one.
+        mode: how to compare instead of the configured modes; None for those.
 
     Returns:
         The plan. What cannot be read is in it, as `Unplanned`.
 
     Raises:
-        ConfigurationError: when the configuration contradicts the contracts.
+        ConfigurationError: when the configuration contradicts the contracts, itself, or what the sides hold: all
+            faults of all comparisons, each with its line.
     """
     if snapshot_id is not None and not re.fullmatch(SNAPSHOT_ID, snapshot_id):
         raise ConfigurationError(f"{snapshot_id!r} is no name of a snapshot: use letters, digits and _ . : + = -")
-    for comparison in comparisons:
-        _check_against_contracts(comparison, contracts)
     root = (config.snapshot.uri or services.settings.snapshot_uri).rstrip("/")
-    context = _context(config, services, root, snapshot_id) if any(map(_is_in_snapshot, comparisons)) else None
+    faults = Faults(config)
+    context = _Context(config, services, faults, mode)
+    if any(map(_is_in_snapshot, comparisons)):
+        context = _with_snapshot(context, root, snapshot_id)
     planned: list[ComparisonPlan | Unplanned] = []
     for comparison in comparisons:
+        own = faults.below("comparisons", config.comparisons.index(comparison))
         contract = contracts.get(comparison.contract or "")
-        try:
-            planned.append(_plan(context or _Context(config, services), comparison, contract))
-        except UnreadableError as error:
-            planned.append(Unplanned(comparison.name, contract, str(error)))
-    found = context.snapshot if context else None
+        if contract is None and comparison.contract is not None:
+            own.add(f"no contract is called {comparison.contract!r}; there are {', '.join(contracts)}", "contract")
+            continue
+        with own.at():
+            try:
+                planned.append(_plan(context, Wishes(comparison, contract, own)))
+            except UnreadableError as error:
+                planned.append(Unplanned(comparison.name, contract, str(error)))
+    faults.check()
+    found = context.snapshot
     chosen = found.snapshot_id if found else snapshot_id
     named = SnapshotId(root, chosen, _taken_at(found), _manifest(found))
     return RunPlan(services.settings.project, named, tuple(planned))
@@ -88,65 +95,58 @@ def _is_in_snapshot(comparison: ComparisonConfig) -> bool:
     return comparison.snapshot is None or isinstance(comparison.snapshot, str)
 
 
-def _context(config: ReconcileConfig, services: Services, root: str, snapshot_id: str | None) -> "_Context":
-    try:
-        return _Context(config, services, open_snapshot(services.store(root), root, config.snapshot, snapshot_id))
-    except UnreadableError as error:
-        return _Context(config, services, fault=str(error))
-
-
-def _check_against_contracts(comparison: ComparisonConfig, contracts: Contracts) -> None:
-    if comparison.contract is None:
-        return
-    if comparison.contract not in contracts:
-        raise ConfigurationError(
-            f"{comparison.name}: no contract is called {comparison.contract!r}; there are {', '.join(contracts)}"
-        )
-    declared = {column.name for column in contracts[comparison.contract].columns}
-    for name in comparison.columns:
-        if name not in declared:
-            raise ConfigurationError(f"{comparison.name}.columns.{name}: the contract has no such column")
-    for column in contracts[comparison.contract].key:
-        if comparison.columns.get(column.name, _PLAIN).ignore:
-            raise ConfigurationError(f"{comparison.name}.columns.{column.name}: a key column cannot be ignored")
-
-
 @dataclass(frozen=True)
 class _Context:
     """What the comparisons of one run are planned from; `fault` says why there is no snapshot, where one is needed."""
 
     config: ReconcileConfig
     services: Services
+    faults: Faults
+    mode: AskedMode | None
     snapshot: Snapshot | None = None
     fault: str = ""
 
 
-def _plan(context: _Context, comparison: ComparisonConfig, contract: TableContract | None) -> ComparisonPlan:
+def _with_snapshot(context: _Context, root: str, snapshot_id: str | None) -> _Context:
+    try:
+        store = context.services.store(root)
+        return replace(context, snapshot=open_snapshot(store, root, context.config.snapshot, snapshot_id))
+    except UnreadableError as error:
+        return replace(context, fault=str(error))
+
+
+def _plan(context: _Context, wishes: Wishes) -> ComparisonPlan:
+    comparison, contract, faults = wishes.comparison, wishes.contract, wishes.faults
+    if contract is not None:
+        check_against_contract(comparison, contract, faults)
     snapshot, taken_at = _snapshot_plan(context, comparison)
     table = _warehouse_table(context, comparison)
     declared = {column.name: column.data_type for column in contract.columns} if contract else {}
     with open_source(table, context.services) as source:
         schema = held_types(source)
         held = held_by(source, str(table), declared)
-        columns = _columns(comparison, contract, table, schema, held)
-        columns = _mapped(comparison, columns, held, lambda settings: settings.warehouse)
+        columns = planned_columns(wishes, schema, held)
+        columns = mapped_columns(wishes, columns, held, "warehouse")
         unused = check_columns(source, table, columns)
-        gone = _alive(comparison, "warehouse", schema, held)
+        gone = _alive(wishes, "warehouse", Filtered(table, schema, held.schema, columns))
+        warehouse = _warehouse_plan(context, wishes, Filtered(table, schema, held.schema, columns), gone, taken_at)
     with open_source(snapshot.spec, context.services) as source:
         held = held_by(source, str(snapshot.spec), declared)
-        theirs = _mapped(comparison, columns, held, lambda settings: settings.snapshot, side="snapshot")
+        theirs = mapped_columns(wishes, columns, held, "snapshot")
         extra = check_columns(source, snapshot.spec, theirs)
-        gone_there = _alive(comparison, "snapshot", held_types(source), held)
+        side = Filtered(snapshot.spec, held_types(source), held.schema, theirs)
+        gone_there = _alive(wishes, "snapshot", side)
+        _check_where(snapshot.where, side, faults.below("snapshot_where"))
     columns = tuple(
         replace(ours, snapshot_name=other.name, snapshot_origin=other.origin)
         for ours, other in zip(columns, theirs, strict=True)
     )
     present = (*snapshot.where, *gone_there)
-    return ComparisonPlan(
+    plan = ComparisonPlan(
         name=comparison.name,
         contract=contract,
         columns=columns,
-        warehouse=_warehouse_plan(context, comparison, (table, schema, gone), taken_at),
+        warehouse=warehouse,
         snapshot=replace(snapshot, where=present, restriction=restriction(present)),
         not_compared=(*_left_out("warehouse", unused, gone), *_left_out("snapshot", extra, gone_there)),
         mode=comparison.mode,
@@ -156,21 +156,36 @@ def _plan(context: _Context, comparison: ComparisonConfig, contract: TableContra
             *(f"snapshot.{mark.column}" for mark in gone_there),
         ),
     )
+    check_policies(comparison, plan, faults)
+    check_mode(comparison, plan, context.mode, faults)
+    return plan
 
 
-def _alive(
-    comparison: ComparisonConfig, side: Side, schema: dict[str, DataType | None] | None, held: Held
-) -> tuple[Condition, ...]:
+def _alive(wishes: Wishes, side: Side, filtered: Filtered) -> tuple[Condition, ...]:
     """Return the condition that rows of one side are not deleted, where some are marked so."""
-    deleted = comparison.soft_deletes.warehouse if side == "warehouse" else comparison.soft_deletes.snapshot
+    soft_deletes = wishes.comparison.soft_deletes
+    deleted = soft_deletes.warehouse if side == "warehouse" else soft_deletes.snapshot
     if deleted is None:
         return ()
-    if schema is not None and deleted.column not in schema:
-        raise UnreadableError(f"{held.where}: has no column {deleted.column!r}, which is to mark deleted rows")
-    try:
-        return (alive(deleted, held.declared.get(deleted.column) if schema is None else schema[deleted.column]),)
-    except ConfigurationError as error:
-        raise ConfigurationError(f"{comparison.name}.soft_deletes.{side}: {error}") from error
+    found: tuple[Condition, ...] = ()
+    with wishes.faults.at("soft_deletes", side):
+        schema = filtered.schema
+        if schema is not None and deleted.column not in schema:
+            raise UnreadableError(f"{filtered.table}: has no column {deleted.column!r}, which is to mark deleted rows")
+        kinds = _declared(wishes.contract) if schema is None else schema
+        found = (alive(deleted, kinds.get(deleted.column)),)
+        check_condition(found[0], filtered)
+    return found
+
+
+def _declared(contract: TableContract | None) -> Schema:
+    return {column.name: column.data_type for column in contract.columns} if contract else {}
+
+
+def _check_where(where: tuple[Condition, ...], side: Filtered, faults: Faults) -> None:
+    for condition in where:
+        with faults.at(condition.column):
+            check_condition(condition, side)
 
 
 def _left_out(side: Side, names: tuple[str, ...], marks: tuple[Condition, ...]) -> Iterator[str]:
@@ -186,152 +201,28 @@ def _warehouse_table(context: _Context, comparison: ComparisonConfig) -> TableSp
     return named_table(named, context.services)
 
 
-def _columns(
-    comparison: ComparisonConfig,
-    contract: TableContract | None,
-    table: TableSpec,
-    schema: dict[str, DataType | None] | None,
-    held: Held,
-) -> tuple[PlannedColumn, ...]:
-    declared = _from_contract(contract) if contract else _from_schema(comparison, table, schema, held)
-    settings = {column.name: comparison.columns.get(column.name, _PLAIN) for column in declared}
-    planned = [_configured(comparison, c, settings[c.name]) for c in declared if not settings[c.name].ignore]
-    # Keys lead, so that both sides and the engine number them alike.
-    return tuple(sorted(planned, key=lambda column: not column.is_key))
-
-
-def _mapped(
-    comparison: ComparisonConfig,
-    columns: tuple[PlannedColumn, ...],
-    held: Held,
-    stated: Callable[[ColumnConfig], Stated | None],
-    side: Side = "warehouse",
-) -> tuple[PlannedColumn, ...]:
-    """Return the columns as one side has them, with their maps."""
-    found = []
-    for column in columns:
-        wish = stated(comparison.columns.get(column.name, _PLAIN))
-        ours = column
-        if side == "snapshot":
-            # A mere rename needs no map: whatever reads the column reads it by that name.
-            is_column = held.schema is not None and wish in held.schema.names
-            if isinstance(wish, str) and (is_column or "." not in wish):
-                ours, wish = replace(column, name=wish, origin=None), None
-            else:
-                ours = replace(column, origin=None)
-        try:
-            found.append(with_map(ours, wish, held))
-        except ConfigurationError as error:
-            raise ConfigurationError(f"{comparison.name}.columns.{column.name}.{side}: {error}") from error
-    return tuple(found)
-
-
-def _from_contract(contract: TableContract) -> list[PlannedColumn]:
-    return [
-        PlannedColumn(
-            name=column.name,
-            snapshot_name=column.name,
-            data_type=column.data_type,
-            is_key=column.is_key,
-            rule=_PLAIN.rule(),
-            masked=column.pii,
-            cast=False,
-        )
-        for column in contract.columns
-    ]
-
-
-def _from_schema(
-    comparison: ComparisonConfig, table: TableSpec, schema: dict[str, DataType | None] | None, held: Held
-) -> list[PlannedColumn]:
-    if schema is None:
-        raise UnreadableError(f"{table}: its format says nothing of types; name a contract for the comparison")
-    maps = {name: found.warehouse for name, found in comparison.columns.items() if found.warehouse is not None}
-    # What maps are made of is compared through them, unless a column of its own says otherwise.
-    inputs = {name for stated in maps.values() for name in inputs_of(stated, held)} - comparison.columns.keys()
-    schema = {name: kind for name, kind in schema.items() if name not in inputs or name in comparison.key}
-    schema |= {name: _type_of_map(comparison, name, stated, held) for name, stated in maps.items()}
-    for name in (*comparison.key, *comparison.columns):
-        if name not in schema:
-            raise UnreadableError(f"{table}: has no column {name!r}, which the configuration names")
-    ignored = {name for name, settings in comparison.columns.items() if settings.ignore}
-    odd = [name for name, kind in schema.items() if kind is None and name not in ignored]
-    if odd:
-        raise UnreadableError(f"{table}: {', '.join(odd)} cannot be compared; give each `ignore: true`")
-    order = {name: number for number, name in enumerate(comparison.key)}
-    planned = [
-        PlannedColumn(
-            name=name,
-            snapshot_name=name,
-            data_type=kind,
-            is_key=name in order,
-            rule=_PLAIN.rule(),
-            masked=None if name in order else _UNDECLARED,
-            cast=False,
-        )
-        for name, kind in schema.items()
-        if kind is not None
-    ]
-    return sorted(planned, key=lambda column: order.get(column.name, len(order)))
-
-
-def _type_of_map(comparison: ComparisonConfig, name: str, stated: Stated, held: Held) -> DataType:
-    found = comparison.columns[name].cast or mapped_type(stated, held)
-    if found is None:
-        raise ConfigurationError(
-            f"{comparison.name}.columns.{name}: its map does not tell its type; say it, such as `cast: string`"
-        )
-    return found
-
-
-def _configured(comparison: ComparisonConfig, column: PlannedColumn, settings: ColumnConfig) -> PlannedColumn:
-    masked = column.masked
-    if settings.mask is not None:
-        masked = (column.masked or _UNDECLARED) if settings.mask else None
-    chosen = replace(
-        column,
-        data_type=settings.cast or column.data_type,
-        rule=settings.rule(),
-        masked=masked,
-        cast=settings.cast is not None,
-    )
-    try:
-        check_rule(chosen.rule, chosen.data_type, is_key=chosen.is_key)
-    except ConfigurationError as error:
-        raise ConfigurationError(f"{comparison.name}.columns.{column.name}: {error}") from error
-    return chosen
-
-
 def _warehouse_plan(
-    context: _Context,
-    comparison: ComparisonConfig,
-    side: tuple[TableSpec, dict[str, DataType | None] | None, tuple[Condition, ...]],
-    taken_at: datetime | None,
+    context: _Context, wishes: Wishes, side: Filtered, gone: tuple[Condition, ...], taken_at: datetime | None
 ) -> WarehousePlan:
-    table, schema, gone = side
-    defaults = context.config.defaults
+    comparison, defaults, of_all = wishes.comparison, context.config.defaults, context.faults.below("defaults")
     # What holds for every table of the zone need not hold for one that is read from elsewhere.
-    inherited = defaults.where if isinstance(table, WarehouseTable) else {}
-    where = (*conditions(inherited if comparison.where is None else comparison.where), *gone)
-    for condition in where:
-        if schema is not None and condition.column not in schema:
-            raise UnreadableError(f"{table}: has no column {condition.column!r}, which the filter names")
-    in_flight = _in_flight(comparison.in_flight or defaults.in_flight, table, schema, taken_at)
-    return WarehousePlan(table, where, in_flight, googlesql(Predicate(where, in_flight)))
+    inherited = defaults.where if isinstance(side.table, WarehouseTable) else {}
+    where = conditions(inherited if comparison.where is None else comparison.where)
+    _check_where(where, side, (of_all if comparison.where is None else wishes.faults).below("where"))
+    in_flight = None
+    with (of_all if comparison.in_flight is None else wishes.faults).at("in_flight"):
+        in_flight = _in_flight(comparison.in_flight or defaults.in_flight, side, taken_at)
+    where = (*where, *gone)
+    return WarehousePlan(side.table, where, in_flight, googlesql(Predicate(where, in_flight)))
 
 
-def _in_flight(
-    config: InFlight | None,
-    table: TableSpec,
-    schema: dict[str, DataType | None] | None,
-    taken_at: datetime | None,
-) -> InFlightPlan | None:
+def _in_flight(config: InFlight | None, side: Filtered, taken_at: datetime | None) -> InFlightPlan | None:
     if config is None:
         return None
     if taken_at is None:
-        raise UnreadableError(f"{table}: in_flight needs a manifest that says when the snapshot was taken")
-    if schema is not None and schema.get(config.column) != "timestamp":
-        raise UnreadableError(f"{table}: in_flight needs a timestamp column {config.column!r}")
+        raise UnreadableError(f"{side.table}: in_flight needs a manifest that says when the snapshot was taken")
+    if side.schema is not None and side.schema.get(config.column) != "timestamp":
+        raise UnreadableError(f"{side.table}: in_flight needs a timestamp column {config.column!r}")
     return InFlightPlan(config.column, taken_at)
 
 

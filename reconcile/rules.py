@@ -6,12 +6,12 @@ and an empty one equals null, since BigQuery stores no null array (see "NULLs an
 reference); JSON numbers are compared by value, not by spelling.
 """
 
+from collections.abc import Iterator
 from dataclasses import dataclass, fields
 from decimal import ROUND_DOWN, Decimal, localcontext
 from typing import Final, Literal
 
 from core.contracts import DataType
-from core.errors import ConfigurationError
 
 Precision = Literal["millisecond", "second", "minute", "hour", "day"]
 JsonNumbers = Literal["value", "double", "text"]
@@ -92,24 +92,22 @@ _DUCKDB_TYPES: Final[dict[str, str]] = {
 }
 
 
-def check_rule(rule: Rule, data_type: DataType, *, is_key: bool) -> None:
-    """Refuse a rule that has no meaning for its column.
+def misfits(rule: Rule, data_type: DataType, *, is_key: bool) -> Iterator[tuple[str, str]]:
+    """Yield the settings of a rule that have no meaning for its column.
 
     Args:
         rule: the rule.
         data_type: type of the column.
         is_key: whether the column belongs to the key, which must be matched exactly once normalised.
 
-    Raises:
-        ConfigurationError: naming the setting and the types it serves.
+    Yields:
+        The setting, and what is wrong with it.
     """
     for name in _stated(rule):
         if data_type not in _FITS[name]:
-            raise ConfigurationError(
-                f"{name} does not apply to {data_type}; it serves {', '.join(sorted(_FITS[name]))}"
-            )
-        if is_key and name in ("absolute", "relative", "nan", "zero"):
-            raise ConfigurationError(f"{name} cannot apply to a key column: keys are matched, not measured")
+            yield name, f"{name} does not apply to {data_type}; it serves {', '.join(sorted(_FITS[name]))}"
+        elif is_key and name in ("absolute", "relative", "nan", "zero"):
+            yield name, f"{name} cannot apply to a key column: keys are matched, not measured"
 
 
 def describe(rule: Rule) -> str:
@@ -139,9 +137,18 @@ def normalised(rule: Rule, data_type: DataType, column: str) -> str:
     value = form(rule, column)
     if not rule.null_equivalents:
         return value
-    constants = (f"cast({literal(text)} as {_DUCKDB_TYPES[data_type]})" for text in rule.null_equivalents)
-    alike = ", ".join(form(rule, constant) for constant in constants)
+    alike = ", ".join(form(rule, cast_of_text(text, data_type)) for text in rule.null_equivalents)
     return f"case when {value} in ({alike}) then null else {value} end"
+
+
+def cast_of_text(text: str, data_type: DataType) -> str:
+    """Return the SQL of a constant that is stated as text.
+
+    Args:
+        text: the constant.
+        data_type: its type, one that null equivalents serve.
+    """
+    return f"cast({literal(text)} as {_DUCKDB_TYPES[data_type]})"
 
 
 def differs(rule: Rule, data_type: DataType, left: str, right: str) -> str:

@@ -9,7 +9,7 @@ from core.contracts import Contracts, load_contracts
 from core.settings import Settings
 from reconcile.alerts import check_alert
 from reconcile.comparing import OnProgress, Progress, Work, make_comparison
-from reconcile.concluding import check_policies, conclude, made_with, new_run_id, partitions_of
+from reconcile.concluding import conclude, made_with, new_run_id, partitions_of
 from reconcile.config import AskedMode, ReconcileConfig
 from reconcile.planner import plan_run
 from reconcile.plans import ComparisonPlan, RunPlan
@@ -33,7 +33,7 @@ def plan(
         The plan; what cannot be read is in it, with the reason.
 
     Raises:
-        ConfigurationError: when a name is unknown, or the configuration contradicts the contracts.
+        ConfigurationError: when a name is unknown, or the configuration does not fit what it compares; see `plan_run`.
     """
     with Services(settings, utc_now()) as services:
         return plan_with(services, config, tables=tables, snapshot_id=snapshot_id)
@@ -74,7 +74,7 @@ def run(
         What was found. A difference, or a side that cannot be read, is a result and no exception.
 
     Raises:
-        ConfigurationError: when a name is unknown, or the configuration contradicts the contracts.
+        ConfigurationError: when a name is unknown, or the configuration does not fit what it compares; see `plan_run`.
         UnavailableError: when the audit rows cannot be written, or nobody could be told; the reports are by then.
     """
     started_at, began = clock(), time.monotonic()
@@ -82,8 +82,7 @@ def run(
     if output is not None:
         prepare_output(output)
     with Services(settings, started_at) as services:
-        planned = plan_with(services, config, tables=tables, snapshot_id=snapshot_id)
-        check_policies(config, planned)
+        planned = plan_with(services, config, tables=tables, snapshot_id=snapshot_id, mode=mode)
         on_progress(Progress("", "planned", expected_rows(planned)))
         work = Work(
             services=services,
@@ -113,7 +112,12 @@ def run(
 
 
 def plan_with(
-    services: Services, config: ReconcileConfig, *, tables: Sequence[str] = (), snapshot_id: str | None = None
+    services: Services,
+    config: ReconcileConfig,
+    *,
+    tables: Sequence[str] = (),
+    snapshot_id: str | None = None,
+    mode: AskedMode | None = None,
 ) -> RunPlan:
     """Plan a run with services that are open.
 
@@ -122,6 +126,7 @@ def plan_with(
         config: the configuration.
         tables: names of comparisons; all when empty.
         snapshot_id: which snapshot instead of the configured one.
+        mode: how to compare, instead of the configured modes.
 
     Returns:
         The plan.
@@ -133,7 +138,7 @@ def plan_with(
     # Comparisons that follow no contract need none to be there.
     is_declared = any(comparison.contract is not None for comparison in selected)
     contracts = load_contracts(services.settings.contracts_path) if is_declared else Contracts({})
-    return plan_run(config, selected, services=services, contracts=contracts, snapshot_id=snapshot_id)
+    return plan_run(config, selected, services=services, contracts=contracts, snapshot_id=snapshot_id, mode=mode)
 
 
 def _comparisons(

@@ -26,16 +26,13 @@ def check_partition(plan: ComparisonPlan, partition: Partition) -> None:
     Raises:
         ConfigurationError: when the column is not compared, is masked, or is not of a type that has days.
     """
-    where = f"{plan.name}.partition"
     column = next((column for column in plan.columns if column.name == partition.column), None)
     if column is None:
-        raise ConfigurationError(f"{where}: {partition.column} is no compared column")
+        raise ConfigurationError(f"{partition.column} is no compared column")
     if column.masked is not None:
-        raise ConfigurationError(f"{where}: {partition.column} is masked; its values must not stand in reports")
+        raise ConfigurationError(f"{partition.column} is masked; its values must not stand in reports")
     if partition.by != "value" and column.data_type not in _DATED:
-        raise ConfigurationError(
-            f"{where}: {partition.column} is {column.data_type} and has no {partition.by}; use by: value"
-        )
+        raise ConfigurationError(f"{partition.column} is {column.data_type} and has no {partition.by}; use by: value")
 
 
 def partitions(space: Workspace, partition: Partition) -> tuple[PartitionResult, ...]:

@@ -84,12 +84,14 @@ class Condition:
         Raises:
             UnreadableError: when a constant is not of the column's type.
         """
-        constants = [value for value in self.values if value is not None]
+        constants = [_as_float(value, array.type) for value in self.values if value is not None]
         if pa.types.is_null(array.type):
             return pa.repeat(pa.scalar(None in self.values), len(array))
+        if not constants:
+            return array.is_null()
         try:
             found = pc.is_in(array, pa.array(constants, array.type), skip_nulls=True)
-        except (pa.ArrowInvalid, pa.ArrowTypeError, pa.ArrowNotImplementedError) as error:
+        except (pa.ArrowInvalid, pa.ArrowTypeError, pa.ArrowNotImplementedError, OverflowError) as error:
             raise UnreadableError(
                 f"the filter on {self.column} does not suit its type {array.type}: {error}"
             ) from error
@@ -164,6 +166,11 @@ def googlesql_literal(value: Scalar) -> str:
     if isinstance(value, date):
         return f"date '{value.isoformat()}'"
     return "'" + "".join(_escaped(letter) for letter in value) + "'"
+
+
+def _as_float(value: Scalar, kind: pa.DataType) -> Scalar | float:
+    # Decimals are read as they are spelled; a column of doubles holds the nearest one.
+    return float(value) if isinstance(value, Decimal) and pa.types.is_floating(kind) else value
 
 
 def _duckdb_literal(value: Scalar) -> str:

@@ -14,7 +14,7 @@ from core.errors import ConfigurationError, UnavailableError
 from core.settings import Settings
 from reconcile.alerts import check_alert
 from reconcile.comparing import OnProgress, Progress, Work, make_comparison
-from reconcile.concluding import check_policies, conclude, made_with, partitions_of
+from reconcile.concluding import conclude, made_with, partitions_of
 from reconcile.config import AskedMode, ReconcileConfig
 from reconcile.plans import ComparisonPlan, FileSet, RunPlan, Unplanned
 from reconcile.report.files import prepare_output
@@ -182,9 +182,9 @@ def _task_done(config: ReconcileConfig, settings: Settings, task: Task, folder: 
             config,
             tables=asked.tables,
             snapshot_id=known.snapshot.snapshot_id if known is not None else asked.snapshot_id,
+            mode=asked.mode,
         )
         if known is None:
-            check_policies(config, planned)
             wish = Wish(
                 mode=asked.mode,
                 state=asked.state,

@@ -326,7 +326,7 @@ def test_the_configuration_may_not_contradict_the_contracts(estate: Estate, conf
         ({"contract": "nobody"}, "no contract is called 'nobody'"),
         ({"contract": "members", "columns": {"nothing": {}}}, "members.columns.nothing: the contract has no such"),
         ({"contract": "members", "columns": {"member_id": {"ignore": True}}}, "a key column cannot be ignored"),
-        ({"contract": "members", "columns": {"status": {"absolute": 1}}}, "members.columns.status: absolute does not"),
+        ({"contract": "members", "columns": {"status": {"absolute": 1}}}, "members.columns.status.absolute: absolute does not"),
     ]:
         bad = ReconcileConfig.model_validate({**config.model_dump(by_alias=True), "comparisons": [comparison]})
         with pytest.raises(ConfigurationError, match=fault):

@@ -49,7 +49,8 @@ RUN = ("run", "--no-audit", "--output", "out")
 def test_a_threshold_of_a_column_that_is_not_compared_is_refused(command: Command, arguments: tuple[str, ...]) -> None:
     done = command(*arguments, comparison={"thresholds": {"changed": "100%", "columns": {"vv": 0}}})
     assert done.exit_code == 2, done.output
-    assert "t.thresholds.columns.vv: no such column is compared" in done.output
+    assert "reconcile.yml is not valid" in done.output
+    assert "line 1: comparisons[0] (t).thresholds.columns.vv: no such column is compared" in done.output
     assert "there are v" in done.output
 
 
