@@ -11,8 +11,10 @@ from collections.abc import Iterable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from typing import Any, Final, Protocol
 
-ATTRIBUTES: Final = ("traceparent", "googclient_traceparent")
-"""Where a message carries its context; the second is what Google's Pub/Sub clients write."""
+ATTRIBUTES: Final = ("traceparent", "googclient_traceparent", "ce-traceparent", "ce_traceparent")
+"""Where a message carries its context: the standard's own name, that of Google's Pub/Sub clients, and those of CloudEvents
+in Pub/Sub and in Kafka (https://github.com/cloudevents/spec/blob/v1.0.2/cloudevents/extensions/distributed-tracing.md).
+"""
 
 _ENDPOINTS: Final = ("OTEL_EXPORTER_OTLP_ENDPOINT", "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT")
 _MOST_LINKS: Final = 128

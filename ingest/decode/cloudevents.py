@@ -1,8 +1,9 @@
 """CloudEvents around a change event of any dialect.
 
 Specifications: CloudEvents 1.0 (https://github.com/cloudevents/spec/blob/v1.0.2/cloudevents/spec.md), its JSON format
-(https://github.com/cloudevents/spec/blob/v1.0.2/cloudevents/formats/json-format.md) and its binding to Pub/Sub
-(https://github.com/googleapis/google-cloudevents/blob/main/docs/spec/pubsub.md). Debezium's converter
+(https://github.com/cloudevents/spec/blob/v1.0.2/cloudevents/formats/json-format.md) and its bindings to Pub/Sub
+(https://github.com/googleapis/google-cloudevents/blob/main/docs/spec/pubsub.md) and Kafka
+(https://github.com/cloudevents/spec/blob/v1.0.2/cloudevents/bindings/kafka-protocol-binding.md). Debezium's converter
 (https://debezium.io/documentation/reference/stable/integrations/cloudevents.html) puts the envelope into extensions;
 it is put together again.
 
@@ -27,6 +28,12 @@ from ingest.row import RawRow
 
 PREFIX: Final = "ce-"
 """How the binary mode names a message attribute that holds one of the event."""
+
+KAFKA_PREFIX: Final = "ce_"
+"""How Kafka's binding names the header; both are read, whatever brought the message."""
+
+VERSION_ATTRIBUTES: Final = (f"{PREFIX}specversion", f"{KAFKA_PREFIX}specversion")
+"""What a message in binary mode has one of."""
 
 _MEDIA_TYPE: Final = "application/cloudevents"
 _JSON_FORMAT: Final = "application/cloudevents+json"
@@ -80,7 +87,7 @@ def unwrap(message: Message) -> Message:
 
     Args:
         message: a delivery. It is a CloudEvent in structured mode by its `content-type`, or when its body is a JSON
-            object with all required attributes; in binary mode by its attribute `ce-specversion`.
+            object with all required attributes; in binary mode by its attribute `ce-specversion`, or `ce_specversion`.
 
     Returns:
         The message with the event's data as its body and the event's attributes among its own.
@@ -96,8 +103,10 @@ def unwrap(message: Message) -> Message:
         raise DecodeError("unsupported_cloudevent", "only the JSON format of structured CloudEvents can be read")
     if media_type == _JSON_FORMAT:
         return _structured(message, _fields(message.data))
-    if attributes and PREFIX + "specversion" in attributes:
-        return _binary(message)
+    if attributes:
+        for name, prefix in zip(VERSION_ATTRIBUTES, (PREFIX, KAFKA_PREFIX), strict=True):
+            if name in attributes:
+                return _binary(message, prefix)
     if _HINT in message.data:
         fields = _fields_if_any(message.data)
         if all(_is_text(fields.get(name)) for name in ("specversion", *_REQUIRED)):
@@ -133,12 +142,11 @@ def _is_text(value: Raw | None) -> bool:
     return value is not None and bytes(value)[:1] == b'"'
 
 
-def _binary(message: Message) -> Message:
-    attributes = dict(message.attributes)
-    _check({name.removeprefix(PREFIX): value for name, value in attributes.items() if name.startswith(PREFIX)})
-    if PREFIX + _TRACE in attributes:
-        attributes.setdefault(_TRACE, attributes[PREFIX + _TRACE])
-    return msgspec.structs.replace(message, attributes=attributes)
+def _binary(message: Message, prefix: str) -> Message:
+    attributes = message.attributes
+    context = {name.removeprefix(prefix): value for name, value in attributes.items() if name.startswith(prefix)}
+    _check(context)
+    return _carried(message, context, message.data)
 
 
 def _structured(message: Message, fields: Mapping[str, Raw]) -> Message:
@@ -147,6 +155,11 @@ def _structured(message: Message, fields: Mapping[str, Raw]) -> Message:
     data = _data(fields)
     if _DEBEZIUM + "op" in context:
         data = _debezium(context, data)
+    return _carried(message, context, data)
+
+
+def _carried(message: Message, context: Mapping[str, str], data: bytes) -> Message:
+    """Return what a CloudEvent carries, with the event's attributes beside the message's own."""
     attributes = dict(message.attributes) | {PREFIX + name: value for name, value in context.items()}
     if _TRACE in context:
         attributes.setdefault(_TRACE, context[_TRACE])

@@ -15,7 +15,7 @@ from msgspec import Raw
 from core.contracts import TableContract
 from core.debezium import UNAVAILABLE_VALUE, DebeziumHandling
 from core.errors import DecodeError
-from ingest.decode.cloudevents import PREFIX
+from ingest.decode.cloudevents import VERSION_ATTRIBUTES
 from ingest.decode.debezium.envelope import NULL, OPERATIONS, Source, table_name
 from ingest.decode.debezium.images import RowImages
 from ingest.decode.debezium.positions import position, source_timestamp
@@ -28,7 +28,7 @@ from ingest.row import Landing, RawRow
 
 _NULL: Final = Raw(NULL)
 _MARKER_IN_HEX: Final = UNAVAILABLE_VALUE.encode().hex().encode()
-_CLOUDEVENT: Final = frozenset({"content-type", "Content-Type", f"{PREFIX}specversion"})
+_CLOUDEVENT: Final = frozenset({"content-type", "Content-Type", *VERSION_ATTRIBUTES})
 
 _OF_SCHEMA: Final = ord("s")
 """The first letter of a wrapped event's first field, `{"schema":`; no field of an event itself comes first with it."""

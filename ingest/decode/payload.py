@@ -9,6 +9,7 @@ from typing import Final
 import msgspec
 
 from core.errors import DecodeError
+from core.telemetry import ATTRIBUTES
 
 _NOT_FINITE = re.compile(rb"[:\[,]\s*[+-]?(NaN|Infinity)\b")
 _TRACEPARENT = re.compile(r"[0-9a-f]{2}-([0-9a-f]{32})-[0-9a-f]{16}-[0-9a-f]{2}(-.*)?")
@@ -81,16 +82,16 @@ def _fingerprint(names: tuple[str, ...]) -> str:
 
 
 def trace_id(attributes: Mapping[str, str]) -> str | None:
-    """Return the trace id of a message's `traceparent` attribute.
+    """Return the trace id of a message, from the attribute by which its spans are continued.
 
     Args:
         attributes: the message's attributes.
 
     Returns:
-        32 hexadecimal digits; None when the attribute is missing or not valid
+        32 hexadecimal digits; None when there is none, or it is not valid
         (W3C Trace Context, https://www.w3.org/TR/trace-context/).
     """
-    header = attributes.get("traceparent")
+    header = next((attributes[name] for name in ATTRIBUTES if name in attributes), None)
     if header is None:
         return None
     match = _TRACEPARENT.fullmatch(header)

@@ -8,6 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from core.errors import DecodeError
+from core.telemetry import ATTRIBUTES
 from ingest.decode.payload import MAX_TIMESTAMP, MIN_TIMESTAMP, check_timestamp, fingerprint, read_row, trace_id
 
 json_values = st.recursive(
@@ -67,6 +68,10 @@ def test_a_trace_id_is_read_from_a_valid_header_only() -> None:
     assert trace_id({"traceparent": f"00-{'0' * 32}-00f067aa0ba902b7-01"}) is None
     assert trace_id({"traceparent": trace}) is None
     assert trace_id({}) is None
+    # Wherever the spans look for it, so that a row leads to its trace.
+    header = f"00-{trace}-00f067aa0ba902b7-01"
+    assert {trace_id({name: header}) for name in ATTRIBUTES} == {trace}
+    assert trace_id(dict.fromkeys(ATTRIBUTES, "") | {ATTRIBUTES[0]: header}) == trace
 
 
 @given(st.integers())
