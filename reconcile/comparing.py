@@ -253,4 +253,11 @@ def _inputs(comparison: ComparisonPlan, reading: Reading | None = None, receipt:
         snapshot_format=comparison.snapshot.format,
         snapshot_restriction=comparison.snapshot.restriction,
         soft_deletes=comparison.soft_deletes,
+        snapshot_table=str(comparison.snapshot.spec),
+        snapshot_pin=None if pins[1].objects else _as_of(pins[1]),
     )
+
+
+def _as_of(pin: Pin) -> str | None:
+    """Return as of what a source was read, in words; None when it has no version."""
+    return pin.words or (f"as of {pin.at.isoformat()}" if pin.at is not None else None)

@@ -182,6 +182,9 @@ class Inputs:
         snapshot_restriction: filter applied to the snapshot, in GoogleSQL; empty when there is none.
         soft_deletes: columns whose values mark rows as deleted, such as `warehouse.is_deleted`; the filters name the
             values, too.
+        snapshot_table: what the snapshot's side is, in words: a folder, or a table with its version.
+        snapshot_pin: as of what that side was read, such as an instant or a transaction's snapshot; None for files,
+            which `objects` pins.
     """
 
     warehouse_table: str
@@ -192,6 +195,8 @@ class Inputs:
     snapshot_format: str
     snapshot_restriction: str = ""
     soft_deletes: tuple[str, ...] = ()
+    snapshot_table: str = ""
+    snapshot_pin: str | None = None
 
 
 @dataclass(frozen=True)

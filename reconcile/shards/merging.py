@@ -124,8 +124,13 @@ def _inputs(parts: Sequence[Inputs], restriction: str) -> Inputs | None:
         return None
     objects = {(found.uri, found.etag): found for part in parts for found in part.objects}
     sessions = ", ".join(dict.fromkeys(part.read_session for part in parts if part.read_session))
+    pins = ", ".join(dict.fromkeys(part.snapshot_pin for part in parts if part.snapshot_pin))
     return replace(
-        parts[0], row_restriction=restriction, objects=tuple(objects.values()), read_session=sessions or None
+        parts[0],
+        row_restriction=restriction,
+        objects=tuple(objects.values()),
+        read_session=sessions or None,
+        snapshot_pin=pins or None,
     )
 
 

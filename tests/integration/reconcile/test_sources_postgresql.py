@@ -211,6 +211,10 @@ def test_two_tables_of_one_database_are_read_in_one_snapshot(
     for mode in ("typed", "checksum"):
         [found] = run(config, Settings(), audit=False, mode=mode).comparisons
         assert (found.verdict, found.reason) == ("equal", None)
+        assert found.inputs is not None
+        assert found.inputs.snapshot_table == f"postgresql public.{other} (SHOP_URI)"
+        assert (found.inputs.snapshot_pin or "").startswith("transaction snapshot ")
+        assert found.inputs.snapshot_pin == found.inputs.read_session
     # Were they apart to pass as well, the test would prove nothing.
     monkeypatch.setattr("reconcile.sources.opening.are_together", lambda *_: False)
     [found] = run(config, Settings(), audit=False).comparisons

@@ -254,10 +254,11 @@ def test_the_audit_row_adds_up_on_each_side_and_says_what_was_left_out_and_why()
     found = _different("things", **counts)
     assert found.inputs is not None
     inputs = replace(found.inputs, snapshot_restriction="region = 'eu'", soft_deletes=("snapshot.gone",))
+    inputs = replace(inputs, snapshot_table="postgresql shop.things (SHOP_URI)", snapshot_pin="as of now")
     measures = (Measure("email min", "ada@example.com", "bob@example.com"), Measure("rows", "9", "9"))
     evidence = Evidence("10 of 1,000 keys", measures, 0.001, 0.02)
-    manifest = PinnedObject("s3://b/2026-01-05/manifest.json", '"m"', 80)
     found = replace(found, inputs=inputs, evidence=evidence, mode="sample", why="it was asked for")
+    manifest = PinnedObject("s3://b/2026-01-05/manifest.json", '"m"', 80)
     [row] = audit_rows(_run(found, snapshot=SnapshotId("s3://b", "2026-01-05", AT, manifest)))
     told: dict[str, Any] = msgspec.json.decode(msgspec.json.encode(row))
     paired = told["matched"] + told["changed"]
@@ -266,15 +267,14 @@ def test_the_audit_row_adds_up_on_each_side_and_says_what_was_left_out_and_why()
         assert told[f"{side}_rows"] == paired + told[alone] + apart
     assert told["inputs"]["snapshot_restriction"] == "region = 'eu'"
     assert told["inputs"]["soft_deletes"] == ["snapshot.gone"]
-    assert told["snapshot_manifest"] == {"uri": manifest.uri, "etag": manifest.etag, "size": 80}
-    assert told["why"] == "it was asked for"
+    assert (told["snapshot_manifest"]["etag"], told["why"]) == ('"m"', "it was asked for")
     assert told["evidence"] == {
         "words": "10 of 1,000 keys",
         "rate_low": 0.001,
         "rate_high": 0.02,
         "measures": [{"name": "email min", "agrees": False}, {"name": "rows", "agrees": True}],
     }
-    assert "where <code>region = &#39;eu&#39;</code>" in render(_run(found))
+    assert "shop.things (SHOP_URI)</code>, as of now where <code>region = &#39;eu&#39;</code>" in render(_run(found))
 
 
 # The sample

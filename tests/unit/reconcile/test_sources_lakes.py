@@ -281,7 +281,10 @@ comparisons:
     assert found.verdict == "equal", found.comparisons[0].reason
     Delta(root).update(updates={"v": "'other'"}, predicate="id = 7")
     Delta(root).delete("id = 8")
-    counts = run(load_config(config), Settings(), audit=False).comparisons[0].counts
+    edited = run(load_config(config), Settings(), audit=False).comparisons[0]
+    versions = [told.inputs.snapshot_table for told in (found.comparisons[0], edited) if told.inputs is not None]
+    assert versions == [f"delta table {root.as_uri()} version {version}" for version in (0, 2)]
+    counts = edited.counts
     assert counts is not None
     assert (counts.changed, counts.extra, counts.matched) == (1, 1, 998)
 
