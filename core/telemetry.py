@@ -12,8 +12,8 @@ from contextlib import AbstractContextManager, contextmanager, nullcontext
 from typing import Any, Final, Protocol
 
 ATTRIBUTES: Final = ("traceparent", "googclient_traceparent", "ce-traceparent", "ce_traceparent")
-"""Where a message carries its context: the standard's own name, that of Google's Pub/Sub clients, and those of CloudEvents
-in Pub/Sub and in Kafka (https://github.com/cloudevents/spec/blob/v1.0.2/cloudevents/extensions/distributed-tracing.md).
+"""Where a message carries its context: the standard's name, that of Google's Pub/Sub clients, and those of CloudEvents
+in Pub/Sub and Kafka (https://github.com/cloudevents/spec/blob/v1.0.2/cloudevents/extensions/distributed-tracing.md).
 """
 
 _ENDPOINTS: Final = ("OTEL_EXPORTER_OTLP_ENDPOINT", "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT")

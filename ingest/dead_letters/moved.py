@@ -21,6 +21,7 @@ import msgspec
 import structlog
 from google.api_core.exceptions import DeadlineExceeded, GoogleAPICallError
 
+from core.batches import batches
 from core.clock import to_micros
 from core.errors import MillraceError, UnavailableError
 from ingest.dead_letters.publishing import Outgoing, Publisher, Refusal
@@ -36,7 +37,6 @@ _MOVED: Final = "CloudPubSubDeadLetterSource"
 _OURS: Final = "millrace_reason"
 _PULLED: Final = 1_000
 _BATCH_MESSAGES: Final = 500
-_BATCH_BYTES: Final = 5_000_000
 _LEASE_S: Final = 600
 """The longest lease that Pub/Sub grants: what was seen is not to come again while the rest is looked at."""
 _TIMEOUT_S: Final = 30.0
@@ -164,7 +164,7 @@ class MovedLetters:
                 room -= 1
                 by_topic.setdefault(topic, []).append((topic, one))
         for messages in by_topic.values():
-            yield from _batches(messages)
+            yield from batches(messages, _size, most=_BATCH_MESSAGES)
 
     def _topic(self, message: Any) -> str | None:
         """Return where a message goes; None when it stays."""
@@ -225,6 +225,10 @@ class MovedLetters:
             raise status_error(error.grpc_status_code, str(error.message), f"{method} {self.subscription}") from error
 
 
+def _size(message: tuple[str, Any]) -> int:
+    return len(message[1].message.data) + 1_024
+
+
 def _outgoing(message: Any) -> Outgoing:
     """Return a message as it was before it was moved, with the instant of its first publication."""
     attributes = {name: value for name, value in message.attributes.items() if not name.startswith(_MOVED)}
@@ -239,18 +243,3 @@ def _published_us(message: Any) -> int:
     except (KeyError, ValueError):
         return to_micros(message.publish_time)
     return to_micros(told if told.tzinfo else told.replace(tzinfo=UTC))
-
-
-def _batches(messages: Sequence[tuple[str, Any]]) -> Iterator[list[tuple[str, Any]]]:
-    """Cut messages of one topic into what fits a request each."""
-    batch: list[tuple[str, Any]] = []
-    size = 0
-    for pair in messages:
-        length = len(pair[1].message.data) + 1_024
-        if batch and (len(batch) >= _BATCH_MESSAGES or size + length > _BATCH_BYTES):
-            yield batch
-            batch, size = [], 0
-        batch.append(pair)
-        size += length
-    if batch:
-        yield batch

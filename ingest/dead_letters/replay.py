@@ -13,8 +13,11 @@ import asyncio
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import AsyncExitStack
 from dataclasses import replace
+from itertools import groupby
+from operator import attrgetter
 from typing import Final
 
+from core.batches import MOST_BYTES, batches
 from core.clock import Clock, to_micros, utc_now
 from core.errors import UnreadableError
 from core.retry import RetryPolicy
@@ -31,7 +34,6 @@ from ingest.resources import table_path
 from ingest.rpc import BigQueryWrite, PubSub, pubsub_channel, storage_channel
 
 _BATCH_MESSAGES: Final = 500
-_BATCH_BYTES: Final = 5_000_000
 _TIMEOUT_S: Final = 60.0
 
 
@@ -141,15 +143,10 @@ class Replay:
 
 def _batches(letters: Iterable[Letter]) -> Iterator[list[Letter]]:
     """Cut letters into runs of one topic that fit a request each, in their order."""
-    batch: list[Letter] = []
-    size = 0
-    for letter in letters:
-        length = len(letter.data) if letter.data_uri is None else _BATCH_BYTES
-        full = len(batch) >= _BATCH_MESSAGES or size + length > _BATCH_BYTES
-        if batch and (full or letter.topic != batch[0].topic):
-            yield batch
-            batch, size = [], 0
-        batch.append(letter)
-        size += length + 1_024
-    if batch:
-        yield batch
+    for _, same in groupby(letters, key=attrgetter("topic")):
+        yield from batches(same, _size, most=_BATCH_MESSAGES)
+
+
+def _size(letter: Letter) -> int:
+    # How large a body is that lies elsewhere shows only once it is read: it goes alone.
+    return len(letter.data) + 1_024 if letter.data_uri is None else MOST_BYTES

@@ -39,13 +39,15 @@ DEAD_LETTER_TYPE: Final[RowType] = row_type("DeadLetter", DEAD_LETTER_COLUMNS)
 
 DEAD_LETTER_REPLAYS: Final = AuditTable(
     "dead_letter_replays",
-    "Dead letters that were published again: one row each, written once Pub/Sub had the message. Append-only.",
+    "Dead letters that were sent again, or landed out of files: one row each, written once that was confirmed. Append-only.",
     (
         AuditColumn("event_id", "STRING", True, "Message id of the dead letter."),
-        AuditColumn("topic", "STRING", True, "Topic it came from, and went to again."),
-        AuditColumn("replay_event_id", "STRING", True, "Message id that it got this time."),
+        AuditColumn("topic", "STRING", True, "Topic it came from."),
+        AuditColumn(
+            "replay_event_id", "STRING", True, "Message id that it got this time; its own when it landed out of a file."
+        ),
         AuditColumn("replay_id", "STRING", True, "The call of `ingest dead-letters replay`."),
-        AuditColumn("replayed_at", "TIMESTAMP", True, "When it was published again (UTC); the partition."),
+        AuditColumn("replayed_at", "TIMESTAMP", True, "When it was sent again, or had landed (UTC); the partition."),
     ),
     partition_by="replayed_at",
     clustering=("event_id",),

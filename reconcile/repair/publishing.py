@@ -9,14 +9,12 @@ from google.auth.exceptions import GoogleAuthError
 from google.pubsub_v1 import PublisherClient
 from google.pubsub_v1.types import PublishRequest, PubsubMessage
 
+from core.batches import batches as cut
 from core.clients import publisher_client
 from core.errors import ConfigurationError, UnavailableError
 from core.settings import Settings
 from reconcile.repair.events import Correction
 
-# Pub/Sub takes 1,000 messages and 10 MB a request ("Quotas and limits", resource limits).
-_MOST_MESSAGES: Final = 1_000
-_MOST_BYTES: Final = 5_000_000
 _TIMEOUT_S: Final = 60.0
 
 
@@ -80,17 +78,7 @@ def batches(corrections: Sequence[Correction]) -> Iterator[list[Correction]]:
     Args:
         corrections: any number.
 
-    Yields:
+    Returns:
         Them, in their order.
     """
-    batch: list[Correction] = []
-    size = 0
-    for each in corrections:
-        length = len(each.data) + len(each.ordering_key)
-        if batch and (len(batch) >= _MOST_MESSAGES or size + length > _MOST_BYTES):
-            yield batch
-            batch, size = [], 0
-        batch.append(each)
-        size += length
-    if batch:
-        yield batch
+    return cut(corrections, lambda one: len(one.data) + len(one.ordering_key))

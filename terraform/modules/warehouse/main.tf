@@ -17,7 +17,7 @@ locals {
       clustering   = ["reason"]
     }
     dead_letter_replays = {
-      description  = "Dead letters that were published again: one row each, written once Pub/Sub had the message. Append-only."
+      description  = "Dead letters that were sent again, or landed out of files: one row each, written once that was confirmed. Append-only."
       partition_by = "replayed_at"
       clustering   = ["event_id"]
     }
