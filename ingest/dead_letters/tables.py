@@ -39,7 +39,8 @@ DEAD_LETTER_TYPE: Final[RowType] = row_type("DeadLetter", DEAD_LETTER_COLUMNS)
 
 DEAD_LETTER_REPLAYS: Final = AuditTable(
     "dead_letter_replays",
-    "Dead letters that were sent again, or landed out of files: one row each, written once that was confirmed. Append-only.",
+    "Dead letters that were sent again, or landed out of files: one row each, written once that was confirmed. "
+    "Append-only.",
     (
         AuditColumn("event_id", "STRING", True, "Message id of the dead letter."),
         AuditColumn("topic", "STRING", True, "Topic it came from."),
