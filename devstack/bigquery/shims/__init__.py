@@ -26,6 +26,7 @@ from devstack.bigquery.shims import (
     field_paths,
     functions,
     grants,
+    held_instants,
     json_functions,
     kept_generators,
     kept_translations,
@@ -57,6 +58,7 @@ _PATCHES = (
     no_spatial,
     thread_cursors,
     no_snapshots,
+    held_instants,
     bounded_history,
     # Storage Write and Read
     storage_server,
@@ -122,6 +124,7 @@ def apply_shims() -> None:
         (
             contracts.MEND,
             alter_statements.MEND,
+            held_instants.MEND,
             *grants.mends(),
             field_paths.mend(),
             dataset_tables.mend(),

@@ -1,7 +1,7 @@
 """Changes a table without copying all of it first.
 
 The emulator keeps a full copy of a table after every change, for `FOR SYSTEM_TIME AS OF`. That makes n changes cost
-n squared, in time and in memory. Nothing in this project travels in time, so no automatic copy is taken; explicit
+n squared, in time and in memory. So no automatic copy is taken, and `held_instants` answers without one; explicit
 snapshots (`CREATE SNAPSHOT TABLE`) keep working, and dependants still hear of the change.
 """
 
