@@ -160,7 +160,7 @@ def read_direct(
             path = _on_disk(store, footer, folder / f"{number:06}.parquet")
             verify(path, footer.chunks, footer.ref.uri)
             check_unchanged(store, footer.ref)
-            on_rows(footer.rows)
+            on_rows(footer.rows_read)
             finished = True
             return DirectFile(path, footer.ref, footer.rows, footer.groups)
         finally:

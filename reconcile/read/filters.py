@@ -72,6 +72,16 @@ class Condition:
         kind = schema.field(self.column).type
         return all(value is None or _ENGINE_TYPES.get(type(value)) == kind for value in self.values)
 
+    def may_hold(self, low: object, high: object) -> bool:
+        """Return whether the engine looks at values of the column that lie between two, to see which meet it.
+
+        Args:
+            low: the least of them; there is no null.
+            high: the greatest of them.
+        """
+        del low, high
+        return True
+
     def mask(self, array: pa.Array) -> pa.Array:
         """Return which rows meet the condition.
 

@@ -66,11 +66,12 @@ class Footer:
 
     Attributes:
         ref: the file.
-        rows: its rows.
+        rows: its rows, of all row groups.
         size: length of the footer, in bytes.
         forms: how the engine reads each column.
-        chunks: the column chunks that are read, in the order of the file.
-        groups: the first key column by row group; None when the footer leaves that open.
+        chunks: the column chunks that are read, in the order of the file; none of row groups that hold no key of the
+            range that is read.
+        groups: the first key column by row group, of those that are read; None when the footer leaves that open.
         bounds: the least and the greatest value of the first key column, nulls aside; None when the footer leaves that
             open, or there is no value.
     """
@@ -82,6 +83,11 @@ class Footer:
     chunks: tuple[Chunk, ...]
     groups: tuple[KeyGroup, ...] | None
     bounds: tuple[Any, Any] | None = None
+
+    @property
+    def rows_read(self) -> int:
+        """Rows of the row groups that are read."""
+        return self.rows if self.groups is None else sum(group.rows for group in self.groups)
 
 
 def read_footer(
@@ -125,6 +131,12 @@ def read_footer(
         if None in forms or not _told_apart(schema.names) or not _is_consistent(metadata):
             return None
         wanted = sorted({leaves[name] for name in (*names, *(condition.column for condition in where))})
+        groups = _groups(metadata, leaves[names[0]])
+        if groups is not None:
+            ranges = [condition for condition in where if condition.column == names[0]]
+            groups = {
+                n: group for n, group in groups.items() if all(each.may_hold(group.low, group.high) for each in ranges)
+            }
         return Footer(
             ref=ref,
             rows=metadata.num_rows,
@@ -134,10 +146,10 @@ def read_footer(
                 _chunk(metadata, group, leaf)
                 for group in range(metadata.num_row_groups)
                 # Writers leave offsets of a group without rows to chance, and nobody reads it.
-                if metadata.row_group(group).num_rows
+                if metadata.row_group(group).num_rows and (groups is None or group in groups)
                 for leaf in wanted
             ),
-            groups=_groups(metadata, leaves[names[0]]),
+            groups=None if groups is None else tuple(groups.values()),
             bounds=_bounds(metadata, leaves[names[0]]),
         )
 
@@ -226,8 +238,9 @@ def _is_consistent(metadata: pq.FileMetaData) -> bool:
     return bool(sum(metadata.row_group(n).num_rows for n in range(metadata.num_row_groups)) == metadata.num_rows)
 
 
-def _groups(metadata: pq.FileMetaData, column: int) -> tuple[KeyGroup, ...] | None:
-    found = []
+def _groups(metadata: pq.FileMetaData, column: int) -> dict[int, KeyGroup] | None:
+    """Return what the row groups that hold rows hold of a column, by their numbers."""
+    found = {}
     for number in range(metadata.num_row_groups):
         rows = metadata.row_group(number).num_rows
         said = metadata.row_group(number).column(column).statistics
@@ -236,8 +249,8 @@ def _groups(metadata: pq.FileMetaData, column: int) -> tuple[KeyGroup, ...] | No
         if rows and not (type(said.min) in KEY_TYPES and type(said.max) in KEY_TYPES):
             return None
         if rows:
-            found.append(KeyGroup(said.min, said.max, rows))
-    return tuple(found)
+            found[number] = KeyGroup(said.min, said.max, rows)
+    return found
 
 
 def _bounds(metadata: pq.FileMetaData, column: int) -> tuple[Any, Any] | None:

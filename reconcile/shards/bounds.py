@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 from datetime import date
+from typing import Final
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -11,6 +12,8 @@ from reconcile.read.filters import Bind, Condition, googlesql_literal
 from reconcile.rules import literal, quoted
 
 Bound = int | str | date
+
+_COMPARED_BYTES: Final = 8
 
 
 @dataclass(frozen=True)
@@ -51,6 +54,14 @@ class Between(Condition):
         """See `Condition.suits`; bounds come from footers of the column's own type."""
         return self.column in schema.names
 
+    def may_hold(self, low: object, high: object) -> bool:
+        """See `Condition.may_hold`."""
+        if self.is_first:
+            # The engine does not tell by statistics that nothing is null.
+            return True
+        begins = self.low is None or _reaches(self.low, high, is_open=False)
+        return begins and (self.high is None or _reaches(low, self.high, is_open=True))
+
     def mask(self, array: pa.Array) -> pa.Array:
         """See `Condition.mask`."""
         found = pa.repeat(pa.scalar(value=True), len(array))
@@ -65,6 +76,22 @@ class Between(Condition):
 
     def _with_null(self, tests: str, name: str) -> str:
         return f"({tests} or {name} is null)" if self.is_first else f"({tests})"
+
+
+def _reaches(left: object, right: object, *, is_open: bool) -> bool:
+    """Return whether the engine takes it that one value may be less than another or, unless that is open, the same.
+
+    Of texts it compares but the first bytes; see `StringStats` in DuckDB.
+    """
+    if isinstance(left, str) and isinstance(right, str):
+        ours, theirs = left.encode(), right.encode()
+        size = min(_COMPARED_BYTES, len(ours), len(theirs))
+        return ours[:size] <= theirs[:size]
+    if isinstance(left, int) and isinstance(right, int):
+        return left < right if is_open else left <= right
+    if isinstance(left, date) and isinstance(right, date):
+        return left < right if is_open else left <= right
+    return True
 
 
 def _engine_literal(bound: Bound) -> str:

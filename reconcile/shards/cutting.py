@@ -1,8 +1,8 @@
 """How a comparison is cut into ranges of its key, and the plan of one part.
 
-It is cut where the snapshot's Parquet files follow the order of the key: then each range is in few files, and the
-warehouse reads only its own part (cluster the table by the key, and BigQuery reads no more than that). What follows no
-order stays whole: every part would have to read all of it.
+It is cut where the snapshot's Parquet files follow the order of the key, at row groups: each range is then in few of
+them, however large the files are, and the warehouse reads only its own part (cluster the table by the key, and BigQuery
+reads no more than that). What follows no order stays whole: every part would have to read all of it.
 """
 
 from collections.abc import Sequence
@@ -23,7 +23,7 @@ from reconcile.shards.model import Shard, text_of
 from reconcile.sources.services import Services
 
 _LONGEST_OVERLAP: Final = 1.5
-"""How often a file may be read on average before cutting costs more than it saves."""
+"""How often a row may be read on average before cutting costs more than it saves."""
 _CUTTABLE: Final = frozenset({"auto", "typed"})
 """Modes that are cut: the others are cheap, or say something of the whole that parts cannot say."""
 _KEY_TYPES: Final[dict[str, Literal["int", "str", "date"]]] = {"int": "int", "str": "str", "date": "date"}
@@ -38,12 +38,24 @@ class _Side:
 
     def within(self, part: KeyRange) -> tuple[int, ...]:
         """Return the files that may hold keys of a range; one of them at least."""
-        found = tuple(n for n, groups in enumerate(self.files) if any(part.holds(group) for group in groups))
+        found = tuple(n for n, groups in enumerate(self.files) if any(_is_read(part, group) for group in groups))
         return found or (0,)
+
+    def weight(self, part: KeyRange) -> int:
+        """Return how many rows are read for a range."""
+        return sum(group.rows for group in self.groups if _is_read(part, group))
+
+    def is_scattered(self, ranges: Sequence[KeyRange]) -> bool:
+        """Return whether its rows are read too often when one range is read after the other."""
+        return sum(map(self.weight, ranges)) > _LONGEST_OVERLAP * sum(self.rows)
 
     @property
     def groups(self) -> list[KeyGroup]:
         return [group for groups in self.files for group in groups]
+
+
+def _is_read(part: KeyRange, group: KeyGroup) -> bool:
+    return Between("", (), part.low, part.high).may_hold(group.low, group.high)
 
 
 @dataclass(frozen=True)
@@ -94,12 +106,11 @@ def cut(plan: ComparisonPlan, services: Services, *, mode: str, size: ShardSize,
         return whole
     kinds = {type(group.low).__name__ for side in sides if side is not None for group in side.groups}
     ranges = _ranges(snapshot.groups, size.of(sum(snapshot.rows)))
-    read = sum(snapshot.rows[n] for part in ranges for n in snapshot.within(part))
     if (
         len(kinds) != 1
         or not kinds <= _KEY_TYPES.keys()
         or not ranges[1:]
-        or read > _LONGEST_OVERLAP * sum(snapshot.rows)
+        or any(side.is_scattered(ranges) for side in sides if side is not None)
     ):
         return whole
     return tuple(
@@ -107,7 +118,8 @@ def cut(plan: ComparisonPlan, services: Services, *, mode: str, size: ShardSize,
             comparison=plan.name,
             number=number,
             of=len(ranges),
-            rows=sum(snapshot.rows[n] for n in snapshot.within(part)),
+            rows=snapshot.weight(part),
+            held=sum(snapshot.rows[n] for n in snapshot.within(part)),
             low=text_of(part.low),
             high=text_of(part.high),
             key_type=_KEY_TYPES[next(iter(kinds))],
@@ -131,9 +143,10 @@ def part_of(plan: ComparisonPlan, shard: Shard) -> ComparisonPlan:
     if shard.of == 1:
         return plan
     low, high = shard.bounds()
-    ours = Between(plan.key[0].name, (), low, high, is_first=shard.number == 0)
-    theirs = replace(ours, column=plan.key[0].snapshot_name)
+    # In files that are cut no row is without a key.
+    theirs = Between(plan.key[0].snapshot_name, (), low, high)
     table = plan.warehouse.table
+    ours = replace(theirs, column=plan.key[0].name, is_first=shard.number == 0 and not isinstance(table, FileSet))
     if isinstance(table, FileSet):
         table = replace(table, objects=tuple(table.objects[n] for n in shard.warehouse_files), expected_rows=None)
     return replace(
@@ -151,7 +164,7 @@ def part_of(plan: ComparisonPlan, shard: Shard) -> ComparisonPlan:
             objects=tuple(plan.snapshot.objects[n] for n in shard.snapshot_files),
             where=(*plan.snapshot.where, theirs),
             # By the footers of just these files; all of them together were held against the manifest.
-            expected_rows=shard.rows,
+            expected_rows=shard.held,
         ),
     )
 
@@ -199,9 +212,10 @@ def _ranges(groups: Sequence[KeyGroup], rows: int) -> tuple[KeyRange, ...]:
     """Cut where row groups begin, about so many rows apart."""
     bounds: list[Bound] = []
     held = 0
-    for group in sorted(groups, key=lambda group: group.low):
-        # As near to the size as row groups allow: to overshoot by half a file would have it read twice.
-        if held and held + group.rows / 2 >= rows and (not bounds or group.low > bounds[-1]):
+    in_order = sorted(groups, key=lambda group: group.low)
+    for group in in_order:
+        # As near to the size as row groups allow: to overshoot by half a group would have it read twice.
+        if held and held + group.rows / 2 >= rows and group.low > (bounds[-1] if bounds else in_order[0].low):
             bounds.append(group.low)
             held = 0
         held += group.rows

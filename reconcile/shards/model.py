@@ -13,7 +13,7 @@ from reconcile.modes import Chosen
 from reconcile.result import SnapshotId
 from reconcile.shards.bounds import Bound
 
-PLAN_VERSION: Final = 3
+PLAN_VERSION: Final = 4
 
 
 class Shard(msgspec.Struct, frozen=True):
@@ -23,7 +23,8 @@ class Shard(msgspec.Struct, frozen=True):
         comparison: name of the comparison.
         number: its place among the shards of that comparison, from 0, in the order of the key.
         of: how many there are; 1 when the comparison is not cut.
-        rows: rows of the snapshot's files that it reads; what it weighs.
+        rows: rows of the snapshot that it reads, in whole row groups; what it weighs.
+        held: rows of the files that these are in.
         low: first key of its range, as text; None for the range that begins before all.
         high: first key after it.
         key_type: what the bounds are.
@@ -35,6 +36,7 @@ class Shard(msgspec.Struct, frozen=True):
     number: int
     of: int
     rows: int
+    held: int = 0
     low: str | None = None
     high: str | None = None
     key_type: Literal["int", "str", "date"] = "int"
@@ -58,7 +60,7 @@ class ShardedRun(msgspec.Struct, frozen=True):
         version: version of this plan's form.
         run_id: its name.
         config: digest of the configuration and of what the command asked for; every task must have the same.
-        started_at: the instant the warehouse is read as of (UTC).
+        started_at: when it began (UTC).
         project: Google Cloud project of the warehouse.
         snapshot: the snapshot compared with.
         mode: the mode asked for; None for the configured ones.
@@ -66,6 +68,8 @@ class ShardedRun(msgspec.Struct, frozen=True):
         pins: digest of the listed files by comparison; every task must find the same ones.
         restrictions: the filter of each comparison, as reports show it.
         shards: all parts.
+        snapshot_time: the instant that every task reads BigQuery as of (UTC), by BigQuery's clock; None where no side
+            is a table of it.
         decided: the mode of each comparison, decided once: what a task's own `--state` holds is of no account.
     """
 
@@ -80,6 +84,7 @@ class ShardedRun(msgspec.Struct, frozen=True):
     pins: dict[str, str]
     restrictions: dict[str, str]
     shards: tuple[Shard, ...]
+    snapshot_time: datetime | None = None
     decided: dict[str, Chosen] = {}
 
     @property

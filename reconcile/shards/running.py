@@ -4,6 +4,7 @@ import re
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from datetime import datetime
 from pathlib import Path
 from typing import Final
 
@@ -17,6 +18,7 @@ from reconcile.comparing import OnProgress, Progress, Work, make_comparison
 from reconcile.concluding import conclude, made_with, partitions_of
 from reconcile.config import AskedMode, ReconcileConfig
 from reconcile.plans import ComparisonPlan, FileSet, RunPlan, Unplanned
+from reconcile.read.warehouse import WarehouseTable
 from reconcile.report.files import prepare_output
 from reconcile.result import SCHEMA_VERSION, ComparisonResult, RunResult, worst
 from reconcile.runner import plan_with
@@ -176,7 +178,7 @@ def _task_done(config: ReconcileConfig, settings: Settings, task: Task, folder: 
     request = _request(config, asked)
     began = asked.clock()
     known = folder.plan() if task.index == 0 else folder.await_plan(_WAIT_S)
-    with Services(settings, known.started_at if known is not None else began) as services:
+    with _services(settings, known, began) as services:
         planned = plan_with(
             services,
             config,
@@ -227,6 +229,14 @@ def _task_done(config: ReconcileConfig, settings: Settings, task: Task, folder: 
         if result is not None and task.is_alone and not unreadable:
             folder.drop_parts()
     return TaskResult(len(open_ones), len(mine) - len(open_ones), left, result, unreadable)
+
+
+def _services(settings: Settings, known: ShardedRun | None, now: datetime) -> Services:
+    return Services(settings, now) if known is None else Services(settings, known.started_at, known.snapshot_time)
+
+
+def _is_in_bigquery(plan: ComparisonPlan) -> bool:
+    return any(isinstance(side.table, WarehouseTable) for side in (plan.warehouse, plan.snapshot))
 
 
 def _is_compared(found: ComparisonResult | None) -> bool:
@@ -304,6 +314,7 @@ def _planned(
         run_id=run_id,
         config=request,
         started_at=services.now,
+        snapshot_time=services.snapshot_time if any(map(_is_in_bigquery, plans)) else None,
         project=planned.project,
         snapshot=planned.snapshot,
         mode=wish.mode,

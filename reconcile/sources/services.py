@@ -6,10 +6,13 @@ from contextlib import ExitStack
 from datetime import datetime
 from typing import Any, Self, TypeVar
 
+from google.api_core.exceptions import GoogleAPICallError, RetryError
+from google.auth.exceptions import GoogleAuthError
 from google.cloud import bigquery
 from google.cloud.bigquery_storage_v1 import BigQueryReadClient
 
 from core.clients import bigquery_client, bigquery_read_client
+from core.errors import UnreadableError
 from core.pinned import ObjectStore, open_store
 from core.settings import Settings
 
@@ -21,12 +24,14 @@ class Services:
 
     Args:
         settings: where the services are.
-        now: the instant that sources are read as of (UTC), where one can be named.
+        now: what time it is here (UTC).
+        snapshot_time: the instant that BigQuery is read as of (UTC), when another task has asked for it already.
     """
 
-    def __init__(self, settings: Settings, now: datetime) -> None:
+    def __init__(self, settings: Settings, now: datetime, snapshot_time: datetime | None = None) -> None:
         self.settings = settings
         self.now = now
+        self._snapshot_time = snapshot_time
         self._made: dict[str, Any] = {}
         self._lock = threading.RLock()
         self._stack = ExitStack()
@@ -38,9 +43,13 @@ class Services:
         self._stack.close()
 
     @property
-    def snapshot_time(self) -> datetime | None:
-        """The instant BigQuery is read as of (UTC); None where it cannot: a stand-in knows its present only."""
-        return self.now if self.settings.bigquery_storage_emulator_host is None else None
+    def snapshot_time(self) -> datetime:
+        """The instant BigQuery is read as of (UTC), by its own clock: it refuses one in its future.
+
+        Raises:
+            UnreadableError: when BigQuery does not tell.
+        """
+        return self._snapshot_time or self._once("snapshot_time", self._time_of_bigquery)
 
     def bigquery(self) -> bigquery.Client:
         """Return the client of BigQuery."""
@@ -60,6 +69,16 @@ class Services:
             ConfigurationError: when the scheme is another one.
         """
         return self._once(f"store {uri}", lambda: open_store(uri, self.settings))
+
+    def _time_of_bigquery(self) -> datetime:
+        try:
+            [[instant]] = self.bigquery().query_and_wait("select current_timestamp()")
+        except (GoogleAPICallError, RetryError, GoogleAuthError, ConnectionError) as error:
+            raise UnreadableError(
+                f"BigQuery does not tell its time (the account needs bigquery.jobUser): {error}"
+            ) from error
+        found: datetime = instant
+        return found
 
     def _read_client(self) -> BigQueryReadClient:
         client = bigquery_read_client(self.settings)

@@ -1,6 +1,8 @@
 """Runs in many tasks: parts add up to the whole, each is done once, and what stands is whole."""
 
 import threading
+from collections import Counter
+from collections.abc import Callable
 from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
@@ -10,12 +12,13 @@ import duckdb
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 from reconcile_tables import column
 
 from core.clients import gcs_client
+from core.contracts import DataType
 from core.errors import ConfigurationError, UnavailableError, UnreadableError
 from core.pinned import open_store
 from core.settings import Settings
@@ -24,6 +27,7 @@ from reconcile.comparing import Work, make_comparison
 from reconcile.config import Limits
 from reconcile.plans import ComparisonPlan, FileSet, SnapshotPlan, WarehousePlan
 from reconcile.policy import Partition
+from reconcile.read.direct import read_footers
 from reconcile.read.text import ARROW
 from reconcile.report.files import prepare_output
 from reconcile.result import ComparisonResult, Counts, SnapshotId, Timing
@@ -96,6 +100,7 @@ _CELLS = st.lists(st.tuples(st.integers(0, 60), st.sampled_from("ab"), st.intege
 
 @hypothesis_settings(max_examples=8, deadline=None)
 @given(_CELLS, _CELLS, st.integers(1, 12))
+@example([(1, "a", 0)], [*[(0, "a", 0)] * 5, (0, "a", 1)], 1)
 def test_parts_add_up_to_the_whole(
     tmp_path_factory: pytest.TempPathFactory, left: Table, right: Table, per_file: int
 ) -> None:
@@ -139,6 +144,69 @@ def test_files_in_order_are_cut_and_others_stay_whole(tmp_path: Path) -> None:
         assert [s.of for s in cut(plan, services, mode="auto", size=ShardSize(10**6), workers=1)] == [1]
         (tmp_path / "s" / "part-003.parquet").write_bytes(b"PAR1")
         assert [s.of for s in cut(plan, services, mode="auto", size=ShardSize(100), workers=1)] == [1]
+
+
+def test_few_large_files_are_cut_at_row_groups_and_each_part_reads_its_own(tmp_path: Path) -> None:
+    rows = [(n, "a", AT) for n in range(600)]
+    changed = [(n, "b" if n % 100 == 7 else "a", AT) for n in range(600)]
+    plan = _plan(
+        _files(tmp_path / "w", rows, per_file=600, group=60), _files(tmp_path / "s", changed, per_file=300, group=50)
+    )
+    with Services(Settings(), AT) as services:
+        shards = cut(plan, services, mode="auto", size=ShardSize(100), workers=1)
+    assert [(shard.rows, shard.held) for shard in shards] == [(100, 300)] * 6
+    read: Counter[str] = Counter()
+    prepare_output(tmp_path / "out")
+    with Services(Settings(), AT) as services:
+        work = replace(
+            _work(services, tmp_path / "out", "-"),
+            on_progress=lambda told: read.update({f"{told.comparison} {told.phase}": told.rows}),
+        )
+        parts = [make_comparison(work, part_of(plan, shard)) for shard in shards]
+    merged = merged_comparison("things", parts, restriction="", sample=1000)
+    assert merged.counts == _whole(plan, tmp_path / "whole").counts
+    assert merged.counts is not None
+    assert merged.counts.changed == 6
+    assert {read[f"{shard.name} snapshot"] for shard in shards} == {100}
+    # Its row groups begin elsewhere, so that some are read for two parts.
+    assert {read[f"{shard.name} warehouse"] for shard in shards} == {120, 180}
+
+
+_KEYS: dict[DataType, Callable[[int], Any]] = {
+    "int64": lambda n: n - 50,
+    "date": lambda n: date(2026, 1, 1) + timedelta(days=n),
+    "string": lambda n: f"{n:06}\u00e9",
+}
+
+
+@hypothesis_settings(max_examples=10, deadline=None)
+@given(st.sampled_from(sorted(_KEYS)), st.tuples(st.integers(0, 100), st.integers(0, 100)), st.booleans())
+def test_what_is_not_fetched_for_a_range_is_not_looked_at(
+    tmp_path_factory: pytest.TempPathFactory, kind: DataType, ends: tuple[int, int], is_open: bool
+) -> None:
+    folder, key = tmp_path_factory.mktemp("holes"), _KEYS[kind]
+    low, high = min(ends), max(ends)
+    between = Between("id", (), None if is_open else key(low), key(high))
+    rows = pa.table({"id": pa.array([key(n) for n in range(100)], ARROW[kind]), "note": ["note"] * 100})
+    pq.write_table(rows, folder / "a.parquet", row_group_size=10, use_dictionary=False)
+    store = open_store(folder.as_uri(), Settings())
+    columns = (column("id", kind, is_key=True), column("note", "string"))
+    footers = read_footers(columns, ("id", "note"), (between,), store, store.listing(""), workers=1)
+    assert footers is not None
+    whole = (folder / "a.parquet").read_bytes()
+    holes = bytearray(len(whole))
+    for start, end in ((0, 4), *((c.start, c.start + c.size) for c in footers[0].chunks)):
+        holes[start:end] = whole[start:end]
+    tail = len(whole) - footers[0].size - 8
+    holes[tail:] = whole[tail:]
+    (folder / "b.parquet").write_bytes(holes)
+    with duckdb.connect() as connection:
+        found = connection.execute(
+            f"select id, note from read_parquet('{folder}/b.parquet') where {between.duckdb()} order by id"
+        ).fetchall()
+    assert found == [(key(n), "note") for n in range(100) if (is_open or n >= low) and n < high]
+    # At most the groups at both ends are read for nothing.
+    assert footers[0].rows_read <= (high - (0 if is_open else low)) + 30
 
 
 def test_one_unreadable_part_makes_the_whole_unreadable(tmp_path: Path) -> None:
