@@ -20,6 +20,7 @@ from devstack.bigquery.shims import (
     created_tables,
     dataset_tables,
     decimal_literals,
+    direct_routes,
     distinct_aggregates,
     dry_run_bytes,
     fast_failure,
@@ -70,6 +71,7 @@ _PATCHES = (
     query_route,
     dry_run_bytes,
     fast_failure,
+    direct_routes,  # after those that replace routes
     # statements, as a whole
     parse_cache,
     kept_generators,

@@ -9,15 +9,19 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
+import httpx
 import pytest
 from google.auth.credentials import AnonymousCredentials
 from google.cloud import bigquery
 
 from core.errors import UnavailableError
 from devstack.bigquery import BigQueryAddress, running_bigquery
+from devstack.bigquery.address import read_port_file
 from devstack.bigquery.process import _environment
 
+PROJECT = "/bigquery/v2/projects/local-project"
 LOOPBACK = {"0100007F", "0000000000000000FFFF00000100007F"}  # 127.0.0.1, plain and mapped into IPv6
 
 
@@ -80,3 +84,49 @@ def test_a_server_that_cannot_start_says_why(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     with pytest.raises(UnavailableError, match="File exists"), running_bigquery(data_dir=tmp_path / "file"):
         pass
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[int, BigQueryAddress]]:
+    port_file = tmp_path_factory.mktemp("bigquery") / "ports.json"
+    with server_process("--port-file", str(port_file)) as process:
+        yield process.pid, read_port_file(port_file, "127.0.0.1")
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="threads are counted in /proc")
+def test_no_request_starts_a_thread(server: tuple[int, BigQueryAddress]) -> None:
+    process, address = server
+    url = f"{address.rest_url}{PROJECT}"
+    tasks = Path(f"/proc/{process}/task")
+    before = {task.name for task in tasks.iterdir()}
+    assert httpx.post(f"{url}/datasets", json={"datasetReference": {"datasetId": "threads"}}, timeout=30).is_success
+    query: Any = {"query": "create table threads.t as select 1 as a", "useLegacySql": False}
+    job = httpx.post(f"{url}/jobs", json={"configuration": {"query": query}}, timeout=30).json()
+    for path in ("datasets", "datasets/threads", "datasets/threads/tables", "datasets/threads/tables/t"):
+        assert httpx.get(f"{url}/{path}", timeout=30).is_success
+    assert httpx.get(f"{url}/jobs/{job['jobReference']['jobId']}", timeout=30).json()["status"]["state"] == "DONE"
+    assert httpx.get(f"{url}/queries/{job['jobReference']['jobId']}", timeout=30).json()["jobComplete"]
+    assert {task.name for task in tasks.iterdir()} <= before
+
+
+@pytest.mark.parametrize(
+    ("given", "answered"),
+    [
+        ({"x-correlation-id": "one"}, "one"),
+        ({"x-request-id": "two"}, "two"),
+        ({"x-cloud-trace-context": "three/4;o=1"}, "three"),
+    ],
+)
+def test_an_answer_bears_the_id_of_its_request(
+    server: tuple[int, BigQueryAddress], given: dict[str, str], answered: str
+) -> None:
+    answer = httpx.get(f"{server[1].rest_url}{PROJECT}/datasets/none", headers=given, timeout=30)
+    assert answer.status_code == 404
+    assert answer.json()["error"]["code"] == 404
+    assert answer.headers["x-correlation-id"] == answered
+
+
+def test_a_request_without_an_id_is_given_one(server: tuple[int, BigQueryAddress]) -> None:
+    url = f"{server[1].rest_url}{PROJECT}/datasets"
+    ids = {httpx.get(url, timeout=30).headers["x-correlation-id"] for _ in range(2)}
+    assert len(ids) == 2
