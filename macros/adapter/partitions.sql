@@ -47,7 +47,8 @@
     {%- for row in touched if row['partition_number'] is not none -%}
         {%- do known.append(row) -%}
     {%- endfor -%}
-    {%- if not known or known[0]['held_rows'] < var('prune_from_rows') | int -%}
+    {%- set least_rows = whole_number('prune_from_rows', 0) -%}
+    {%- if not known or known[0]['held_rows'] < least_rows -%}
         {{ return(none) }}
     {%- endif -%}
     {%- if known | length > 50 -%}

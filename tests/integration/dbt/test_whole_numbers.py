@@ -20,6 +20,13 @@ def test_what_is_no_whole_number_is_refused(structure_warehouse: Warehouse, vari
         structure_warehouse.dbt("compile", "--select", node, "--vars", given)
 
 
+def test_what_is_no_whole_number_does_not_make_every_merge_prune(structure_warehouse: Warehouse) -> None:
+    condition = "select '{{ partition_condition({'field': 'id'}, [{'partition_number': 1, 'held_rows': 9, 'first_key': 1, 'last_key': 2}]) }}'"
+    with pytest.raises(AssertionError, match="Error parsing inline query"):
+        structure_warehouse.compiled(condition, prune_from_rows="a million")
+    assert structure_warehouse.compiled(condition, prune_from_rows=10) == "select 'None'"
+
+
 @pytest.mark.parametrize("value", [-1, 1.5, "2 days", 6])
 def test_what_is_too_small_or_has_a_fraction_is_refused(structure_warehouse: Warehouse, value: object) -> None:
     with pytest.raises(AssertionError, match="Error parsing inline query"):
