@@ -70,7 +70,8 @@ def plan_run(
     root = (config.snapshot.uri or services.settings.snapshot_uri).rstrip("/")
     faults = Faults(config)
     context = _Context(config, services, faults, mode)
-    if any(map(_is_in_snapshot, comparisons)):
+    uses_snapshot = any(map(_is_in_snapshot, comparisons))
+    if uses_snapshot:
         context = _with_snapshot(context, root, snapshot_id)
     planned: list[ComparisonPlan | Unplanned] = []
     for comparison in comparisons:
@@ -88,7 +89,7 @@ def plan_run(
     found = context.snapshot
     chosen = found.snapshot_id if found else snapshot_id
     named = SnapshotId(root, chosen, _taken_at(found), _manifest(found))
-    return RunPlan(services.settings.project, named, tuple(planned))
+    return RunPlan(services.settings.project, named, tuple(planned), uses_snapshot)
 
 
 def _is_in_snapshot(comparison: ComparisonConfig) -> bool:

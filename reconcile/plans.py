@@ -247,11 +247,13 @@ class RunPlan:
         project: Google Cloud project of the warehouse.
         snapshot: the snapshot compared with.
         comparisons: each planned, or why it could not be.
+        uses_snapshot: whether any comparison is with a folder of the snapshot.
     """
 
     project: str
     snapshot: SnapshotId
     comparisons: tuple[ComparisonPlan | Unplanned, ...]
+    uses_snapshot: bool = True
 
     @property
     def is_complete(self) -> bool:

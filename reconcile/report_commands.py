@@ -108,14 +108,20 @@ def history(
     from core.clients import bigquery_client
     from core.settings import load_settings
     from core.stand_ins import BIGQUERY, check_stand_ins
-    from reconcile.history.trail import past
+    from reconcile.history.trail import past, unknown
     from reconcile.history.view import past_json, print_past
 
     with usage():
         settings = load_settings()
     check_stand_ins(settings, (BIGQUERY,))
-    with bigquery_client(settings) as client:
+    with usage(), bigquery_client(settings) as client:
         found = past(client, settings, tables=tuple(table or ()), days=days, most=limit)
+        silent = sorted(set(table or ()) - {told.comparison for told in found})
+        nobody = unknown(client, settings, silent) if silent else ()
+        if nobody:
+            raise ConfigurationError(
+                f"no run that is kept compared {', '.join(nobody)}; `reconcile history` shows them"
+            )
     if as_json:
         typer.echo(past_json(found), nl=False)
     else:

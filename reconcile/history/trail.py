@@ -90,9 +90,40 @@ def past(
     ]
     if tables:
         parameters.append(bigquery.ArrayQueryParameter("tables", "STRING", list(tables)))
+    rows = _rows(client, name, statement, parameters)
+    return tuple(PastComparison(**{column: row[column] for column in _COLUMNS}) for row in rows)
+
+
+def unknown(client: bigquery.Client, settings: Settings, tables: Sequence[str]) -> tuple[str, ...]:
+    """Return those names that no run in the whole audit trail has compared.
+
+    Args:
+        client: where to ask.
+        settings: the audit dataset.
+        tables: names of comparisons.
+
+    Raises:
+        UnavailableError: when the trail cannot be read, with what to do about it.
+    """
+    name = qualified(settings.project, settings.audit_dataset, TABLE)
+    # The trail is partitioned by this column; readers of all of it say so.
+    statement = (
+        f"select distinct comparison from {name} where started_at > timestamp '1970-01-01' "  # noqa: S608 - checked names; values are bound
+        "and comparison in unnest(@tables)"
+    )
+    parameter = bigquery.ArrayQueryParameter("tables", "STRING", list(tables))
+    known = {row["comparison"] for row in _rows(client, name, statement, [parameter])}
+    return tuple(sorted(set(tables) - known))
+
+
+def _rows(
+    client: bigquery.Client,
+    name: str,
+    statement: str,
+    parameters: Sequence[bigquery.ScalarQueryParameter | bigquery.ArrayQueryParameter],
+) -> tuple[bigquery.Row, ...]:
     try:
-        rows = client.query(statement, bigquery.QueryJobConfig(query_parameters=parameters)).result()
-        return tuple(PastComparison(**{column: row[column] for column in _COLUMNS}) for row in rows)
+        return tuple(client.query(statement, bigquery.QueryJobConfig(query_parameters=list(parameters))).result())
     except NotFound as error:
         raise UnavailableError(f"{name}: is not there yet; `reconcile run` makes it, or Terraform") from error
     except (GoogleAPICallError, RetryError, GoogleAuthError, ConnectionError) as error:

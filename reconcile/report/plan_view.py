@@ -9,6 +9,7 @@ from reconcile.explaining import Bytes, Explained, ExplainedRun
 from reconcile.plans import ComparisonPlan, FileSet, Unplanned
 from reconcile.policy import Thresholds
 from reconcile.report.words import plural
+from reconcile.result import SnapshotId
 from reconcile.rules import EXACT, describe
 
 EXACT_WORDS: Final = describe(EXACT)
@@ -23,11 +24,8 @@ def print_plan(console: Console, explained: ExplainedRun) -> None:
         explained: the plan.
     """
     planned = explained.plan
-    console.print(
-        f"snapshot {planned.snapshot.uri}/{planned.snapshot.snapshot_id or '?'}"
-        + (f", taken {planned.snapshot.taken_at:%Y-%m-%d %H:%M:%S} UTC" if planned.snapshot.taken_at else ""),
-        markup=False,
-    )
+    if planned.uses_snapshot:
+        console.print(_header(planned.snapshot), markup=False)
     for comparison in planned.comparisons:
         console.print()
         if isinstance(comparison, Unplanned):
@@ -49,7 +47,7 @@ def plan_json(explained: ExplainedRun) -> bytes:
     planned = explained.plan
     document = {
         "project": planned.project,
-        "snapshot": planned.snapshot,
+        "snapshot": planned.snapshot if planned.uses_snapshot else None,
         "comparisons": [
             {"name": comparison.name, "reason": comparison.reason}
             if isinstance(comparison, Unplanned)
@@ -58,6 +56,13 @@ def plan_json(explained: ExplainedRun) -> bytes:
         ],
     }
     return msgspec.json.format(msgspec.json.encode(document), indent=2) + b"\n"
+
+
+def _header(snapshot: SnapshotId) -> str:
+    if snapshot.snapshot_id is None:
+        return f"snapshot in {snapshot.uri}: none could be opened"
+    taken = f", taken {snapshot.taken_at:%Y-%m-%d %H:%M:%S} UTC" if snapshot.taken_at else ""
+    return f"snapshot {snapshot.uri}/{snapshot.snapshot_id}{taken}"
 
 
 def _document(explained: Explained) -> dict[str, object]:

@@ -82,7 +82,8 @@ def test_tasks_find_together_what_one_run_finds_and_the_last_one_keeps_it(comman
     found = json.loads(command("history", "--json", "--limit", "10000").stdout)
     told = command("history", "--table", "members").output
     assert ("members" in told, "member_points" in told) == (True, False), told
-    assert "no run is kept" in command("history", "--table", "nobody").output
+    refused = command("history", "--table", "members", "--table", "nobody")
+    assert (refused.exit_code, "no run that is kept compared nobody" in refused.output) == (2, True)
     mine = [past for past in found if past["run_id"] == "of-two"]
     assert sorted(past["comparison"] for past in mine) == sorted(f.name for f in together.comparisons)
     assert {past["outcome"] for past in mine} == {"passed", "failed"} or {past["outcome"] for past in mine} == {

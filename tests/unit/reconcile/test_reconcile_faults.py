@@ -250,3 +250,14 @@ def test_a_tolerance_of_any_size_is_one(folder: Path, absolute: str) -> None:
     }
     [found] = run(_config(folder, columns=rules), Settings(), audit=False).comparisons
     assert found.verdict == "equal"
+
+
+def test_a_plan_names_a_snapshot_only_where_one_is_compared_with(folder: Path, tmp_path: Path) -> None:
+    sides = SIDES.format(folder=folder.as_uri())
+    text = f"version: 1\nsnapshot: {{uri: {tmp_path.as_uri()}}}\ncomparisons:\n  - name: t\n    key: [id]\n{sides}"
+    assert tmp_path.as_uri() not in _command(folder, tmp_path, text, "plan").output
+    assert json.loads(_command(folder, tmp_path, text, "plan", "--json").stdout)["snapshot"] is None
+    text = text.replace(f"    snapshot: {{type: files, uri: {folder.as_uri()}}}\n", "")
+    done = _command(folder, tmp_path, text, "plan")
+    assert f"snapshot in {tmp_path.as_uri()}: none could be opened" in done.output
+    assert done.exit_code == 1
