@@ -21,7 +21,8 @@ def test_what_is_no_whole_number_is_refused(structure_warehouse: Warehouse, vari
 
 
 def test_what_is_no_whole_number_does_not_make_every_merge_prune(structure_warehouse: Warehouse) -> None:
-    condition = "select '{{ partition_condition({'field': 'id'}, [{'partition_number': 1, 'held_rows': 9, 'first_key': 1, 'last_key': 2}]) }}'"
+    touched = "{'partition_number': 1, 'held_rows': 9, 'first_key': 1, 'last_key': 2}"
+    condition = f"select '{{{{ partition_condition({{'field': 'id'}}, [{touched}]) }}}}'"
     with pytest.raises(AssertionError, match="Error parsing inline query"):
         structure_warehouse.compiled(condition, prune_from_rows="a million")
     assert structure_warehouse.compiled(condition, prune_from_rows=10) == "select 'None'"
