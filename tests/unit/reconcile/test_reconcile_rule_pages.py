@@ -17,7 +17,9 @@ from reconcile.config_file import load_config
 
 GUIDES = Path(__file__).parents[3] / "docs/guides"
 # Deletes are of rows and not of a column; their page has a test of its own.
-PAGES = sorted(page for page in GUIDES.glob("reconcile-rule-*.md") if page.stem != "reconcile-rule-soft-deletes")
+OF_ROWS = {"reconcile-rule-soft-deletes", "reconcile-rule-in-flight"}
+"""Rules of whole rows; their pages have tests of their own."""
+PAGES = sorted(page for page in GUIDES.glob("reconcile-rule-*.md") if page.stem not in OF_ROWS)
 _SET = re.compile(r"Type `(?P<type>[^`]+)`:\n\n```yaml\n(?P<config>.*?)```\n\n(?P<table>(?:\|[^\n]*\n)+)", re.DOTALL)
 _ROW = re.compile(r"\| `(?P<left>.*)` \| `(?P<right>.*)` \| (?P<verdict>equal|different) \|")
 
