@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Final
 
@@ -63,8 +64,12 @@ class Written:
         """
         return f"{self.path} is not valid:\n  " + "\n  ".join(faults)
 
+    @cached_property
+    def _root(self) -> yaml.Node | None:
+        return yaml.compose(self.text, Loader=yaml.SafeLoader)
+
     def _found(self, place: Place) -> tuple[int, str]:
-        node = yaml.compose(self.text, Loader=yaml.SafeLoader)
+        node = self._root
         line = node.start_mark.line + 1 if node else 1
         words, last = "", ""
         for part in place:

@@ -12,7 +12,7 @@ from reconcile.mapping.planning import held_by
 from reconcile.planning.columns import Schema, Wishes, check_against_contract, mapped_columns, planned_columns
 from reconcile.planning.faults import Faults
 from reconcile.planning.filters import Filtered, check_condition
-from reconcile.planning.policies import check_mode, check_policies
+from reconcile.planning.policies import check_defaults, check_mode, check_policies
 from reconcile.plans import (
     ComparisonPlan,
     DatabaseSpec,
@@ -85,6 +85,9 @@ def plan_run(
                 planned.append(_plan(context, Wishes(comparison, contract, own)))
             except UnreadableError as error:
                 planned.append(Unplanned(comparison.name, contract, str(error)))
+    made = [found for found in planned if isinstance(found, ComparisonPlan)]
+    if len(made) == len(config.comparisons) and not faults.found:
+        check_defaults(config, made, faults)
     faults.check()
     found = context.snapshot
     chosen = found.snapshot_id if found else snapshot_id

@@ -1,9 +1,11 @@
 """What is asked of a comparison beyond its columns: its mode, its partition, its thresholds."""
 
+from collections.abc import Sequence
+
 from core.errors import UnreadableError
 from reconcile.compare.checksum import unhashable
 from reconcile.compare.partitions import check_partition
-from reconcile.config import AskedMode, ComparisonConfig
+from reconcile.config import AskedMode, ComparisonConfig, ReconcileConfig
 from reconcile.planning.faults import Faults
 from reconcile.plans import ComparisonPlan
 
@@ -26,6 +28,28 @@ def check_policies(config: ComparisonConfig, plan: ComparisonPlan, faults: Fault
             faults.add(
                 "no such column is compared, so that nothing would be guarded; there are "
                 f"{', '.join(sorted(compared))}",
+                "thresholds",
+                "columns",
+                name,
+            )
+
+
+def check_defaults(config: ReconcileConfig, planned: Sequence[ComparisonPlan], faults: Faults) -> None:
+    """Find whether the thresholds of all comparisons guard columns that some of them compare.
+
+    Args:
+        config: the configuration.
+        planned: its comparisons, when all of them could be planned.
+        faults: the faults of the whole configuration.
+    """
+    stated = config.defaults.thresholds
+    followers = {comparison.name for comparison in config.comparisons if comparison.thresholds is None}
+    compared = {column.name for plan in planned if plan.name in followers for column in plan.values}
+    for name in stated.columns if stated is not None else ():
+        if name not in compared:
+            faults.add(
+                "no comparison that goes by these thresholds compares such a column, so that nothing would be guarded",
+                "defaults",
                 "thresholds",
                 "columns",
                 name,

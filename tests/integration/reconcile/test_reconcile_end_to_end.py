@@ -315,6 +315,25 @@ def test_what_cannot_be_read_is_said_and_is_no_zero_rows(
     assert reason in found.reason
 
 
+@pytest.mark.parametrize("mode", ["typed", "checksum", "count"])
+def test_a_table_that_vanishes_after_it_was_planned_is_unreadable(estate: Estate, tmp_path: Path, mode: Any) -> None:
+    rows = pa.table({"id": list(range(50))})
+    name = f"{estate.settings.project}.{DATASET}.vanishing"
+    load(estate.client, name, [field("id", "int64")], rows)
+    pq.write_table(rows, tmp_path / "a.parquet")
+    snapshot = {"type": "files", "uri": tmp_path.as_uri()}
+    comparison = {"name": "v", "key": ["id"], "warehouse": f"{DATASET}.vanishing", "snapshot": snapshot}
+    config = ReconcileConfig.model_validate({"version": 1, "comparisons": [comparison]})
+
+    def dropping(told: Progress) -> None:
+        if told.phase == "begun":
+            estate.client.delete_table(name)
+
+    [found] = run(config, estate.settings, audit=False, mode=mode, on_progress=dropping).comparisons
+    assert (found.verdict, found.counts) == ("unreadable", None)
+    assert "vanishing" in (found.reason or "")
+
+
 def test_an_unreachable_warehouse_is_told_as_such(estate: Estate, config: ReconcileConfig) -> None:
     settings = estate.settings.model_copy(update={"bigquery_emulator_host": estate.settings.s3_endpoint_url})
     result = run(config, settings, tables=["members"], snapshot_id=EQUAL, audit=False)
@@ -326,7 +345,11 @@ def test_the_configuration_may_not_contradict_the_contracts(estate: Estate, conf
         ({"contract": "nobody"}, "no contract is called 'nobody'"),
         ({"contract": "members", "columns": {"nothing": {}}}, "members.columns.nothing: the contract has no such"),
         ({"contract": "members", "columns": {"member_id": {"ignore": True}}}, "a key column cannot be ignored"),
-        ({"contract": "members", "columns": {"status": {"absolute": 1}}}, "members.columns.status.absolute: absolute does not"),
+        (
+            {"contract": "members", "columns": {"status": {"absolute": 1}}},
+            "members.columns.status.absolute: absolute does not",
+        ),
+        ({"contract": "members", "where": {"status": 5}}, "members.where.status: status is string, and 5 is a whole"),
     ]:
         bad = ReconcileConfig.model_validate({**config.model_dump(by_alias=True), "comparisons": [comparison]})
         with pytest.raises(ConfigurationError, match=fault):

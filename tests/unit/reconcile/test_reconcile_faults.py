@@ -186,6 +186,34 @@ def test_a_filter_that_the_plan_passes_is_one_that_the_run_reads(folder: Path, c
     assert len(passed) < len(CONSTANTS)
 
 
+@pytest.mark.parametrize(
+    ("where", "fault"),
+    [
+        ({"name": 1}, "name is string, and 1 is a whole number"),
+        ({"id": "1"}, "id is int64, and '1' is a text"),
+        ({"price": 1}, ""),
+        ({"id": []}, "an empty list lets no row pass"),
+        ({"day": date(2026, 1, 1)}, ""),
+        ({"kind": "x"}, ""),
+        ({"kind": None}, ""),
+    ],
+)
+def test_lines_are_filtered_as_what_they_are_compared_as(
+    folder: Path, tmp_path: Path, where: dict[str, Any], fault: str
+) -> None:
+    line = {"id": 1, "name": "a", "price": 0.5, "day": "2026-01-01", "kind": "x"}
+    (tmp_path / "a.ndjson").write_text(json.dumps(line), encoding="utf-8")
+    ignored = {name: {"ignore": True} for name in VALUES if name not in line}
+    side = {"type": "files", "uri": tmp_path.as_uri()}
+    config = _config(folder, snapshot=side, columns=ignored, snapshot_where=where)
+    if fault:
+        with pytest.raises(ConfigurationError, match=f"t.snapshot_where.{next(iter(where))}: {fault}"):
+            plan(config, Settings())
+    else:
+        [found] = run(config, Settings(), audit=False).comparisons
+        assert found.reason is None
+
+
 def test_a_float_is_filtered_by_its_decimal(folder: Path) -> None:
     [found] = run(_config(folder, where={"price": Decimal("0.1")}), Settings(), audit=False).comparisons
     assert (found.counts.warehouse_rows, found.counts.snapshot_rows) == (1, 2) if found.counts else None
@@ -261,3 +289,15 @@ def test_a_plan_names_a_snapshot_only_where_one_is_compared_with(folder: Path, t
     done = _command(folder, tmp_path, text, "plan")
     assert f"snapshot in {tmp_path.as_uri()}: none could be opened" in done.output
     assert done.exit_code == 1
+
+
+def test_a_threshold_of_all_tables_guards_a_column_of_one_at_least(folder: Path, tmp_path: Path) -> None:
+    sides = SIDES.format(folder=folder.as_uri())
+    text = "version: 1\ndefaults:\n  thresholds:\n    columns:\n      name: 0\n      nmae: 0\ncomparisons:\n"
+    text += f"  - name: t\n    key: [id]\n{sides}  - name: u\n    key: [id]\n{sides}"
+    done = _command(folder, tmp_path, text, "plan")
+    assert done.exit_code == 2
+    [fault] = done.output.splitlines()[1:]
+    assert fault.startswith("  line 6: defaults.thresholds.columns.nmae: no comparison that goes by these thresholds")
+    # Of some of the tables nothing can be told.
+    assert _command(folder, tmp_path, text, "plan", "--table", "t").exit_code == 0
