@@ -14,7 +14,6 @@ from core.cli import usage
 from core.clock import to_micros, utc_now
 from core.errors import ConfigurationError
 from core.stand_ins import PUBSUB, check_stand_ins
-from ingest.commands.needs import refuse_replay
 from ingest.limit import PublishWindow
 from ingest.startup import Startup, load_startup
 
@@ -25,7 +24,19 @@ if TYPE_CHECKING:
     from ingest.stages import Plan
 
 _RETENTION = timedelta(days=1)
-_KAFKA_IDLE_S = 0.1  # what is read is known beforehand
+_KNOWN_IDLE_S = 0.1  # what is read of Kafka and of files is known beforehand
+
+
+class FilesAgain(msgspec.Struct, frozen=True):
+    """The files that are read again.
+
+    Attributes:
+        count: how many.
+        bytes: how large they are together.
+    """
+
+    count: int
+    bytes: int
 
 
 class Replay(msgspec.Struct, frozen=True):
@@ -38,6 +49,7 @@ class Replay(msgspec.Struct, frozen=True):
         is_done: whether it was done.
         summary: what landed, of a replay with an end.
         ranges: what is read, of Kafka.
+        files: what is read, of files; None otherwise.
     """
 
     begin: str
@@ -46,6 +58,7 @@ class Replay(msgspec.Struct, frozen=True):
     is_done: bool
     summary: "Summary | None" = None
     ranges: "list[PartitionRange]" = []
+    files: FilesAgain | None = None
 
 
 def replay(
@@ -68,7 +81,7 @@ def replay(
     yes: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = False,
     json: Annotated[bool, typer.Option("--json", help="Print the result as JSON on standard output.")] = False,
 ) -> None:
-    """Land again what was published since an instant, from Pub/Sub or Kafka.
+    """Land again what was published since an instant, or written as files.
 
     Rows land with the message ids they had, and the zones deduplicate by those: nothing is counted twice above raw.
 
@@ -79,7 +92,9 @@ def replay(
     Either way Pub/Sub must still have the messages: `topic_retention_days` in terraform.
 
     From Kafka this command lands the records itself, up to --to or to where the topics end now. It is no member of the
-    group and commits nothing, so the ingester goes on where it is. For files it only says how they come again.
+    group and commits nothing, so the ingester goes on where it is.
+
+    Of files it reads again those that lie there and were written since, whether they were loaded or not.
 
     **Examples**
 
@@ -90,8 +105,6 @@ def replay(
     startup = load_startup()
     now = utc_now()
     since, until = _window(begin, end, now)
-    with usage():
-        refuse_replay(startup, since)
 
     from ingest.replay import check_reach, seek, sources
     from ingest.resources import covered_topics
@@ -101,6 +114,9 @@ def replay(
     with usage():
         selected = plan.selected()
     check_stand_ins(startup.settings, (PUBSUB,))
+    if startup.tunables.transport == "files":
+        _replay_files(startup, plan, tuple(selected), (since, until or now), dry_run=dry_run, yes=yes, json=json)
+        return
     notifications = covered_topics(selected, startup.contracts) if startup.settings.api_base_url is not None else ()
     topics = [*selected.by_topic(), *notifications]
     if startup.tunables.transport == "kafka":
@@ -147,7 +163,35 @@ def _replay_kafka(
     if not yes:
         _ask(told)
     opened = replace(plan, opener=Past(kafka, ranges).open)
-    summary = asyncio.run(_land_again(startup, opened, window, _KAFKA_IDLE_S))
+    summary = asyncio.run(_land_again(startup, opened, window, _KNOWN_IDLE_S))
+    _print(msgspec.structs.replace(told, is_done=True, summary=summary), json=json)
+
+
+def _replay_files(
+    startup: Startup,
+    plan: "Plan",
+    tables: tuple[str, ...],
+    window: tuple[datetime, datetime],
+    *,
+    dry_run: bool,
+    yes: bool,
+    json: bool,
+) -> None:
+    from ingest.files.past import PastFiles, written_within
+    from ingest.files.settings import load_files_settings
+
+    files, (since, until) = load_files_settings(), window
+    instants = to_micros(since), to_micros(until)
+    refs = written_within(files, startup.settings, startup.contracts, tables, instants)
+    again = FilesAgain(len(refs), sum(ref.size for ref in refs))
+    told = Replay(since.isoformat(), until.isoformat(), [], is_done=False, files=again)
+    if dry_run:
+        _print(told, json=json)
+        return
+    if not yes:
+        _ask(told)
+    opened = replace(plan, opener=PastFiles(files, refs).open)
+    summary = asyncio.run(_land_again(startup, opened, window, _KNOWN_IDLE_S))
     _print(msgspec.structs.replace(told, is_done=True, summary=summary), json=json)
 
 
@@ -186,6 +230,9 @@ def _print(told: Replay, *, json: bool) -> None:
 
 def _words(told: Replay) -> str:
     until = f" and before {told.end}" if told.end else ""
+    if told.files is not None:
+        size = f"{told.files.bytes:,} bytes"
+        return f"written since {told.begin}{until}: {told.files.count} files, {size}; the ingester goes on beside"
     if not told.sources:
         records = sum(one.end - one.begin for one in told.ranges)
         scans = sum(one.is_scan for one in told.ranges)

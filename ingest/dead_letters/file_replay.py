@@ -6,8 +6,9 @@ from dataclasses import dataclass, field
 from ingest.dead_letters.archive import Archive
 from ingest.dead_letters.filters import Filters
 from ingest.dead_letters.outcome import Replayed
-from ingest.dead_letters.relanding import NAME, LetterLedger, LetterObjects, LetterReader, Tally
+from ingest.dead_letters.relanding import NAME, LetterLedger, LetterReader, Tally
 from ingest.dead_letters.tables import DEAD_LETTER_REPLAYS, REPLAY_TYPE
+from ingest.files.named import NamedObjects
 from ingest.finite import FiniteTransport
 from ingest.resources import table_path
 from ingest.runner import run_until_signal
@@ -64,7 +65,7 @@ class FileReplay:
         writer = around.open_writer(table, REPLAY_TYPE)
         ledger = LetterLedger(writer, self.replay_id, self.tally, self.report, around.context)
         around.dead_letters.observe(ledger.given_up)
-        objects = LetterObjects(ledger, around.context)
+        objects = NamedObjects(ledger, around.context)
         deliver = {one.topic: one.deliver for one in destinations}
         reader = LetterReader(
             self.archive, self.filters, files.uri, frozenset(deliver), objects, ledger, self.tally, self.report

@@ -24,7 +24,8 @@ from ingest.dead_letters.filters import Filters
 from ingest.dead_letters.origin import is_object, is_row, object_of
 from ingest.dead_letters.outcome import ledger_row
 from ingest.dead_letters.writer import DeadLetter
-from ingest.files.objects import FoundObject, Take
+from ingest.files.named import NamedObjects
+from ingest.files.objects import FoundObject
 from ingest.message import Message
 
 _log = structlog.get_logger(__name__)
@@ -121,68 +122,6 @@ class LetterLedger:
         self._report(len(letters))
 
 
-class LetterObjects:
-    """The objects that letters are about: an `ingest.files.objects.ObjectSource`.
-
-    Attributes:
-        is_connected: always; the letters are here already.
-    """
-
-    is_connected = True
-
-    def __init__(self, ledger: LetterLedger, context: RunContext) -> None:
-        """Begin with none.
-
-        Args:
-            ledger: told of those that are over.
-            context: the run.
-        """
-        self._ledger = ledger
-        self._wait_s = context.settings.retry_longest_wait_s
-        self._queue: asyncio.Queue[FoundObject] = asyncio.Queue()
-        self._open: set[str] = set()
-        self._later: dict[str, asyncio.TimerHandle] = {}
-
-    @property
-    def is_idle(self) -> bool:
-        """See `ObjectSource.is_idle`."""
-        return not self._open and self._ledger.is_empty
-
-    def add(self, found: FoundObject) -> None:
-        """Have an object read again, once.
-
-        Args:
-            found: the object.
-        """
-        if found.id not in self._open:
-            self._open.add(found.id)
-            self._queue.put_nowait(found)
-
-    async def check(self) -> None:
-        """See `ObjectSource.check`."""
-
-    async def find_forever(self, take: Take) -> None:
-        """See `ObjectSource.find_forever`."""
-        while True:
-            take(await self._queue.get())
-
-    def done(self, found: FoundObject) -> None:
-        """See `ObjectSource.done`."""
-        self._open.discard(found.id)
-        self._ledger.settle([found.id])
-
-    def give_back(self, found: FoundObject) -> None:
-        """See `ObjectSource.give_back`: the store is away, so a while passes before it is asked again."""
-        loop = asyncio.get_running_loop()
-        self._later[found.id] = loop.call_later(self._wait_s, self._queue.put_nowait, found)
-
-    async def drain(self) -> None:
-        """See `ObjectSource.drain`."""
-        for timer in self._later.values():
-            timer.cancel()
-        await self._ledger.drain()
-
-
 @dataclass(frozen=True)
 class LetterReader:
     """Reads letters back, and says of each how it is taken in.
@@ -202,7 +141,7 @@ class LetterReader:
     filters: Filters
     place: str
     topics: frozenset[str]
-    objects: LetterObjects
+    objects: NamedObjects
     ledger: LetterLedger
     tally: Tally
     report: Callable[[int], None]

@@ -2,7 +2,8 @@
 
 import asyncio
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from typing import TypeVar
 
 import structlog
@@ -106,7 +107,7 @@ class Listing:
         self._is_unsettled = len(quiet) < len(fresh)
         loaded = await asyncio.to_thread(self._loaded, [ref.uri for ref in quiet]) if quiet else set()
         self._known |= {ref.path: version_of(ref) for ref in quiet}
-        return [_found(ref) for ref in quiet if (ref.uri, version_of(ref)) not in loaded]
+        return [found_object(ref) for ref in quiet if (ref.uri, version_of(ref)) not in loaded]
 
     def _is_quiet(self, ref: ObjectRef) -> bool:
         """Tell whether an object is whole: those of a store always are, files once nobody writes to them any more."""
@@ -117,8 +118,20 @@ class Listing:
 
 async def _told(look: Callable[[], T]) -> T:
     """Look in a thread; tell faults that pass from those that somebody must mend."""
-    try:
+    with asking():
         return await asyncio.to_thread(look)
+
+
+@contextmanager
+def asking() -> Iterator[None]:
+    """Tell faults of a place that pass from those that somebody must mend.
+
+    Raises:
+        ConfigurationError: when it is not there, or may not be listed.
+        UnavailableError: when it does not answer.
+    """
+    try:
+        yield
     except (ForbiddenError, MissingError) as error:
         raise ConfigurationError(f"{error}; MILLRACE_INGEST_FILES_URI names the place") from error
     except UnreadableError as error:
@@ -138,7 +151,12 @@ def version_of(ref: ObjectRef) -> str:
     return f"{etag}-{ref.modified_us}" if ref.uri.startswith("s3:") and is_marker_name(ref.path) else etag
 
 
-def _found(ref: ObjectRef) -> FoundObject:
+def found_object(ref: ObjectRef) -> FoundObject:
+    """Return an object as a listing finds it.
+
+    Args:
+        ref: the object.
+    """
     version = version_of(ref)
     attributes = {"eventType": "OBJECT_LISTED", "objectId": ref.path, "objectGeneration": version}
     return FoundObject(ref.uri, ref.path, version, b"", attributes, ref.modified_us)

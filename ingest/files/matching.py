@@ -127,6 +127,22 @@ class TableMatcher:
                 return FileDump(table, found["dump_id"], found["root"])
         return None
 
+    def claimant(self, path: str) -> str | None:
+        """Return the table that an object belongs to, also as the marker of one of its dumps.
+
+        Args:
+            path: its path below the place files are read from.
+
+        Returns:
+            The table; None when the object is hidden, or no table or more than one claims it.
+        """
+        if (dump := self.marker_of(path)) is not None:
+            return dump.table
+        try:
+            return None if is_hidden(path) else self.table_of(path)
+        except DecodeError:
+            return None
+
     def is_wanted(self, path: str) -> bool:
         """Tell whether an object is to be looked at: hidden ones are not, but for the markers of dumps.
 
