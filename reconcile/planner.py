@@ -131,19 +131,20 @@ def _plan(context: _Context, wishes: Wishes) -> ComparisonPlan:
         held = held_by(source, str(table), declared)
         columns = planned_columns(wishes, schema, held)
         columns = mapped_columns(wishes, columns, held, "warehouse")
-        unused = check_columns(source, table, columns)
+        unused = check_columns(source, table, columns, lambda column: faults.line("columns", column.name))
         gone = _alive(wishes, "warehouse", Filtered(table, schema, held.schema, columns))
         warehouse = _warehouse_plan(context, wishes, Filtered(table, schema, held.schema, columns), gone, taken_at)
     with open_source(snapshot.spec, context.services) as source:
         held = held_by(source, str(snapshot.spec), declared)
         theirs = mapped_columns(wishes, columns, held, "snapshot")
-        extra = check_columns(source, snapshot.spec, theirs)
+        ours = {there.name: here.name for here, there in zip(columns, theirs, strict=True)}
+        extra = check_columns(source, snapshot.spec, theirs, lambda column: faults.line("columns", ours[column.name]))
         side = Filtered(snapshot.spec, held_types(source), held.schema, theirs)
         gone_there = _alive(wishes, "snapshot", side)
         _check_where(snapshot.where, side, faults.below("snapshot_where"))
     columns = tuple(
-        replace(ours, snapshot_name=other.name, snapshot_origin=other.origin)
-        for ours, other in zip(columns, theirs, strict=True)
+        replace(here, snapshot_name=there.name, snapshot_origin=there.origin)
+        for here, there in zip(columns, theirs, strict=True)
     )
     present = (*snapshot.where, *gone_there)
     plan = ComparisonPlan(

@@ -1,7 +1,10 @@
 """Whether a source holds the compared columns in types that become the compared ones, told before rows are read."""
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Mapping
+from functools import partial
 from typing import Final
+
+import pyarrow as pa
 
 from core.contracts import DataType
 from core.errors import UnreadableError
@@ -39,55 +42,66 @@ def held_types(source: Source) -> dict[str, DataType | None] | None:
     return source.schema()
 
 
-def check_columns(source: Source, table: TableSpec, columns: tuple[PlannedColumn, ...]) -> tuple[str, ...]:
-    """Refuse a source that lacks a compared column, or holds it in a type that needs a cast.
+def check_columns(
+    source: Source,
+    table: TableSpec,
+    columns: tuple[PlannedColumn, ...],
+    place: Callable[[PlannedColumn], str] = lambda _: "",
+) -> tuple[str, ...]:
+    """Refuse a source that lacks compared columns, or holds some in a type that needs a cast.
 
     Args:
         source: the source; of files, the first one is looked at, and the others as they are read.
         table: the same, for messages.
         columns: the compared columns, as the source has them; maps were checked when they were planned.
+        place: returns where the configuration speaks of a column, to be put after what is said of it.
 
     Returns:
         The columns that the source holds beside these, and beside what their maps are made of.
 
     Raises:
-        UnreadableError: naming the column and the fix.
+        UnreadableError: naming every such column, and the fix.
     """
     if isinstance(source, FileSource) and isinstance(table, FileSet):
-        return _check_files(source, table, columns)
-    held = source.schema()
-    for column in columns:
-        name = column.name
-        if column.origin is not None:
-            continue
-        if name not in held:
-            raise UnreadableError(f"{table}: has no column {name!r}; build it anew, or ignore the column")
-        if column.cast or held[name] == column.data_type:
-            continue
-        if not (isinstance(table, DatabaseSpec) and (held[name], column.data_type) in _LOSSLESS):
-            raise UnreadableError(
-                f"{table}: {name} is {held[name] or 'of a type that cannot be compared'}, which is not "
-                f"{column.data_type}; to convert it all the same, give the column `cast: {column.data_type}`"
-            )
+        schema = source.arrow_schema()
+        if schema is None:
+            return ()
+        where = str(table) if table.declared is not None else table.objects[0].uri
+        held: Iterable[str] = schema.names
+        misfit = partial(_misfit_of_files, schema)
+    else:
+        types = source.schema()
+        where, held = str(table), types
+        misfit = partial(_misfit, types, isinstance(table, DatabaseSpec))
+    told = [(column, misfit(column)) for column in columns if column.origin is None]
+    faults = [f"{words}{place(column)}" for column, words in told if words is not None]
+    if faults:
+        raise UnreadableError(f"{where}: {'; '.join(faults)}")
     return _unused(held, columns)
+
+
+def _misfit(held: Mapping[str, DataType | None], is_database: bool, column: PlannedColumn) -> str | None:
+    name, kind = column.name, column.data_type
+    if name not in held:
+        return f"has no column {name!r}; build it anew, or ignore the column"
+    if column.cast or held[name] == kind or (is_database and (held[name], kind) in _LOSSLESS):
+        return None
+    return (
+        f"{name} is {held[name] or 'of a type that cannot be compared'}, which is not {kind}; to convert it all the "
+        f"same, give the column `cast: {kind}`"
+    )
+
+
+def _misfit_of_files(schema: pa.Schema, column: PlannedColumn) -> str | None:
+    if column.name not in schema.names:
+        return f"has no column {column.name!r}"
+    try:
+        check_type(schema.field(column.name).type, column.data_type, cast=column.cast, where=column.name)
+    except UnreadableError as error:
+        return str(error)
+    return None
 
 
 def _unused(held: Iterable[str], columns: tuple[PlannedColumn, ...]) -> tuple[str, ...]:
     used = {column.name for column in wanted(columns)}
     return tuple(name for name in held if name not in used)
-
-
-def _check_files(source: FileSource, table: FileSet, columns: tuple[PlannedColumn, ...]) -> tuple[str, ...]:
-    schema = source.arrow_schema()
-    where = str(table) if table.declared is not None else table.objects[0].uri
-    if schema is None:
-        return ()
-    for column in columns:
-        name = column.name
-        if column.origin is not None:
-            continue
-        if name not in schema.names:
-            raise UnreadableError(f"{where}: has no column {name!r}")
-        kind = schema.field(name).type
-        check_type(kind, column.data_type, cast=column.cast, where=f"{where}: {name}")
-    return _unused(schema.names, columns)

@@ -162,6 +162,23 @@ def test_what_a_table_lacks_is_its_own_fault_and_names_the_line(
         assert other["columns"]
 
 
+def test_every_column_that_needs_a_cast_is_told_at_once_with_its_line(folder: Path, tmp_path: Path) -> None:
+    kept = {name: values for name, values in VALUES.items() if name not in ("name", "flag")}
+    pq.write_table(pa.table({**kept, "price": ["0.5", "0.1"], "title": [1, 2]}), tmp_path / "a.parquet")
+    text = "version: 1\ncomparisons:\n  - name: t\n    key: [id]\n    columns:\n      name: {snapshot: title}\n"
+    sides = SIDES.format(folder=folder.as_uri())
+    text += sides.replace(
+        f"snapshot: {{type: files, uri: {folder.as_uri()}", f"snapshot: {{type: files, uri: {tmp_path.as_uri()}"
+    )
+    done = _command(folder, tmp_path, text, "plan", "--json")
+    [found] = json.loads(done.stdout)["comparisons"]
+    line = f"({tmp_path / 'reconcile.yml'}, line {{}})"
+    assert "title is int64, which is not string; to convert it" in found["reason"]
+    assert f"`cast: string` {line.format(6)}" in found["reason"]
+    assert f"has no column 'flag' {line.format(5)}" in found["reason"]
+    assert "price is string, which is not float64" in found["reason"]
+
+
 CONSTANTS: tuple[Any, ...] = (
     1, 2**40, True, "a", "1", Decimal("0.1"), Decimal(10**30), date(2026, 1, 1), datetime(2026, 1, 1),
     datetime(2026, 1, 1, tzinfo=UTC), None
