@@ -20,15 +20,14 @@ from core.retry import retrying_async
 from ingest.append import MAX_ROW_BYTES, TableWriter
 from ingest.batches import BatchLimits, MicroBatches
 from ingest.context import RunContext
+from ingest.dead_letters.copies import MAX_MESSAGE_BYTES, copy_of
 from ingest.dead_letters.tables import DEAD_LETTER_TYPE
 from ingest.leases import Leases
 from ingest.message import Message
-from ingest.rpc import PublishRequest, PubSub, PubsubMessage, routing, translate
+from ingest.rpc import PublishRequest, PubSub, routing, translate
 
 _log = structlog.get_logger(__name__)
 
-_MAX_ERROR_BYTES: Final = 1_024  # Pub/Sub's limit on the value of an attribute
-_MAX_MESSAGE_BYTES: Final = 9_900_000  # its limit on a request is 10 MB
 _ROW_OVERHEAD: Final = 64_000
 _TIMEOUT_S: Final = 30.0
 
@@ -148,8 +147,8 @@ class DeadLetters:
         request = PublishRequest(topic=self._topic)
         size = 0
         for letter, uri in zip(letters, uris, strict=True):
-            copy = _copy(letter, uri)
-            if size + copy.ByteSize() + 8 > _MAX_MESSAGE_BYTES and request.messages:
+            copy = copy_of(letter, uri)
+            if size + copy.ByteSize() + 8 > MAX_MESSAGE_BYTES and request.messages:
                 await self._publish_request(request)
                 request, size = PublishRequest(topic=self._topic), 0
             request.messages.append(copy)
@@ -208,23 +207,3 @@ def _row(letter: DeadLetter, uri: str | None, now: int, load_id: str) -> bytes:
         data_uri=uri,
     ).SerializeToString()
     return row
-
-
-def _copy(letter: DeadLetter, uri: str | None) -> Any:
-    message = letter.message
-    attributes = {
-        **message.attributes,
-        "millrace_reason": letter.reason,
-        "millrace_error": letter.error.encode()[:_MAX_ERROR_BYTES].decode(errors="ignore"),
-        "millrace_topic": message.topic,
-        "millrace_event_id": message.event_id,
-    }
-    if uri is not None:
-        attributes["millrace_data_uri"] = uri
-    copy = PubsubMessage(data=message.data, attributes=attributes, ordering_key=message.ordering_key)
-    excess = copy.ByteSize() - _MAX_MESSAGE_BYTES
-    if excess > 0:
-        # What came in at the very limit of Pub/Sub does not fit again with the reason beside it.
-        copy.attributes["millrace_truncated"] = str(len(message.data))
-        copy.data = message.data[: -excess - 64]
-    return copy

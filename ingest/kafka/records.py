@@ -7,6 +7,7 @@ from typing import Any, Final
 from confluent_kafka import TIMESTAMP_NOT_AVAILABLE
 from confluent_kafka import Message as Record
 
+from ingest.decode.payload import MAX_TIMESTAMP
 from ingest.kafka.ledger import PartitionLedger
 from ingest.message import NO_ATTRIBUTES, Message
 
@@ -25,7 +26,8 @@ def message_of(name: str, record: Record, ledger: PartitionLedger, delivery: int
         record: what was fetched.
         ledger: its partition's.
         delivery: which delivery of it this is, from 1.
-        now_us: the present instant, for a record without a timestamp, in microseconds since 1970 UTC.
+        now_us: the present instant, for a record whose timestamp is none, in microseconds since 1970 UTC. Producers
+            write what they like there: a count of another unit than milliseconds lies beyond the year 9999.
 
     Returns:
         The message.
@@ -33,6 +35,7 @@ def message_of(name: str, record: Record, ledger: PartitionLedger, delivery: int
     offset = record.offset() or 0
     key, attributes = _key(record.key(), _attributes(record.headers()))
     kind, timestamp_ms = record.timestamp()
+    is_told = kind != TIMESTAMP_NOT_AVAILABLE and 0 <= timestamp_ms <= MAX_TIMESTAMP // 1_000
     return Message(
         name,
         ledger.topic,
@@ -40,7 +43,7 @@ def message_of(name: str, record: Record, ledger: PartitionLedger, delivery: int
         record.value() or b"",
         attributes,
         key,
-        now_us if kind == TIMESTAMP_NOT_AVAILABLE else timestamp_ms * 1_000,
+        timestamp_ms * 1_000 if is_told else now_us,
         ack_token(ledger.slot, offset),
         delivery,
     )

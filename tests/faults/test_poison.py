@@ -93,6 +93,21 @@ def test_neighbours_of_poison_land_in_order_and_the_poison_is_dead_lettered(
     asyncio.run(course())
 
 
+async def test_poison_at_the_limits_of_pubsub_is_dead_lettered_all_the_same(faulty_river: OpenRiver) -> None:
+    """Beside as many attributes as may be, the reason does not fit."""
+    faulty = FaultyWrite()
+    async with faulty_river(faulty) as river:
+        full = {f"{number:03}": "x" * 1_024 for number in range(100)}
+        river.publish(TOPIC, [{"data": b"{", "attributes": full}, {"data": good(1), "ordering_key": key(1)}])
+        summary = await river.run()
+        copy = river.dead_topic(1)[0]
+        [row] = faulty.rows[f"projects/{river.settings.project}/datasets/audit/tables/dead_letters"]
+    assert (summary.landed, summary.dead_lettered, summary.acked) == (1, 1, 2)
+    assert json.loads(row["attributes"]) == full
+    assert copy.attributes["millrace_reason"] == "invalid_json"
+    assert int(copy.attributes["millrace_attributes_left_out"]) == len(full.keys() - copy.attributes.keys())
+
+
 async def dropped(self: DeadLetters, letters: list[Any]) -> None:
     """A mutant: forgets what it cannot land."""
     self._leases.settle(letter.message for letter in letters)

@@ -10,6 +10,7 @@ import pytest
 from confluent_kafka import KafkaError
 from kafka_cluster import FETCH, JOIN_GROUP, OFFSET_COMMIT, KafkaCluster, running_cluster
 
+from core.clock import to_micros, utc_now
 from core.errors import ConfigurationError, UnavailableError
 from ingest.context import RunContext
 from ingest.failpoints import Failpoint
@@ -116,19 +117,24 @@ async def test_a_record_becomes_a_message(cluster: KafkaCluster) -> None:
         {"key": '{"member_id": 1}', "value": None, "headers": [("a", b"1"), ("b", None), ("a", b"2"), ("c", b"\xff")]},
         {"key": b"\xff\x00", "value": b"avro"},
         {"key": None, "value": b"keyless"},
+        # A count of nanoseconds, as some producers write it, and the last millisecond that is one.
+        {"key": None, "value": b"nanoseconds", "timestamp": 1_767_323_045_678_901_234},
+        {"key": None, "value": b"last", "timestamp": 253_402_300_799_999},
     ]
     cluster.produce(TOPIC, records)
     async with joined(cluster.settings(), ack_at_once) as member:
         await until(lambda: len(member.messages) == len(records))
-        first, tombstone, binary, keyless = member.messages
+        first, tombstone, binary, keyless, nanoseconds, last = member.messages
     assert (first.topic, first.subscription, first.data) == (TOPIC, "kafka:millrace-ingest", b"\x00\xffbody")
     assert (first.ordering_key, first.attributes) == ('{"member_id": 1}', {})
     assert first.publish_ts == 1_767_323_045_678_000
-    assert [message.event_id for message in member.messages] == [f"{TOPIC}-0-{offset}" for offset in range(4)]
+    assert [message.event_id for message in member.messages] == [f"{TOPIC}-0-{offset}" for offset in range(6)]
     assert (tombstone.data, tombstone.ordering_key) == (b"", '{"member_id": 1}')
     assert tombstone.attributes == {"a": "2", "b": "", "c": "\\xff"}
     assert (binary.ordering_key, binary.attributes) == ("/wA=", {KEY_ENCODING: "base64"})
     assert keyless.ordering_key == ""
+    assert abs(nanoseconds.publish_ts - to_micros(utc_now())) < PATIENT_S * 1_000_000
+    assert last.publish_ts == 253_402_300_799_999_000
     assert all(message.delivery_attempt == 1 for message in member.messages)
     assert cluster.committed(TOPIC) == [len(records)]
 

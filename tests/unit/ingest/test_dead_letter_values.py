@@ -8,10 +8,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from core.errors import ConfigurationError
+from devstack.pubsub.limits import check_publish
 from ingest.dead_letters.archive import Letter
+from ingest.dead_letters.copies import copy_of
 from ingest.dead_letters.filters import Filters, instant
 from ingest.dead_letters.masking import hexdump, masked, masked_attributes, revealed
 from ingest.dead_letters.replay import _batches
+from ingest.dead_letters.writer import DeadLetter
+from ingest.message import Message
 
 NOW = datetime(2026, 3, 1, 12, tzinfo=UTC)
 scalars = st.none() | st.booleans() | st.integers(-(2**63), 2**63) | st.floats(allow_nan=False) | st.text()
@@ -119,3 +123,25 @@ def test_a_cut_body_is_known_by_its_length() -> None:
     assert not letter("1", length=9_000_000, uri="s3://b/k").is_cut
     assert not letter("1", size=10).is_cut
     assert letter("1", size=7_900_000).is_cut
+
+
+names = st.text(max_size=4) | st.sampled_from(["", "google", "googclient_traceparent", "n" * 257, "\u00e4" * 128])
+values = st.text(max_size=4) | st.sampled_from(["v" * 1_024, "v" * 1_025, "\u00e4" * 513])
+
+
+@given(st.dictionaries(names, values), st.integers(0, 120), values, st.sampled_from([0, 1, 9_899_000]), st.booleans())
+def test_a_copy_is_one_that_pubsub_takes(
+    attributes: dict[str, str], more: int, key: str, size: int, is_elsewhere: bool
+) -> None:
+    attributes |= {f"more-{number}": "x" for number in range(more)}
+    message = Message("s", "t", "topic-0-17", b"x" * size, attributes, key)
+    copy = copy_of(DeadLetter(message, "invalid_json", "\u00e4" * 600), "s3://b/o" if is_elsewhere else None)
+    check_publish([copy], copy.ByteSize())
+    left_out = {name for name, value in attributes.items() if copy.attributes.get(name) != value}
+    assert int(copy.attributes.get("millrace_attributes_left_out", "0")) == len(left_out)
+    fit = {n for n, v in attributes.items() if n and not n.startswith("goog") and len(n) < 50 and len(v) < 50}
+    assert len(attributes) > 90 or not left_out & fit, "nothing is left out that fits"
+    assert copy.attributes["millrace_reason"] == "invalid_json"
+    assert copy.data == message.data[: len(copy.data)]
+    if copy.ordering_key != key:
+        assert copy.attributes["millrace_ordering_key_bytes"] == str(len(key.encode()))
