@@ -129,6 +129,11 @@ comparisons:
         "with_delta": ("equal", None),
         "with_iceberg": ("equal", None),
     }
+    lake, warehouse = (c.inputs for c in found.comparisons)
+    assert lake is not None
+    assert warehouse is not None
+    assert (lake.snapshot_table, lake.snapshot_pin) == (f"delta table {root} version 0", None)
+    assert (warehouse.snapshot_pin or "").startswith("as of 20")
     files = resolve(DeltaTable(type="delta", uri=root), services).table
     assert isinstance(files, FileSet)
     s3_client(settings).delete_object(Bucket=BUCKET, Key=f"delta/things/{files.objects[0].path}")
