@@ -1,11 +1,16 @@
 """Rules held against the columns that they are for."""
 
 from collections.abc import Iterator
+from decimal import Decimal, InvalidOperation
+from typing import Final
 
 import duckdb
 
 from core.contracts import DataType
 from reconcile.rules import Rule, cast_of_text, misfits
+
+_EXACT: Final[frozenset[DataType]] = frozenset({"int64", "numeric"})
+"""Types to which the engine rounds what has more digits."""
 
 
 def rule_faults(rule: Rule, data_type: DataType, *, is_key: bool) -> Iterator[tuple[str, str]]:
@@ -26,10 +31,16 @@ def rule_faults(rule: Rule, data_type: DataType, *, is_key: bool) -> Iterator[tu
 
 
 def _wrong_equivalents(rule: Rule, data_type: DataType) -> Iterator[tuple[str, str]]:
-    """Yield the null equivalents that no value of the type is spelled as; the engine would stop at them."""
+    """Yield the null equivalents that no value of the type is spelled as; the engine would stop at them, or round."""
     with duckdb.connect(":memory:") as connection:
         for text in rule.null_equivalents:
-            try:
-                connection.execute(f"select {cast_of_text(text, data_type)}")
-            except duckdb.Error:
+            if not _is_value(connection, text, data_type):
                 yield "null_equivalents", f"{text!r} is not {data_type}, so that no value could equal it"
+
+
+def _is_value(connection: duckdb.DuckDBPyConnection, text: str, data_type: DataType) -> bool:
+    try:
+        [[found]] = connection.execute(f"select {cast_of_text(text, data_type)}").fetchall()
+        return data_type not in _EXACT or Decimal(text) == found
+    except (duckdb.Error, InvalidOperation):
+        return False

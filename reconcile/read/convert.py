@@ -101,6 +101,13 @@ def check_type(kind: pa.DataType, data_type: DataType, *, cast: bool, where: str
             f"{where} is {plain}, which is not {data_type}; to convert it all the same, give the column "
             f"`cast: {data_type}`"
         )
+    if cast:
+        try:
+            _convert(pa.array([], plain), data_type, "value")
+        except pa.ArrowNotImplementedError:
+            raise UnreadableError(
+                f"{where} is {plain}, which no cast makes {data_type}; map it by an expression"
+            ) from None
 
 
 def to_stored(

@@ -134,12 +134,31 @@ def test_an_unknown_comparison_is_told_with_those_there_are() -> None:
         (Rule(null_equivalents=("",)), "bytes", False),
         (Rule(null_equivalents=("0", "x")), "int64", False),
         (Rule(null_equivalents=("2026-02-30",)), "date", False),
+        (Rule(null_equivalents=("1.5",)), "int64", False),
+        (Rule(null_equivalents=("0.0000000001",)), "numeric", False),
         (Rule(absolute=Decimal(1)), "int64", True),
         (Rule(nan="distinct"), "float64", True),
     ],
 )
 def test_a_rule_without_meaning_for_its_column_is_refused(rule: Rule, data_type: DataType, is_key: bool) -> None:
     assert list(rule_faults(rule, data_type, is_key=is_key))
+
+
+@pytest.mark.parametrize(
+    ("data_type", "texts"),
+    [
+        ("int64", ("0", "-1")),
+        ("numeric", ("0", "-12.50")),
+        ("float64", ("NaN", "0.1")),
+        ("string", ("", "n/a")),
+        ("date", ("1900-01-01",)),
+        ("timestamp", ("1970-01-01 00:00:00",)),
+        ("bool", ("false",)),
+        ("json", ("{}",)),
+    ],
+)
+def test_null_equivalents_are_values_of_their_column(data_type: DataType, texts: tuple[str, ...]) -> None:
+    assert not list(rule_faults(Rule(null_equivalents=texts), data_type, is_key=False))
 
 
 def test_rules_are_described_in_words() -> None:

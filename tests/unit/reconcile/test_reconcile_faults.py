@@ -143,6 +143,10 @@ def test_a_configuration_of_no_file_names_the_path(folder: Path) -> None:
             "has no column 'nme', which the configuration names ({}, line 7)",
         ),
         ("    columns:\n      name:\n        snapshot: other\n", "has no column 'other'; it has id, name"),
+        (
+            "    columns:\n      price: {cast: date}\n",
+            "price is double, which no cast makes date; map it by an expression",
+        ),
         ("    where:\n      nosuch: 1\n", "has no column 'nosuch', which the filter names ({}, line 7)"),
         ("    snapshot_where: {nosuch: 1}\n", "has no column 'nosuch', which the filter names ({}, line 6)"),
     ],
