@@ -96,9 +96,11 @@ ifdef UV
 install = uv pip install --quiet --compile-bytecode --python $(BIN)/python --require-hashes -r $(1) \
   && uv pip install --quiet --python $(BIN)/python --no-deps --no-build-isolation -e .
 else
-# An environment that uv made has no pip of its own.
+# An environment that uv made has no pip of its own. The lock names every package, so that pip need not work out which
+# ones; compiled by all cores, the modules take half the time.
 install = { test -x $(BIN)/pip || $(BIN)/python -m ensurepip --default-pip >/dev/null; } \
-  && $(BIN)/pip install --quiet --disable-pip-version-check --require-hashes -r $(1) \
+  && $(BIN)/pip install --quiet --disable-pip-version-check --require-hashes --no-deps --no-compile -r $(1) \
+  && $(BIN)/python -m compileall -q -j 0 $(VENV)/lib \
   && $(BIN)/pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .
 endif
 
