@@ -53,7 +53,7 @@ def next_page(current: httpx.URL, link: str) -> httpx.URL:
     """
     try:
         url = current.join(link)
-    except httpx.InvalidURL as error:
+    except (httpx.InvalidURL, ValueError) as error:
         raise FetchError("fetch_refused", f"the link to the next page is no valid URL: {error}") from error
     # Compared as sent: what is decoded may look the same and be another place.
     if url.copy_with(query=None) != current.copy_with(query=None) or url.userinfo or url.fragment:

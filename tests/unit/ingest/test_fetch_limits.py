@@ -345,18 +345,12 @@ async def test_a_set_is_complete_or_not_at_all(answers: list[Answer], expected: 
 @pytest.mark.parametrize(
     "link",
     [
-        "http://169.254.169.254/v1/members/7/emails",
-        "//evil.example/v1/members/7/emails",
-        "https://127.0.0.1/v1/members/7/emails",
-        "/v1/members/8/emails",
-        "../../admin",
-        "/v1/members/7/emails/../../8/emails",
-        "/v1/members/7%2F..%2F8/emails",
-        "?a#fragment",
-        "http://user@127.0.0.1/v1/members/7/emails",
-        "http://[::1",
+        "http://169.254.169.254/v1/members/7/emails", "//evil.example/v1/members/7/emails",
+        "https://127.0.0.1/v1/members/7/emails", "http://user@127.0.0.1/v1/members/7/emails",
+        "/v1/members/8/emails", "../../admin", "/v1/members/7/emails/../../8/emails", "/v1/members/7%2F..%2F8/emails",
+        "?a#fragment", "http://[::1", ":a://[", "v1://://[]",
     ],
-)
+)  # fmt: skip
 async def test_a_link_to_the_next_page_leads_nowhere_else(link: str) -> None:
     with scripted(in_turn(page(item(1), total=2, following=link))) as api:
         async with fetching(api.url) as (fetcher, _):
