@@ -2,6 +2,8 @@
 
 import json
 from collections.abc import Iterator
+from datetime import UTC, date, datetime
+from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
@@ -11,10 +13,16 @@ import pytest
 from postgres_server import execute, running_server
 from rich.console import Console
 
+from core.errors import ConfigurationError, UnreadableError
 from core.settings import Settings
 from reconcile import ReconcileConfig
 from reconcile.explaining import ExplainedRun, explain
+from reconcile.planning.filters import Filtered, check_condition
+from reconcile.plans import DatabaseSpec
+from reconcile.read.filters import conditions
 from reconcile.report.plan_view import plan_json, print_plan
+from reconcile.sources.model import Predicate
+from reconcile.sources.postgresql import open_postgresql
 
 FILES = "files compute nothing"
 
@@ -81,3 +89,35 @@ def test_a_count_by_partition_is_why_nobody_computes(told: Any) -> None:
     ).comparisons.values()
     assert explained.computing == ()
     assert set(explained.handing_over.values()) == {"counts by partition look at every row"}
+
+
+COLUMNS: dict[str, str] = {
+    "v_int": "1::int8", "v_small": "1::int2", "v_decimal": "1.5::numeric(20, 4)", "v_float": "1.5::float8",
+    "v_bool": "true", "v_text": "'a'::text", "v_bytes": "'a'::bytea", "v_date": "date '2026-01-01'",
+    "v_local": "timestamp '2026-01-01'", "v_at": "timestamptz '2026-01-01'", "v_time": "time '10:00'",
+    "v_json": "'1'::jsonb", "v_many": "array['a']",
+}  # fmt: skip
+CONSTANTS = (1, Decimal("0.1"), True, "2026-01-01", date(2026, 1, 1), datetime(2026, 1, 1, tzinfo=UTC), None)
+
+
+def test_a_filter_passes_where_postgresql_takes_it(server: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SHOP_URI", server)
+    execute(server, f"create table kinds as select {', '.join(f'{sql} as {name}' for name, sql in COLUMNS.items())}")
+    table = DatabaseSpec("postgresql", "SHOP_URI", "public", "kinds")
+    refused = []
+    with open_postgresql(table, 1) as source:
+        side = Filtered(table, source.schema(), None, ())
+        for name in COLUMNS:
+            for constant in CONSTANTS:
+                [condition] = conditions({name: constant})
+                try:
+                    check_condition(condition, side)
+                except ConfigurationError:
+                    refused.append(condition)
+                else:
+                    source.count(Predicate((condition,)))
+    assert len(refused) > len(COLUMNS)
+    for condition in refused:
+        # A refused statement ends its transaction.
+        with open_postgresql(table, 1) as source, pytest.raises(UnreadableError):
+            source.count(Predicate((condition,)))
