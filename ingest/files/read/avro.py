@@ -13,7 +13,16 @@ from core.pinned import ObjectRef, ObjectStore, PinnedFile
 from ingest.decode.avro.sizes import check_sizes
 from ingest.files.read.row import RowBatch, batched, json_text, without_non_finite
 
-_DAMAGE: Final = (EOFError, ValueError, TypeError, AttributeError, LookupError, ArithmeticError, MemoryError)
+_DAMAGE: Final = (
+    EOFError,
+    ValueError,
+    TypeError,
+    AttributeError,
+    LookupError,
+    ArithmeticError,
+    MemoryError,
+    RecursionError,
+)
 _READ_BYTES: Final = 1024 * 1024
 
 

@@ -13,13 +13,17 @@ from ingest.files.read.row import RowBatch, batched, json_text, without_non_fini
 
 _ROWS: Final = 1_000
 _BUFFER_BYTES: Final = 1024 * 1024
+_DAY_MS: Final = 86_400_000
+_MICROS_IN: Final = {"s": 1_000_000, "ms": 1_000, "us": 1}
 
 
 def read_parquet(store: ObjectStore, ref: ObjectRef) -> Iterator[RowBatch]:
     """Yield the rows of an object; see `read_rows`.
 
     Columns are read in parts, so memory grows with neither the file nor its row groups; page checksums are verified
-    where the writer left them. Nanoseconds are cut to microseconds, which is what BigQuery holds.
+    where the writer left them. Nanoseconds are cut to microseconds, which is what BigQuery holds. Instants are told in
+    UTC; outside the years 1 to 9999, which no text and no cast knows, they are told as microseconds since 1970, and
+    dates as days.
     """
     yield from batched(enumerate(_rows(store, ref), 1))
 
@@ -34,11 +38,17 @@ def _rows(store: ObjectStore, ref: ObjectRef) -> Iterator[bytes]:
             buffer_size=_BUFFER_BYTES,
             pre_buffer=False,
         )
+        names = file.schema_arrow.names
+        if len(set(names)) < len(names):
+            raise UnreadableError(f"{ref.uri}: two of its columns have one name; write them under names of their own")
         for batch in file.iter_batches(_ROWS):
             for row in _python_rows(batch):
                 yield json_text(row)
     except (pa.ArrowException, OSError) as error:
         raise UnreadableError(f"{ref.uri}: is not a whole Parquet file: {error}") from error
+    except (ArithmeticError, LookupError, RecursionError, TypeError, ValueError) as error:
+        # What the library cannot make a value of. Its words may quote the value.
+        raise UnreadableError(f"{ref.uri}: holds a value that cannot be read: {type(error).__name__}") from error
 
 
 def _python_rows(batch: pa.RecordBatch) -> list[dict[str, Any]]:
@@ -49,14 +59,33 @@ def _python_rows(batch: pa.RecordBatch) -> list[dict[str, Any]]:
 
 def _python_values(column: pa.Array) -> list[Any]:
     narrow = _narrow(column.type)
-    values: list[Any] = (column if narrow == column.type else column.cast(narrow, safe=False)).to_pylist()
+    cast = column if narrow == column.type else column.cast(narrow, safe=False)
+    try:
+        values: list[Any] = cast.to_pylist()
+    except (OverflowError, ValueError):
+        if not (pt.is_timestamp(narrow) or pt.is_date(narrow)):
+            raise
+        values = [_instant(scalar) for scalar in cast]
     return [without_non_finite(value) for value in values] if _has_floats(column.type) else values
 
 
+def _instant(scalar: Any) -> Any:
+    """Return an instant or a date; outside the years that Python knows, the count that it is."""
+    try:
+        return scalar.as_py()
+    except (OverflowError, ValueError):
+        if pt.is_date(scalar.type):
+            return scalar.value // (_DAY_MS if pt.is_date64(scalar.type) else 1)
+        return scalar.value * _MICROS_IN[scalar.type.unit]
+
+
 def _narrow(kind: pa.DataType) -> pa.DataType:
-    """Return the type with microseconds for nanoseconds, which Python cannot hold."""
-    if pt.is_timestamp(kind) and kind.unit == "ns":
-        return pa.timestamp("us", kind.tz)
+    """Return the type with microseconds for nanoseconds, which Python cannot hold, and UTC for any zone.
+
+    An instant is the same in every zone, and Python may not know the file's, or not as it was back then.
+    """
+    if pt.is_timestamp(kind):
+        return pa.timestamp("us" if kind.unit == "ns" else kind.unit, kind.tz and "UTC")
     if pt.is_time64(kind) and kind.unit == "ns":
         return pa.time64("us")
     if pt.is_duration(kind) and kind.unit == "ns":

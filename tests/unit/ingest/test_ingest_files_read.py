@@ -174,6 +174,40 @@ def test_parquet_values_become_the_forms_that_casts_accept(tmp_path: Path) -> No
     assert json.loads(second) == dict.fromkeys(columns) | {"float": "-Infinity", "texts": []}
 
 
+@pytest.mark.parametrize(
+    ("column", "expected"),
+    [
+        (pa.array([2**62, 5, None], pa.timestamp("us")), [2**62, "1970-01-01T00:00:00.000005", None]),
+        (pa.array([-(2**40)], pa.timestamp("s", "UTC")), [-(2**40) * 1_000_000]),
+        (pa.array([2**62], pa.timestamp("ns", "Europe/Oslo")), ["2116-02-20T23:53:38.427387Z"]),
+        (pa.array([5], pa.timestamp("us", "Nowhere/AtAll")), ["1970-01-01T00:00:00.000005Z"]),
+        (pa.array([2**31 - 1, 0], pa.int32()).cast(pa.date32()), [2**31 - 1, "1970-01-01"]),
+        (pa.array([86_400_000 * 10**7], pa.int64()).cast(pa.date64()), [10**7]),
+    ],
+)
+def test_instants_that_no_calendar_knows_are_told_as_counts(
+    tmp_path: Path, column: pa.Array, expected: list[Any]
+) -> None:
+    rows = read(tmp_path, "a.parquet", parquet(pa.table({"a": column})))
+    assert [json.loads(text)["a"] for _, text in rows] == expected
+
+
+NO_UTF8 = pa.Array.from_buffers(pa.string(), 1, pa.array([b"\xff\xfe"]).buffers())
+
+
+@pytest.mark.parametrize(
+    ("table", "words"),
+    [
+        (pa.table({"a": pa.array([[2**62]], pa.list_(pa.timestamp("us")))}), "OverflowError"),
+        (pa.table({"a": NO_UTF8}), "UnicodeDecodeError"),
+        (pa.Table.from_arrays([pa.array([1]), pa.array([2])], names=["a", "a"]), "two of its columns have one name"),
+    ],
+)
+def test_what_has_no_value_is_told_and_does_not_end_the_run(tmp_path: Path, table: pa.Table, words: str) -> None:
+    with pytest.raises(UnreadableError, match=words):
+        read(tmp_path, "a.parquet", parquet(table))
+
+
 def test_avro_values_become_the_forms_that_casts_accept(tmp_path: Path) -> None:
     types: dict[str, Any] = {
         "numeric": {"type": "bytes", "logicalType": "decimal", "precision": 38, "scale": 9},
