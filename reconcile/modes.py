@@ -11,6 +11,7 @@ from reconcile.compare.checksum import unhashable
 from reconcile.config import AskedMode
 from reconcile.plans import ComparisonPlan
 from reconcile.result import Mode
+from reconcile.row_counts import known_rows
 
 _SMALL_ROWS: Final = 1_000_000
 _RARE: Final = 0.001
@@ -124,18 +125,18 @@ def is_small(plan: ComparisonPlan) -> bool:
     Args:
         plan: the comparison.
     """
-    rows = plan.snapshot.expected_rows
+    rows = known_rows(plan)
     return rows is None or rows < _SMALL_ROWS
 
 
 def _automatic(
     plan: ComparisonPlan, last: LastRun | None, *, is_ordered: bool | None, can_push: bool
 ) -> tuple[Mode, str]:
-    rows, reason = plan.snapshot.expected_rows, unhashable(plan)
+    rows, reason = known_rows(plan), unhashable(plan)
     if reason is not None:
         return "typed", f"checksums cannot stand for the values: {reason}"
     if rows is None or is_small(plan):
-        said = "the manifest does not say how many rows there are" if rows is None else f"{rows:,} rows are few"
+        said = "nobody says how many rows there are" if rows is None else f"{rows:,} rows are few"
         return "typed", f"{said}: one join costs less than a scan for checksums and a join after it"
     if is_ordered:
         return "typed", "both sides follow the order of the key: a join range by range costs little more than a scan"
@@ -156,6 +157,6 @@ def _untold(*, can_push: bool) -> tuple[Mode, str]:
 
 def _warehouse_bytes(plan: ComparisonPlan) -> int | None:
     # Every row is handed over by the Storage Read API, or looked at by a statement of push-down, once.
-    rows = plan.snapshot.expected_rows
+    rows = known_rows(plan)
     width = sum(_VALUE_BYTES.get(column.data_type, _USUAL_BYTES) for column in plan.columns)
     return None if rows is None else rows * width

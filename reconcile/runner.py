@@ -15,6 +15,7 @@ from reconcile.planner import plan_run
 from reconcile.plans import ComparisonPlan, RunPlan
 from reconcile.report.files import prepare_output
 from reconcile.result import SCHEMA_VERSION, ComparisonResult, RunResult, worst
+from reconcile.row_counts import known_rows, with_rows
 from reconcile.sources.services import Services
 
 
@@ -138,7 +139,8 @@ def plan_with(
     # Comparisons that follow no contract need none to be there.
     is_declared = any(comparison.contract is not None for comparison in selected)
     contracts = load_contracts(services.settings.contracts_path) if is_declared else Contracts({})
-    return plan_run(config, selected, services=services, contracts=contracts, snapshot_id=snapshot_id, mode=mode)
+    found = plan_run(config, selected, services=services, contracts=contracts, snapshot_id=snapshot_id, mode=mode)
+    return with_rows(found, services, workers=config.limits.readers)
 
 
 def _comparisons(
@@ -154,11 +156,11 @@ def _comparisons(
 
 
 def expected_rows(planned: RunPlan) -> int:
-    """Return about how many rows a run will read, on both sides; 0 when the snapshot does not say.
+    """Return about how many rows a run will read, on both sides; 0 when nobody says it of every comparison.
 
     Args:
         planned: the run.
     """
-    stated = [found.snapshot.expected_rows for found in planned.comparisons if isinstance(found, ComparisonPlan)]
+    stated = [known_rows(found) for found in planned.comparisons if isinstance(found, ComparisonPlan)]
     # The sides of a table that is in order are alike.
     return 0 if None in stated else 2 * sum(rows for rows in stated if rows is not None)

@@ -84,7 +84,22 @@ def key_ranges(
     Returns:
         Ranges that every key is in exactly one of; none when the files do not follow the order of the key.
     """
-    files = [side.key_groups for side in (warehouse, snapshot)]
+    return ranges_in_order(plan, [side.key_groups for side in (warehouse, snapshot)], rows)
+
+
+def ranges_in_order(
+    plan: ComparisonPlan, files: Sequence[Sequence[tuple[KeyGroup, ...] | None]], rows: int
+) -> tuple[KeyRange, ...]:
+    """Cut the keys of two sides into ranges, by what their row groups hold.
+
+    Args:
+        plan: the comparison.
+        files: the row groups of each file of each side; None of a file that does not tell.
+        rows: about how many rows a side should have in a range.
+
+    Returns:
+        See `key_ranges`.
+    """
     groups = [[group for file in side for group in file or ()] for side in files]
     if plan.key[0].rule != EXACT or any(file is None for side in files for file in side):
         return ()

@@ -207,7 +207,7 @@ def _sized(rows: int | None) -> ComparisonPlan:
 @pytest.mark.parametrize(
     ("rows", "is_ordered", "last", "mode", "why"),
     [
-        (None, None, None, "typed", "manifest does not say"),
+        (None, None, None, "typed", "nobody says how many rows"),
         (999, None, None, "typed", "999 rows are few"),
         (5_000_000, True, LastRun(10, 0), "typed", "order of the key"),
         (5_000_000, False, None, "typed", "no earlier run"),
