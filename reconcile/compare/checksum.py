@@ -111,14 +111,22 @@ def buckets_for(plan: ComparisonPlan, bounds: Sequence[tuple[Any, Any]]) -> Buck
     """
     if not bounds or plan.key[0].data_type != "int64":
         return Buckets(None, len(plan.key))
-    # What both sides span: one stray key on one side must not put all others into one bucket.
+    return Buckets(spanned(bounds), len(plan.key))
+
+
+def spanned(bounds: Sequence[tuple[Any, Any]]) -> KeyRanges:
+    """Return ranges of what all sides span: one stray key on one side must not put all others into one bucket.
+
+    Args:
+        bounds: the least and the greatest key of each side; one at least.
+    """
     low, high = sorted((max(int(low) for low, _ in bounds), min(int(high) for _, high in bounds)))
     bits = (high - low).bit_length()
     # Ranges begin at a multiple of a power of two, so that checksums can be kept while keys are added at the end.
     first = low >> bits << bits
     bits += (high >> bits) != (low >> bits)
     last = min(first + 2**bits - 1, _GREATEST)
-    return Buckets(KeyRanges(first, last, max(0, bits - _BUCKET_BITS)), len(plan.key))
+    return KeyRanges(first, last, max(0, bits - _BUCKET_BITS))
 
 
 @dataclass(frozen=True)

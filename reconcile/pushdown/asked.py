@@ -28,8 +28,8 @@ class AskedSide(Protocol):
             UnreadableError: when it cannot be told; so do all of these.
         """
 
-    def greatest(self) -> Any:
-        """Return the greatest value of the first key column, if that is an integer; None for none."""
+    def bounds(self) -> tuple[int, int] | None:
+        """Return the least and the greatest value of the first key column, if that is an integer; None for none."""
 
     def aggregates(self) -> tuple[int, tuple[Any, ...]]:
         """Return the number of rows, and the aggregates that `reconcile.pushdown.aggregates.measures` names."""
@@ -110,11 +110,11 @@ class _BigQuerySide:
     def count(self) -> int:
         return remote.count(self.source, self.plan)
 
-    def greatest(self) -> Any:
+    def bounds(self) -> tuple[int, int] | None:
         if self.plan.key[0].data_type != "int64":
             return None
-        _, [found] = remote.aggregated(self.source, self.plan, ["max(c0)"])
-        return found
+        _, (low, high) = remote.aggregated(self.source, self.plan, ["min(c0)", "max(c0)"])
+        return None if low is None else (low, high)
 
     def aggregates(self) -> tuple[int, tuple[Any, ...]]:
         statements = [sql for _, sql in aggregates(self.plan.columns, "googlesql")]
@@ -142,9 +142,9 @@ class _PostgresqlSide:
     def count(self) -> int:
         return self.source.count(self.predicate)
 
-    def greatest(self) -> Any:
+    def bounds(self) -> tuple[int, int] | None:
         first = self.plan.key[0]
-        return self.source.greatest(first, self.predicate) if first.data_type == "int64" else None
+        return self.source.bounds(first, self.predicate) if first.data_type == "int64" else None
 
     def aggregates(self) -> tuple[int, tuple[Any, ...]]:
         return self.source.aggregates(self.plan.columns, measures(self.plan.columns), self.predicate)

@@ -1,14 +1,16 @@
 """How keys are put into buckets, alike by BigQuery and by DuckDB.
 
-An integer key goes by its leading bits, so that a bucket is a range of keys: what differs together lies together, and
-a range of a key that the table is clustered by is read without the rest. Any other key goes by its hash.
+An integer key goes by its leading bits, counted from the least key that both sides share, so that a bucket is a range
+of keys: what differs together lies together, and a range of a key that the table is clustered by is read without the
+rest. Any other key goes by its hash.
 """
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
 from core.identifiers import check_name
+from reconcile.compare.checksum import spanned
 from reconcile.plans import PlannedColumn
 from reconcile.pushdown.forms import Dialect, row_hash
 
@@ -16,7 +18,8 @@ _BUCKET_BITS: Final = 16
 _BUCKET_DIGITS: Final = _BUCKET_BITS // 4
 _LAST: Final = 2**_BUCKET_BITS
 """The bucket of all keys beyond the greatest one that the ranges were made for."""
-_NEGATIVE, _NULL = -1, -2
+_BEFORE, _NULL = -1, -2
+"""The bucket of all keys before the first range, and that of rows without a key."""
 _GREATEST: Final = 2**63 - 1
 
 
@@ -27,10 +30,13 @@ class KeyBuckets:
     Attributes:
         key: the columns of the key.
         shift: bits of an integer key that are dropped; None to take the key's hash.
+        first: where the first range begins: no negative key, since BigQuery shifts those without their sign, and a
+            multiple of the length of a range.
     """
 
     key: tuple[PlannedColumn, ...]
     shift: int | None
+    first: int = 0
 
     def sql(self, dialect: Dialect, names: tuple[str, ...] | None = None) -> str:
         """Return the SQL of a row's bucket.
@@ -43,8 +49,9 @@ class KeyBuckets:
         if self.shift is None:
             return row_hash(_typed(self.key, columns), dialect, _BUCKET_DIGITS)
         [*_, first] = reversed(columns)
-        inner = f"least({first} >> {self.shift}, {_LAST})"
-        return f"case when {first} is null then {_NULL} when {first} < 0 then {_NEGATIVE} else {inner} end"
+        # Shifted before it is subtracted, on both sides alike.
+        inner = f"least(({first} >> {self.shift}) - {self.first >> self.shift}, {_LAST})"
+        return f"case when {first} is null then {_NULL} when {first} < {self.first} then {_BEFORE} else {inner} end"
 
     def restriction(self, buckets: Iterable[int]) -> str:
         """Return the GoogleSQL condition that a row is in one of some buckets, over the columns of the table.
@@ -66,18 +73,22 @@ class KeyBuckets:
         """
         if self.shift is None:
             raise ValueError("buckets of hashes are no ranges of keys")
-        return f"({' or '.join(_ranges(name, self.shift, sorted(buckets)))})"
+        return f"({' or '.join(_ranges(name, self.shift, self.first, sorted(buckets)))})"
 
 
-def key_buckets(key: tuple[PlannedColumn, ...], greatest: Any) -> KeyBuckets:
+def key_buckets(key: tuple[PlannedColumn, ...], bounds: Sequence[tuple[Any, Any]]) -> KeyBuckets:
     """Return how to put keys into buckets.
 
     Args:
         key: the columns of the key.
-        greatest: the greatest value of the first one that is known of; others may be greater. None for none.
+        bounds: the least and the greatest value of the first one, of each side that has any; negative ones are one
+            bucket together.
     """
-    is_range = isinstance(greatest, int) and greatest >= 0 and key[0].data_type == "int64"
-    return KeyBuckets(key, max(0, int(greatest).bit_length() - _BUCKET_BITS) if is_range else None)
+    held = [(max(0, low), high) for low, high in bounds if isinstance(high, int) and high >= 0]
+    if not held or key[0].data_type != "int64":
+        return KeyBuckets(key, None)
+    ranges = spanned(held)
+    return KeyBuckets(key, ranges.shift, ranges.first)
 
 
 def sample_restriction(key: tuple[PlannedColumn, ...], threshold: int) -> str:
@@ -105,13 +116,13 @@ def _typed(key: tuple[PlannedColumn, ...], names: tuple[str, ...]) -> list[Any]:
     return [(column.data_type, name) for column, name in zip(key, names, strict=True)]
 
 
-def _ranges(name: str, shift: int, buckets: list[int]) -> Iterator[str]:
+def _ranges(name: str, shift: int, begin: int, buckets: list[int]) -> Iterator[str]:
     if _NULL in buckets:
         yield f"{name} is null"
-    if _NEGATIVE in buckets:
-        yield f"{name} < 0"
+    if _BEFORE in buckets:
+        yield f"{name} < {begin}"
     for first, last in _runs([bucket for bucket in buckets if bucket >= 0]):
-        low, high = first << shift, ((last + 1) << shift) - 1
+        low, high = begin + (first << shift), begin + ((last + 1) << shift) - 1
         if last == _LAST:
             yield f"{name} >= {min(low, _GREATEST)}"
         else:

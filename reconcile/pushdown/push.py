@@ -15,7 +15,7 @@ from reconcile.compare.tree import differing
 from reconcile.plans import ComparisonPlan
 from reconcile.pushdown import local
 from reconcile.pushdown.aggregates import aggregates
-from reconcile.pushdown.asked import AskedSide, asked_side
+from reconcile.pushdown.asked import asked_side
 from reconcile.pushdown.buckets import KeyBuckets, key_buckets, sample_condition
 from reconcile.pushdown.forms import HASH_BITS, row_hash
 from reconcile.pushdown.summing import HandedOver, LocalSide, Pushing, Summed, asked_sum, local_side
@@ -123,9 +123,9 @@ def _checksummed(pushing: Pushing) -> tuple[ReadSides, Pushed]:
         hashing = _engine_hashing(plan, tuple(sides.values()))
         left, right = (sides[side].summed(hashing) for side in _BOTH)
     else:
-        tops = [*(bounds[1] for part in sides.values() if (bounds := part.bounds())), *map(_greatest, asked.values())]
-        # The lesser of both: one stray key on one side must not put all others into one bucket.
-        buckets = key_buckets(plan.key, min((top for top in tops if top is not None), default=None))
+        spans = [part.bounds() for part in sides.values()]
+        spans += [found.bounds() for found in asked.values() if found is not None]
+        buckets = key_buckets(plan.key, [span for span in spans if span is not None])
         hashing = _common_hashing(plan, buckets)
 
         def of(side: Side) -> Summed:
@@ -152,10 +152,6 @@ def _local_sides(pushing: Pushing, sides: Sequence[Side]) -> dict[Side, LocalSid
     """Read, at once, the sides that must be read."""
     with ThreadPoolExecutor(len(_BOTH), thread_name_prefix="reconcile-local") as pool:
         return dict(zip(sides, pool.map(partial(local_side, pushing), sides), strict=True))
-
-
-def _greatest(asked: AskedSide | None) -> Any:
-    return None if asked is None else asked.greatest()
 
 
 def _engine_hashing(plan: ComparisonPlan, sides: tuple[LocalSide, ...]) -> Hashing:

@@ -127,7 +127,7 @@ def _statement(source: BigQuerySource, plan: ComparisonPlan, mode: Mode) -> Stat
     if mode == "aggregate":
         return aggregate_statement(plan, source.table, at, [sql for _, sql in aggregates(plan.columns, "googlesql")])
     if mode == "checksum":
-        return checksum_statement(plan, source.table, at, key_buckets(plan.key, None))
+        return checksum_statement(plan, source.table, at, key_buckets(plan.key, ()))
     return rows_statement(plan, source.table, at)
 
 

@@ -167,18 +167,17 @@ class PostgresqlSource:
         """
         return next(filter(None, (uncounted(column, self._column(column.name)) for column in columns)), None)
 
-    def greatest(self, column: PlannedColumn, predicate: Predicate) -> int | None:
-        """Return the greatest value of an integer column; None when there is none.
+    def bounds(self, column: PlannedColumn, predicate: Predicate) -> tuple[int, int] | None:
+        """Return the least and the greatest value of an integer column; None when there is none.
 
         Args:
             column: the column under the table's name.
             predicate: which rows.
         """
-        test = where(predicate, _placeholder, _TYPES)
-        [[found]] = self.session.all(
-            Bound(f"select max({identifier(column.name)})::bigint from {self._from} where {test.sql}", test.values)  # noqa: S608 - quoted names, bound values
-        )
-        return None if found is None else int(found)
+        test, name = where(predicate, _placeholder, _TYPES), identifier(column.name)
+        statement = f"select min({name})::bigint, max({name})::bigint from {self._from} where {test.sql}"  # noqa: S608 - quoted names, bound values
+        [[low, high]] = self.session.all(Bound(statement, test.values))
+        return None if low is None else (int(low), int(high))
 
     def aggregates(
         self, columns: tuple[PlannedColumn, ...], measures: Sequence[tuple[int, str]], predicate: Predicate

@@ -66,7 +66,7 @@ def test_bigquery_accepts_every_statement(catalog: Catalog) -> None:
     hashable = tuple(column for column in _columns() if has_form(column.data_type))
     every = _plan(_columns())
     statements = [
-        checksum_statement(_plan(hashable), TABLE, AT, KeyBuckets(hashable[:1], 7)),
+        checksum_statement(_plan(hashable), TABLE, AT, KeyBuckets(hashable[:1], 7, 2**62)),
         checksum_statement(_plan(hashable), TABLE, AT, KeyBuckets(hashable, None)),
         aggregate_statement(every, TABLE, AT, [sql for _, sql in aggregates(every.columns, "googlesql")]),
         count_statement(every, TABLE, None),
@@ -77,7 +77,7 @@ def test_bigquery_accepts_every_statement(catalog: Catalog) -> None:
 def test_bigquery_accepts_every_row_restriction(catalog: Catalog) -> None:
     hashable = tuple(column for column in _columns() if has_form(column.data_type))
     restrictions = [
-        KeyBuckets(hashable[:1], 7).restriction([-2, -1, 3, 4, 9, 65_536]),
+        KeyBuckets(hashable[:1], 7, 2**62).restriction([-2, -1, 3, 4, 9, 65_536]),
         KeyBuckets(hashable, None).restriction([3, 9]),
         sample_restriction(hashable, 2**50),
     ]

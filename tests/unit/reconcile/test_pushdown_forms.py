@@ -65,15 +65,24 @@ def test_rows_are_written_alike_exactly_when_they_are_equal(data: st.DataObject)
     assert len({hashed for _, hashed in written}) == len(set(texts))
 
 
-_KEYS = st.none() | st.integers(-3, 2**18) | st.sampled_from([2**63 - 1, -(2**63), 2**40, 2**62])
+_KEYS = st.none() | st.integers(-3, 2**18) | st.sampled_from([2**63 - 1, -(2**63), 2**40, 2**62, 2**62 + 70_000])
+_SPANS = st.lists(
+    st.tuples(
+        st.sampled_from([-(2**63), -5, 0, 3, 2**17, 2**62]),
+        st.sampled_from([2**62, 2**62 + 90_000, 2**62 + 2**20, 2**63 - 1]) | st.integers(2**62, 2**63 - 1),
+    )
+    | st.tuples(st.integers(-3, 5), st.sampled_from([5, 2**16, 2**17 + 3])),
+    min_size=1,
+    max_size=2,
+)
 
 
 @settings(max_examples=100, deadline=None)
-@given(st.lists(_KEYS, min_size=1, max_size=20), st.sampled_from([0, 5, 2**16, 2**17 + 3, 2**62, 2**63 - 1]), st.data())
+@given(st.lists(_KEYS, min_size=1, max_size=20), _SPANS, st.data())
 def test_a_restriction_holds_exactly_the_rows_of_its_buckets(
-    keys: list[int | None], greatest: int, data: st.DataObject
+    keys: list[int | None], bounds: list[tuple[int, int]], data: st.DataObject
 ) -> None:
-    buckets = key_buckets((column("k", "int64", is_key=True),), greatest)
+    buckets = key_buckets((column("k", "int64", is_key=True),), bounds)
     assert buckets.shift is not None
     with duckdb.connect() as connection:
         connection.execute("create table t (k bigint)")
@@ -95,11 +104,26 @@ def test_neighbouring_buckets_are_one_range_and_other_keys_go_by_hash() -> None:
     assert KeyBuckets(key, 4).restriction({3, 1, 2, 9, -1, -2, 65_536}) == (
         "(`id` is null or `id` < 0 or `id` between 16 and 63 or `id` between 144 and 159 or `id` >= 1048576)"
     )
-    named = key_buckets((column("code", "string", is_key=True),), "zz")
+    late = KeyBuckets(key, 4, 2**60)
+    assert late.restriction({0, 1, -1, 65_536}) == (
+        f"(`id` < {2**60} or `id` between {2**60} and {2**60 + 31} or `id` >= {2**60 + 2**20})"
+    )
+    named = key_buckets((column("code", "string", is_key=True),), [("a", "zz")])
     assert named.shift is None
     assert named.restriction({7, 3}).endswith(" in (3, 7)")
-    assert key_buckets(key, None).shift is None
-    assert key_buckets(key, -1).shift is None
+    assert key_buckets(key, []).shift is None
+    assert key_buckets(key, [(-9, -1)]).shift is None
+
+
+@pytest.mark.parametrize("start", [1, 2**60, 2**62 - 100, 2**63 - 30_000])
+@pytest.mark.parametrize("stray", [None, (-(2**63), 5), (0, 2**63 - 1)])
+def test_neighbours_are_told_apart_wherever_the_keys_begin(start: int, stray: tuple[int, int] | None) -> None:
+    span = (start, start + 20_000)
+    theirs = span if stray is None else (min(start, stray[0]), max(span[1], stray[1]))
+    buckets = key_buckets((column("id", "int64", is_key=True),), [span, theirs])
+    with duckdb.connect() as connection:
+        statement = f"select count(distinct {buckets.sql('duckdb', ('k',))}) from (select unnest(range(?, ?)) as k)"
+        assert connection.execute(statement, span).fetchone() == (20_000,)
 
 
 def test_values_are_bound_names_are_checked_and_the_instant_is_named() -> None:
