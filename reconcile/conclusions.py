@@ -61,7 +61,8 @@ class Decision:
     """A threshold, and whether it held.
 
     Attributes:
-        measure: what it limits: `missing`, `extra`, `changed`, `duplicated`, `differences` or `column <name>`.
+        measure: what it limits: `missing`, `extra`, `changed`, `duplicated`, `differences`, `in_flight` or
+            `column <name>`.
         limit: the limit as it was written, such as `10` keys or `0.01%` of them.
         measured: keys that were found.
         share: their share of all keys, from 0 to 1.

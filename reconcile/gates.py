@@ -5,7 +5,7 @@ from dataclasses import replace
 from typing import Final
 
 from reconcile.conclusions import Decision, Outcome
-from reconcile.policy import NONE_AT_ALL, Limit, Thresholds
+from reconcile.policy import IN_FLIGHT, NONE_AT_ALL, Limit, Thresholds
 from reconcile.result import ComparisonResult, Counts, RunResult
 
 _KINDS: Final[Mapping[str, Callable[[Counts], int]]] = {
@@ -21,7 +21,8 @@ def decided(result: RunResult, thresholds: Mapping[str, Thresholds]) -> RunResul
 
     Args:
         result: the run.
-        thresholds: thresholds by the name of the comparison; where there are none, every difference fails.
+        thresholds: thresholds by the name of the comparison; where there are none, every difference fails,
+            and so do too many rows in flight.
 
     Returns:
         The run. What is unreadable never passes, and neither does a run that left comparisons out.
@@ -32,12 +33,22 @@ def decided(result: RunResult, thresholds: Mapping[str, Thresholds]) -> RunResul
 
 
 def _decided(found: ComparisonResult, thresholds: Thresholds | None) -> ComparisonResult:
-    if found.verdict != "different" or found.counts is None or thresholds is None:
+    if found.counts is None:
         return replace(found, decisions=(), outcome=_outcome(passes=found.verdict == "equal"))
-    decisions = tuple(_decisions(found, found.counts, thresholds))
+    in_flight = tuple(_in_flight(found, found.counts, thresholds))
+    if found.verdict != "different" or thresholds is None:
+        passes = found.verdict == "equal" and all(decision.holds for decision in in_flight)
+        return replace(found, decisions=in_flight, outcome=_outcome(passes=passes))
+    decisions = (*_decisions(found, found.counts, thresholds), *in_flight)
     # Where the sides differ by a measure that counts no key, no limit of keys can excuse it.
     excused = found.counts.differences > 0 and all(decision.holds for decision in decisions)
     return replace(found, decisions=decisions, outcome=_outcome(passes=excused))
+
+
+def _in_flight(found: ComparisonResult, counts: Counts, thresholds: Thresholds | None) -> Iterator[Decision]:
+    if counts.in_flight:
+        limit = thresholds.in_flight if thresholds is not None else None
+        yield _decision(found, "in_flight", counts.in_flight, limit or IN_FLIGHT)
 
 
 def _decisions(found: ComparisonResult, counts: Counts, thresholds: Thresholds) -> Iterator[Decision]:

@@ -61,6 +61,8 @@ def parse_limit(value: object) -> Limit:
 
 Threshold = Annotated[Limit, BeforeValidator(parse_limit)]
 NONE_AT_ALL: Final = Limit("0", keys=0)
+IN_FLIGHT: Final = Limit("10%", share=0.1)
+"""A replay or a full refresh gives every row a new instant: where most are in flight, nothing was compared."""
 
 
 class _Strict(BaseModel):
@@ -76,6 +78,7 @@ class Thresholds(_Strict):
         changed: keys whose rows differ.
         duplicated: keys that stand more than once.
         differences: all of these together; where it is given, those not named count by it alone.
+        in_flight: keys in flight, which are no differences; a tenth of all keys where nothing is said.
         columns: changed rows by column, in addition to `changed`.
     """
 
@@ -84,6 +87,7 @@ class Thresholds(_Strict):
     changed: Threshold | None = None
     duplicated: Threshold | None = None
     differences: Threshold | None = None
+    in_flight: Threshold | None = None
     columns: dict[str, Threshold] = {}
 
 

@@ -49,13 +49,13 @@ def print_result(console: Console, result: RunResult) -> None:
     console.print(table)
     console.print()
     for found in result.comparisons:
-        if found.verdict != "equal":
+        if found.verdict != "equal" or found.outcome == "failed":
             console.print(f"{found.name}: {sentence(found).translate(PICTURES)}", markup=False)
     if result.not_run:
         console.print(f"not run: {', '.join(result.not_run)}", markup=False)
     where = f"snapshot {result.snapshot.snapshot_id}" if result.snapshot.snapshot_id else "no snapshot"
     rows = plural(rows_read(result), "row")
-    style = _STYLES[result.verdict]
+    style = _STYLES["different" if result.verdict == "equal" and result.outcome == "failed" else result.verdict]
     console.print(f"[{style}]{headline(result)}[/]: {rows} in {result.seconds:.1f} s, {escape(where)}")
 
 

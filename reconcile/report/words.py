@@ -32,6 +32,8 @@ _VERDICTS: Final = {
 
 def headline(result: RunResult) -> str:
     """Return the verdict of a run as a sentence."""
+    if result.verdict == "equal" and any(map(_is_beyond, result.comparisons)):
+        return "Too many rows are in flight to tell"
     return _VERDICTS[result.verdict]
 
 
@@ -53,7 +55,16 @@ def sentence(comparison: ComparisonResult, *, with_values: bool = True) -> str:
     if not parts:
         return f"All {plural(comparison.counts.matched, 'row')} match."
     text = "; ".join(parts)
-    return f"{text[0].upper()}{text[1:]}.{_columns(comparison)}{_causes(comparison)}"
+    return f"{text[0].upper()}{text[1:]}.{_beyond(comparison)}{_columns(comparison)}{_causes(comparison)}"
+
+
+def _beyond(comparison: ComparisonResult) -> str:
+    limits = [decision.limit for decision in comparison.decisions if decision.measure == "in_flight"]
+    return f" No more than {limits[0]} may be in flight." if _is_beyond(comparison) else ""
+
+
+def _is_beyond(comparison: ComparisonResult) -> bool:
+    return any(decision.measure == "in_flight" and not decision.holds for decision in comparison.decisions)
 
 
 def _causes(comparison: ComparisonResult) -> str:

@@ -1,5 +1,6 @@
 """Thresholds: what passes, what does not, and what each decision rests on."""
 
+from dataclasses import replace
 from datetime import UTC, datetime
 
 import pytest
@@ -10,6 +11,7 @@ from pydantic import ValidationError
 from reconcile.conclusions import Decision
 from reconcile.gates import decided
 from reconcile.policy import Alert, Limit, Partition, Thresholds, parse_limit
+from reconcile.report.words import headline, sentence
 from reconcile.result import (
     SCHEMA_VERSION,
     ColumnResult,
@@ -55,6 +57,33 @@ def _limits(**limits: object) -> Thresholds:
 
 
 FEW = Counts(warehouse_rows=10_000, snapshot_rows=10_001, matched=9_990, changed=10, missing=1)
+
+
+@pytest.mark.parametrize(
+    ("in_flight", "thresholds", "outcome"),
+    [
+        (100, None, "passed"),  # a tenth of all keys
+        (101, None, "failed"),
+        (101, Thresholds(), "failed"),
+        (101, _limits(differences="50%"), "failed"),  # they are no differences
+        (999, _limits(in_flight="100%"), "passed"),
+        (5, _limits(in_flight=4), "failed"),
+    ],
+)
+@pytest.mark.parametrize("changed", [0, 1])
+def test_where_too_many_rows_are_in_flight_nothing_passes(
+    in_flight: int, thresholds: Thresholds | None, outcome: str, changed: int
+) -> None:
+    counts = Counts(warehouse_rows=1_000, snapshot_rows=1_000, matched=1_000 - in_flight - changed, changed=changed)
+    found = _found("different" if changed else "equal", replace(counts, in_flight=in_flight))
+    if changed:
+        thresholds = (thresholds or Thresholds()).model_copy(update={"changed": parse_limit(1)})
+    run = _outcome(found, thresholds)
+    assert run.outcome == outcome
+    assert [d.measured for d in run.comparisons[0].decisions if d.measure == "in_flight"] == [in_flight]
+    beyond = "may be in flight" in sentence(run.comparisons[0])
+    assert beyond == (outcome == "failed")
+    assert (headline(run) == "Too many rows are in flight to tell") == (beyond and not changed)
 
 
 @pytest.mark.parametrize(
