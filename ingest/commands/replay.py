@@ -177,12 +177,16 @@ def _replay_files(
     yes: bool,
     json: bool,
 ) -> None:
+    from ingest.files.matching import TableMatcher
     from ingest.files.past import PastFiles, written_within
     from ingest.files.settings import load_files_settings
 
     files, (since, until) = load_files_settings(), window
+    with usage():
+        TableMatcher(plan.selected())
+    matcher = TableMatcher(startup.contracts)
     instants = to_micros(since), to_micros(until)
-    refs = written_within(files, startup.settings, startup.contracts, tables, instants)
+    refs = written_within(files, startup.settings, matcher, tables, instants)
     again = FilesAgain(len(refs), sum(ref.size for ref in refs))
     told = Replay(since.isoformat(), until.isoformat(), [], is_done=False, files=again)
     if dry_run:

@@ -7,7 +7,6 @@ they had, so the zones know them for the same.
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from core.contracts import Contracts
 from core.pinned import ObjectRef, open_store
 from core.settings import Settings
 from ingest.files.listing import asking, found_object
@@ -49,14 +48,14 @@ class PastFiles:
 
 
 def written_within(
-    files: FilesSettings, settings: Settings, contracts: Contracts, tables: Sequence[str], window: tuple[int, int]
+    files: FilesSettings, settings: Settings, matcher: TableMatcher, tables: Sequence[str], window: tuple[int, int]
 ) -> list[ObjectRef]:
     """Return the objects of some tables that were written within a window, the markers of dumps included. Blocks.
 
     Args:
         files: the place.
         settings: the credentials.
-        contracts: every table; what more than one of them claims is nobody's.
+        matcher: knows every table's objects; what more than one of them claims is nobody's.
         tables: whose objects are meant.
         window: its first instant and the first after it, in microseconds since 1970 UTC.
 
@@ -64,14 +63,13 @@ def written_within(
         The objects, in the order of their names.
 
     Raises:
-        ConfigurationError: when the place is not there or may not be listed, or no table has files.
+        ConfigurationError: when the place is not there or may not be listed.
         UnavailableError: when it does not answer.
     """
-    claimant = TableMatcher(contracts).claimant
     begin, end = window
     store = open_store(files.uri, settings)
     with asking():
         # A place that is not there has no objects, but no folders either, and says so.
         store.folders()
         listed = store.listing("")
-    return [ref for ref in listed if begin <= ref.modified_us < end and claimant(ref.path) in tables]
+    return [ref for ref in listed if begin <= ref.modified_us < end and matcher.claimant(ref.path) in tables]

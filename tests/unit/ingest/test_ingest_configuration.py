@@ -112,14 +112,7 @@ PUSH = {"PUSH_AUDIENCE": "us", "PUSH_SERVICE_ACCOUNT": "push@acme.example"}
         ("kafka", KAFKA, ["run", "--dry-run"], "run --dry-run` reads Pub/Sub, but .*_TRANSPORT is 'kafka'"),
         ("push", PUSH, ["run", "--dry-run"], "set it to 'pubsub'"),
         ("files", FILES, ["tail", "members"], "`ingest tail` reads Pub/Sub"),
-        (
-            "files", FILES, ["replay", "--from", "2026-01-31T12:00:00Z"],
-            r"(?s)delete from `millrace-local\.audit\.loaded_files` where loaded_at >= '2026-01-31T12:00:00\+00:00'",
-        ),
-        (
-            "files", FILES | {"FILES_NOTIFICATION_TOPIC": "drops"}, ["replay", "--from", "2026-01-31T12:00:00Z"],
-            "gcloud pubsub subscriptions seek drops-ingest --time=2026-01-31T12:00:00",
-        ),
+        ("files", FILES, ["replay", "--from", "2026-01-31T12:00:00Z"], "no contract says which files are its own"),
     ],
 )  # fmt: skip
 def test_what_a_transport_cannot_do_is_wrong_use_and_the_message_says_what_to_do(
