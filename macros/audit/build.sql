@@ -113,7 +113,8 @@
 
 {#- The rows of `audit.model_runs`, with what has to be asked: raw rows by window, and of BigQuery how a merge's rows divide. -#}
 {% macro _audit_insert_model_runs(relation, built) -%}
-    {%- do _audit_count_raw_rows(built | selectattr('window', 'defined') | list) -%}
+    {#- Sorted, since models end in another order each time, which would make another statement of the same counts. -#}
+    {%- do _audit_count_raw_rows(built | selectattr('window', 'defined') | sort(attribute='node_id') | list) -%}
     {%- set replaced = {} -%}
     {%- if _audit_costs_are_told() -%}
         {%- for name in ('rows_inserted', 'rows_updated', 'rows_deleted') -%}
@@ -136,6 +137,8 @@
         {%- for row in readers -%}
             {%- set count = counts[row.node_id] -%}
             {%- do row.update({'rows_in': count['landed'] | int, 'rows_quarantined': count['quarantined'] | int}) -%}
+            {#- What is no column is not written, which for its quotes alone would be another statement each time. -#}
+            {%- do row.pop('window') -%}
         {%- endfor -%}
     {%- endif -%}
 {%- endmacro %}

@@ -136,7 +136,11 @@
     {%- endfor -%}
     {%- set applied = run_query(_cdc_applied_query()).rows if execute and is_incremental() else [] -%}
     {%- if applied -%}
-        {%- for row in run_query(_cdc_older_rows_query(applied)).rows if row['is_as_it_was'] -%}
+        {%- set found = {} -%}
+        {%- for row in run_query(_cdc_older_rows_query(applied)).rows -%}
+            {%- do found.update({row['table_name']: row['older_rows'] | int}) -%}
+        {%- endfor -%}
+        {%- for row in applied if found[row['table_name']] == row['older_rows'] | int -%}
             {%- do counted_from.update({row['table_name']: row['read_from']}) -%}
         {%- endfor -%}
     {%- endif -%}
@@ -175,10 +179,9 @@
     {%- for row in applied %}
     select
         '{{ row['table_name'] }}' as table_name,
-        '{{ row['read_from'] }}' as read_from,
         (select count(*) from {{ source('member', row['table_name']) }}{{ _cdc_all_partitions(row['table_name']) }})
         - (select count(*) from {{ source('member', row['table_name']) }} where _ingestion_ts >= timestamp '{{ row['starts_at'] }}')
-        = {{ row['older_rows'] | int }} as is_as_it_was
+            as older_rows
     {{ 'union all' if not loop.last }}
     {%- endfor %}
 {%- endmacro %}

@@ -1,8 +1,8 @@
 """Statements without what changes from run to run.
 
 dbt sends much the same statements with every build; what differs is the instant it reads from, the name of a temporary
-table and the id of the invocation. A template is the text with these taken out, so that what was worked out for one
-statement can be used for the next one of its kind.
+table, the id of the invocation, and the rows that it notes as JSON. A template is the text with these taken out, so
+that what was worked out for one statement can be used for the next one of its kind.
 """
 
 from __future__ import annotations
@@ -12,9 +12,11 @@ from collections import Counter
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
 
-# Names and texts that no rewriter looks into: dbt's temporary tables, instants with a fraction or a zone, and UUIDs.
+# Names and texts that no rewriter looks into: dbt's temporary tables, instants with a fraction or a zone, UUIDs, and
+# texts that are JSON arrays of objects, without an escape, which is written otherwise in DuckDB's SQL.
 _VARIABLE = re.compile(
-    r"__dbt_tmp_?[0-9]{6,}"
+    r"(?<=')\[\{\"[^'\\]*\}\](?=')"
+    r"|__dbt_tmp_?[0-9]{6,}"
     r"|[0-9]{4}-[0-9]{2}-[0-9]{2}[ T][0-9]{2}:[0-9]{2}:[0-9]{2}"
     r"(?:[.][0-9]{1,6}(?:[+-][0-9]{2}:[0-9]{2}|Z)?|[+-][0-9]{2}:[0-9]{2})"
     r"|[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}"
@@ -38,7 +40,7 @@ class Template:
     @cached_property
     def key(self) -> tuple[str, tuple[str, ...]]:
         """What is the same for all statements of one kind: the text, and how the values are built."""
-        return self.text, tuple(_DIGIT.sub("0", value) for value in self.values)
+        return self.text, tuple("[]" if value[0] == "[" else _DIGIT.sub("0", value) for value in self.values)
 
 
 @lru_cache(64)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -105,3 +106,14 @@ def test_a_merge_with_two_matches_is_refused_also_the_second_time(rows: Rows) ->
                 f"merge into t using (select 1 as id, n from unnest([{number}, 7]) as n where "
                 f"{INSTANT.format(number)} is not null) as s on t.id = s.id when matched then update set n = s.n"
             )
+
+
+def test_rows_noted_as_json_are_not_mixed_up(rows: Rows) -> None:
+    """As the audit's macros send them; those with an escape are translated each by itself."""
+    for noted in ("first", "second", 'third "quoted"', "fourth \\ it's"):
+        text = json.dumps([{"name": noted, "count": len(noted)}]).replace("\\", "\\\\").replace("'", "\\'")
+        found = rows(
+            "select json_value(given, '$.name'), cast(json_value(given, '$.count') as int64) "
+            f"from unnest(json_query_array(parse_json('{text}'))) as given"
+        )
+        assert found == [(noted, len(noted))]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import uuid
 from datetime import UTC, datetime
 
@@ -16,7 +17,8 @@ INSTANTS = st.datetimes(datetime(1, 1, 1), datetime(9999, 12, 31)).map(
     lambda at: at.strftime("%Y-%m-%d %H:%M:%S.%f").rjust(26, "0") + "+00:00"
 )
 SUFFIXES = st.integers(0, 10**12 - 1).map(lambda number: f"__dbt_tmp{number:012}")
-VALUES = st.one_of(INSTANTS, SUFFIXES, st.uuids().map(str))
+ROWS = st.lists(st.dictionaries(st.text("ab"), st.integers(), min_size=1), min_size=1).map(json.dumps)
+VALUES = st.one_of(INSTANTS, SUFFIXES, st.uuids().map(str), ROWS)
 
 
 @given(st.lists(st.one_of(st.text(), VALUES)).map("".join))
@@ -86,7 +88,16 @@ def test_what_was_not_used_for_longest_goes_first() -> None:
     assert [kept.get(key) for key in "abc"] == [1, None, 3]
 
 
-@pytest.mark.parametrize("text", ["9999-12-31", "timestamp '1970-01-02 00:00:00'", "tmp_173535137719"])
+@pytest.mark.parametrize(
+    "text",
+    [
+        r"""'[{"a": "\\"b"}]'""",
+        """'[{"a": \'it\'}]'""",
+        "9999-12-31",
+        "timestamp '1970-01-02 00:00:00'",
+        "tmp_173535137719",
+    ],
+)
 def test_what_is_written_by_hand_stays(text: str) -> None:
     template = template_of(text)
     assert template is not None
