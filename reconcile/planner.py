@@ -2,10 +2,11 @@
 
 import re
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import datetime
 
-from core.contracts import Contracts, TableContract
+from core.contracts import Contracts, DataType, TableContract
 from core.errors import ConfigurationError, UnreadableError
 from reconcile.config import SNAPSHOT_ID, AskedMode, ComparisonConfig, InFlight, ReconcileConfig
 from reconcile.mapping.planning import held_by
@@ -18,6 +19,7 @@ from reconcile.plans import (
     DatabaseSpec,
     FileSet,
     InFlightPlan,
+    PlannedColumn,
     RunPlan,
     SnapshotPlan,
     SourceFormat,
@@ -119,51 +121,88 @@ def _with_snapshot(context: _Context, root: str, snapshot_id: str | None) -> _Co
         return replace(context, fault=str(error))
 
 
+@dataclass(frozen=True)
+class _Fitted:
+    """One side, held against what is compared.
+
+    Attributes:
+        columns: the compared columns, as the side has them.
+        gone: the condition that rows are not deleted, where some are marked so.
+        unused: columns that it holds beside these.
+    """
+
+    columns: tuple[PlannedColumn, ...]
+    gone: tuple[Condition, ...]
+    unused: tuple[str, ...]
+
+    def left_out(self, side: Side) -> Iterator[str]:
+        """Yield the columns that are not compared, with what they are for."""
+        marks = {mark.column for mark in self.gone}
+        for name in self.unused:
+            yield f"{side}.{name}" + (" (marks deleted rows)" if name in marks else "")
+
+
 def _plan(context: _Context, wishes: Wishes) -> ComparisonPlan:
     comparison, contract, faults = wishes.comparison, wishes.contract, wishes.faults
     if contract is not None:
         check_against_contract(comparison, contract, faults)
-    snapshot, taken_at = _snapshot_plan(context, comparison)
-    table = _warehouse_table(context, comparison)
-    declared = {column.name: column.data_type for column in contract.columns} if contract else {}
-    with open_source(table, context.services) as source:
-        schema = held_types(source)
-        held = held_by(source, str(table), declared)
-        columns = planned_columns(wishes, schema, held)
-        columns = mapped_columns(wishes, columns, held, "warehouse")
-        unused = check_columns(source, table, columns, lambda column: faults.line("columns", column.name))
-        gone = _alive(wishes, "warehouse", Filtered(table, schema, held.schema, columns))
-        warehouse = _warehouse_plan(context, wishes, Filtered(table, schema, held.schema, columns), gone, taken_at)
-    with open_source(snapshot.spec, context.services) as source:
-        held = held_by(source, str(snapshot.spec), declared)
-        theirs = mapped_columns(wishes, columns, held, "snapshot")
-        ours = {there.name: here.name for here, there in zip(columns, theirs, strict=True)}
-        extra = check_columns(source, snapshot.spec, theirs, lambda column: faults.line("columns", ours[column.name]))
-        side = Filtered(snapshot.spec, held_types(source), held.schema, theirs)
-        gone_there = _alive(wishes, "snapshot", side)
-        _check_where(snapshot.where, side, faults.below("snapshot_where"))
-    columns = tuple(
-        replace(here, snapshot_name=there.name, snapshot_origin=there.origin)
-        for here, there in zip(columns, theirs, strict=True)
-    )
-    present = (*snapshot.where, *gone_there)
+    try:
+        snapshot, taken_at = _snapshot_plan(context, comparison)
+    except UnreadableError:
+        # What is wrong with the other side is told all the same.
+        with suppress(UnreadableError):
+            _warehouse_side(context, wishes, None)
+        raise
+    warehouse, ours = _warehouse_side(context, wishes, taken_at)
+    theirs = _snapshot_side(context, wishes, snapshot, ours.columns)
+    present = (*snapshot.where, *theirs.gone)
     plan = ComparisonPlan(
         name=comparison.name,
         contract=contract,
-        columns=columns,
+        columns=tuple(
+            replace(here, snapshot_name=there.name, snapshot_origin=there.origin)
+            for here, there in zip(ours.columns, theirs.columns, strict=True)
+        ),
         warehouse=warehouse,
         snapshot=replace(snapshot, where=present, restriction=restriction(present)),
-        not_compared=(*_left_out("warehouse", unused, gone), *_left_out("snapshot", extra, gone_there)),
+        not_compared=(*ours.left_out("warehouse"), *theirs.left_out("snapshot")),
         mode=comparison.mode,
         sample_share=comparison.sample_share,
         soft_deletes=(
-            *(f"warehouse.{mark.column}" for mark in gone),
-            *(f"snapshot.{mark.column}" for mark in gone_there),
+            *(f"warehouse.{mark.column}" for mark in ours.gone),
+            *(f"snapshot.{mark.column}" for mark in theirs.gone),
         ),
     )
     check_policies(comparison, plan, faults)
     check_mode(comparison, plan, context.mode, faults)
     return plan
+
+
+def _warehouse_side(context: _Context, wishes: Wishes, taken_at: datetime | None) -> tuple[WarehousePlan, _Fitted]:
+    table = _warehouse_table(context, wishes.comparison)
+    with open_source(table, context.services) as source:
+        schema = held_types(source)
+        held = held_by(source, str(table), _declared(wishes.contract))
+        columns = mapped_columns(wishes, planned_columns(wishes, schema, held), held, "warehouse")
+        unused = check_columns(source, table, columns, lambda column: wishes.faults.line("columns", column.name))
+    side = Filtered(table, schema, held.schema, columns)
+    fitted = _Fitted(columns, _alive(wishes, "warehouse", side), unused)
+    return _warehouse_plan(context, wishes, side, fitted.gone, taken_at), fitted
+
+
+def _snapshot_side(
+    context: _Context, wishes: Wishes, snapshot: SnapshotPlan, columns: tuple[PlannedColumn, ...]
+) -> _Fitted:
+    with open_source(snapshot.spec, context.services) as source:
+        held = held_by(source, str(snapshot.spec), _declared(wishes.contract))
+        theirs = mapped_columns(wishes, columns, held, "snapshot")
+        ours = {there.name: here.name for here, there in zip(columns, theirs, strict=True)}
+        unused = check_columns(
+            source, snapshot.spec, theirs, lambda column: wishes.faults.line("columns", ours[column.name])
+        )
+        side = Filtered(snapshot.spec, held_types(source), held.schema, theirs)
+    _check_where(snapshot.where, side, wishes.faults.below("snapshot_where"))
+    return _Fitted(theirs, _alive(wishes, "snapshot", side), unused)
 
 
 def _alive(wishes: Wishes, side: Side, filtered: Filtered) -> tuple[Condition, ...]:
@@ -177,13 +216,13 @@ def _alive(wishes: Wishes, side: Side, filtered: Filtered) -> tuple[Condition, .
         schema = filtered.schema
         if schema is not None and deleted.column not in schema:
             raise UnreadableError(f"{filtered.table}: has no column {deleted.column!r}, which is to mark deleted rows")
-        kinds = _declared(wishes.contract) if schema is None else schema
+        kinds: Schema = {**_declared(wishes.contract)} if schema is None else schema
         found = (alive(deleted, kinds.get(deleted.column)),)
         check_condition(found[0], filtered)
     return found
 
 
-def _declared(contract: TableContract | None) -> Schema:
+def _declared(contract: TableContract | None) -> dict[str, DataType]:
     return {column.name: column.data_type for column in contract.columns} if contract else {}
 
 
@@ -191,12 +230,6 @@ def _check_where(where: tuple[Condition, ...], side: Filtered, faults: Faults) -
     for condition in where:
         with faults.at(condition.column):
             check_condition(condition, side)
-
-
-def _left_out(side: Side, names: tuple[str, ...], marks: tuple[Condition, ...]) -> Iterator[str]:
-    """Yield the columns of a side that are not compared, with what they are for."""
-    for name in names:
-        yield f"{side}.{name}" + (" (marks deleted rows)" if name in {mark.column for mark in marks} else "")
 
 
 def _warehouse_table(context: _Context, comparison: ComparisonConfig) -> TableSpec:

@@ -322,3 +322,10 @@ def test_a_threshold_of_all_tables_guards_a_column_of_one_at_least(folder: Path,
     assert fault.startswith("  line 6: defaults.thresholds.columns.nmae: no comparison that goes by these thresholds")
     # Of some of the tables nothing can be told.
     assert _command(folder, tmp_path, text, "plan", "--table", "t").exit_code == 0
+
+
+def test_the_faults_of_one_side_are_told_though_the_other_is_not_there(folder: Path, tmp_path: Path) -> None:
+    text = f"version: 1\nsnapshot: {{uri: {tmp_path.as_uri()}}}\ncomparisons:\n  - name: t\n    key: [id]\n"
+    text += f"    warehouse: {{type: files, uri: {folder.as_uri()}}}\n    columns: {{name: {{absolute: 1}}}}\n"
+    done = _command(folder, tmp_path, text, "plan")
+    assert (done.exit_code, "line 7: comparisons[0] (t).columns.name.absolute" in done.output) == (2, True)
