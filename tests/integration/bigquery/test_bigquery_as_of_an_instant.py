@@ -4,13 +4,17 @@ from __future__ import annotations
 
 import datetime as dt
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
 import pytest
 from google.api_core.exceptions import BadRequest
+from google.auth.credentials import AnonymousCredentials
 from google.cloud import bigquery
 from google.cloud.bigquery_storage_v1 import BigQueryReadClient, types
+
+from devstack.bigquery import running_bigquery
 
 Rows = Callable[[str], list[tuple[Any, ...]]]
 Read = Callable[[dt.datetime | None], list[int]]
@@ -70,6 +74,25 @@ def test_the_oldest_instants_are_let_go_of_and_read_the_present(rows: Rows) -> N
     rows("insert into t (id) values (2)")
     assert rows(_as_of(newest)) == [(1,)]
     assert rows(_as_of(oldest)) == [(1,), (2,)]
+
+
+def test_what_is_written_while_an_instant_is_held_is_there_after_a_restart(tmp_path: Path) -> None:
+    for statement, expected in (
+        ("create table d.t as select 1 as id", []),
+        ("insert into d.t (id) values (2)", []),
+        ("select id from d.t order by id", [(1,), (2,)]),
+    ):
+        with (
+            running_bigquery(data_dir=tmp_path / "kept") as address,
+            bigquery.Client(
+                project="local-project",
+                credentials=AnonymousCredentials(),
+                client_options={"api_endpoint": address.rest_url},
+            ) as client,
+        ):
+            client.create_dataset("d", exists_ok=True)
+            client.query_and_wait("select current_timestamp()")
+            assert [tuple(row) for row in client.query_and_wait(statement)] == expected
 
 
 def test_an_instant_in_the_future_is_refused(rows: Rows) -> None:
