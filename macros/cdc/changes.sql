@@ -3,9 +3,10 @@
     `str_quarantine` shows it, with the reason), the key cast, and of every key only what its present state needs:
     the newest change and, while those hold gaps, the ones before it.
 
-    `rows`: a CTE of raw rows. `key`: the columns of the primary key with their types.
+    `rows`: a CTE of raw rows. `key`: the columns of the primary key with their types. `table` and `erasures`: as
+    `is_erased` takes them, for a model that is not the table's own.
 -#}
-{% macro cdc_changes(rows, key) -%}
+{% macro cdc_changes(rows, key, table=none, erasures=none) -%}
     with
 
     -- the image: the row after the change, or before it when it was deleted
@@ -42,7 +43,7 @@
         where
             (_op = 'DELETE' or _image is not null)
             -- who was erased stays erased, whatever lands again
-            and not {{ is_erased('_image') }}
+            and not {{ is_erased('_image', table, erasures) }}
 
     )
 

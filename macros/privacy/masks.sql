@@ -31,13 +31,36 @@
 {%- endmacro %}
 
 
-{#- The first letter and the domain: `a***@example.com`; what is no address shows nothing. -#}
+{#-
+    The first letter, and the domain of a provider that many share: `a***@gmail.com`. A domain of one's own, or of a small
+    office, names who has it, so of others nothing is shown: `a***`. Nor is a letter that is the whole name, or an address
+    that is none.
+-#}
 {% macro privacy_mask_email(column) -%}
-    if(
-        regexp_contains({{ column }}, r'^[^@]+@[^@]+$'),
-        concat(substr({{ column }}, 1, 1), '***@', regexp_extract({{ column }}, r'@([^@]+)$')),
-        if({{ column }} is null, null, '***')
-    )
+    case
+        when {{ column }} is null then null
+        when not regexp_contains({{ column }}, r'^[^@]+@[^@]+$') then '***'
+        else concat(
+            if(strpos({{ column }}, '@') > 2, substr({{ column }}, 1, 1), ''),
+            '***',
+            if(
+                lower(regexp_extract({{ column }}, r'@([^@]+)$')) in ('{{ privacy_shared_mail_domains() | join("', '") }}'),
+                lower(regexp_extract({{ column }}, r'@[^@]+$')),
+                ''
+            )
+        )
+    end
+{%- endmacro %}
+
+
+{#- Domains of e-mail that millions share; `example.*` belongs to nobody (RFC 2606). -#}
+{% macro privacy_shared_mail_domains() -%}
+    {{ return([
+        'aol.com', 'example.com', 'example.net', 'example.org', 'freenet.de', 'gmail.com', 'gmx.at', 'gmx.ch', 'gmx.de', 'gmx.net',
+        'googlemail.com', 'hotmail.com', 'hotmail.co.uk', 'icloud.com', 'live.com', 'mail.ru', 'me.com', 'msn.com', 'orange.fr',
+        'outlook.com', 'outlook.de', 'proton.me', 'protonmail.com', 'qq.com', 't-online.de', 'web.de', 'yahoo.co.jp', 'yahoo.com',
+        'yahoo.co.uk', 'yahoo.de', 'yandex.ru',
+    ]) }}
 {%- endmacro %}
 
 
@@ -51,9 +74,14 @@
 {%- endmacro %}
 
 
-{#- The first letter: `A.`. -#}
+{#- The first letter: `A.`; of a name that is one letter, nothing. -#}
 {% macro privacy_mask_name(column) -%}
-    if(trim({{ column }}) = '', '', concat(upper(substr(trim({{ column }}), 1, 1)), '.'))
+    case
+        when trim({{ column }}) = '' then ''
+        when char_length(trim({{ column }})) = 1 then '***'
+        -- some letters are several in capitals
+        else concat(substr(upper(substr(trim({{ column }}), 1, 1)), 1, 1), '.')
+    end
 {%- endmacro %}
 
 

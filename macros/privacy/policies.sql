@@ -5,6 +5,8 @@
         vars:
           privacy_policy_tags:      # class to policy tag; 'default' for classes without one of their own
             default: projects/p/locations/eu/taxonomies/1/policyTags/2
+          privacy_row_access_all:   # who builds, tests and erases: whoever is in no policy of a table sees no row of it
+            - serviceAccount:millrace-pipeline@p.iam.gserviceaccount.com
           privacy_row_access:       # model to its policies
             ref_member_profiles:
               - {name: germany, grantees: ['group:crm-de@example.com'], filter: "country_code = 'DE'"}
@@ -17,7 +19,7 @@
         {%- if tagged -%}
             {%- do adapter.update_columns(this, tagged) -%}
         {%- endif -%}
-        {%- for policy in var('privacy_row_access').get(model.name, []) -%}
+        {%- for policy in privacy_row_access_policies(model.name) -%}
             {%- do run_query(privacy_row_access_policy(this, policy)) -%}
         {%- endfor -%}
     {%- endif -%}
@@ -35,6 +37,19 @@
         {%- endif -%}
     {%- endfor -%}
     {{ return(tagged) }}
+{%- endmacro %}
+
+
+{#- The policies of a model: first that of those who see every row, without whom the next build would see none. -#}
+{% macro privacy_row_access_policies(name) -%}
+    {%- set policies, everyone = var('privacy_row_access').get(name, []), var('privacy_row_access_all') -%}
+    {%- if policies and not everyone -%}
+        {{ exceptions.raise_compiler_error(
+            "privacy_row_access: " ~ name ~ " has policies, and privacy_row_access_all names nobody who would see all its rows; "
+            ~ "name the accounts that build, test and erase"
+        ) }}
+    {%- endif -%}
+    {{ return([{'name': 'all_rows', 'grantees': everyone, 'filter': 'true'}] + policies if policies else []) }}
 {%- endmacro %}
 
 

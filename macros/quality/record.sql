@@ -147,8 +147,7 @@ select
     {%- for name in columns %}
     result.{{ name }},
     {%- endfor %}
-    -- a share of no rows is none, and nothing was broken
-    if(result.checked_rows = 0, 0, least(result.failing_rows / nullif(result.checked_rows, 0), 1)) as failing_share
+    {{ quality_share('result.failing_rows', 'result.checked_rows') }} as failing_share
 from unnest([
     struct<{% for name, type in columns.items() %}{{ name }} {{ type }}{{ ', ' if not loop.last }}{% endfor %}>
     {%- for outcome in judged %}
@@ -159,6 +158,16 @@ from unnest([
     ){{ ',' if not loop.last }}
     {%- endfor %}
 ]) as result
+{%- endmacro %}
+
+
+{#- The share of rows that fail: none where there was nothing to check, unless the lack of rows is what breaks the rule. -#}
+{% macro quality_share(failing_rows, checked_rows) -%}
+    if(
+        {{ checked_rows }} = 0,
+        if({{ failing_rows }} = 0, null, 1),
+        least({{ failing_rows }} / nullif({{ checked_rows }}, 0), 1)
+    )
 {%- endmacro %}
 
 
@@ -185,7 +194,7 @@ from (
 
 {#-
     The score of a scope is 100 x sum(weight x (1 - failing_share)) / sum(weight) over the rules this run asked, from
-    0 to 100: the share of promises kept, by weight. Rules that were skipped say nothing.
+    0 to 100: the share of promises kept, by weight. Rules that were skipped, or found no row to check, say nothing.
 -#}
 {% macro quality_insert_scores() -%}
 insert into {{ quality_table('quality_scores') }} (

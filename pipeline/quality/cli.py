@@ -83,6 +83,7 @@ def _print(found: QualityReport, page: Path) -> None:
     console.print(
         f"{headline(found)}: {found.count('passed')} passed, {found.count('warned')} warned,"
         f" {found.count('skipped')} skipped, {found.count('failed')} failed"
+        + (f"; {found.vacuous} with nothing to check" if found.vacuous else "")
     )
     broken = [rule for rule in found.rules if rule.verdict != "passed"]
     if broken:

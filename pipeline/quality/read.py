@@ -100,7 +100,8 @@ def _rules(results: Iterable[Mapping[str, Any]], failures: Iterable[Mapping[str,
         runs[row["rule"]].append(row)
     for rule, past in runs.items():
         asked = [row for row in past if row["failing_share"] is not None]
-        last, answer = past[-1], asked[-1] if asked else None
+        last = past[-1]
+        answer = asked[-1] if asked and not _is_vacuous(last) else None
         yield RuleResult(
             rule=rule,
             zone=last["zone"],
@@ -129,13 +130,18 @@ def _rules(results: Iterable[Mapping[str, Any]], failures: Iterable[Mapping[str,
         )
 
 
+def _is_vacuous(row: Mapping[str, Any]) -> bool:
+    """Whether a rule was asked and had nothing to check."""
+    return bool(row["status"] != "skipped" and row["failing_share"] is None)
+
+
 def _past(row: Mapping[str, Any]) -> Past:
     return Past(row["run_started_at"], verdict_of(row["status"]), row["failing_share"])
 
 
 def _message(last: Mapping[str, Any], answer: Mapping[str, Any] | None) -> str:
     if last["status"] != "skipped":
-        return last["message"] or ""
+        return last["message"] or ("nothing to check" if _is_vacuous(last) else "")
     before = "never was asked before"
     if answer:
         before = f"{verdict_of(answer['status'])} on {answer['run_started_at']:%Y-%m-%d %H:%M} UTC"

@@ -60,7 +60,7 @@ class RuleResult:
         run_started_at: when that began (UTC).
         seconds: wall time it took.
         description: why it is there.
-        message: what dbt said; empty when it passed.
+        message: what dbt said; empty when it passed, unless there was nothing to check.
         sql: the statement that measures it; empty when it passed.
         failing_keys: the first keys that broke it; personal data is masked.
         history: what it found in its latest runs, oldest first; those that skipped it are left out.
@@ -88,6 +88,11 @@ class RuleResult:
     sql: str
     failing_keys: tuple[str, ...]
     history: tuple[Past, ...]
+
+    @property
+    def is_judged(self) -> bool:
+        """Whether the latest run asked the rule, and it had something to check."""
+        return self.verdict != "skipped" and bool(self.checked_rows or self.failing_rows)
 
 
 @dataclass(frozen=True)
@@ -130,6 +135,11 @@ class QualityReport:
     scores: tuple[Score, ...]
 
     @property
+    def vacuous(self) -> int:
+        """How many rules were asked and had nothing to check."""
+        return sum(rule.verdict != "skipped" and not rule.is_judged for rule in self.rules)
+
+    @property
     def verdict(self) -> Verdict:
         """The worst verdict of any rule."""
         return worst(rule.verdict for rule in self.rules)
@@ -141,15 +151,15 @@ class QualityReport:
     def latest(self, scope: str) -> list[Score]:
         """Return the score of each name of a scope by the latest result of every rule, in the order of zones and names.
 
-        A run may ask some rules of a zone only, so that its own score says nothing of the zone. Rules that were skipped
-        have no share; the formula is that of `quality_insert_scores`.
+        A run may ask some rules of a zone only, so that its own score says nothing of the zone. Rules that were
+        skipped, or found nothing to check, have no share; the formula is that of `quality_insert_scores`.
 
         Args:
             scope: `zone`, `table` or `dimension`.
         """
         groups = defaultdict[tuple[str, str], list[RuleResult]](list)
         for rule in self.rules:
-            if rule.verdict != "skipped":
+            if rule.is_judged:
                 name = {"zone": rule.zone, "table": rule.table, "dimension": rule.dimension}[scope]
                 groups[rule.zone, name].append(rule)
         return [_score(zone, scope, name, groups[zone, name]) for zone, name in sorted(groups)]

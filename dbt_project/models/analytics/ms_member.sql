@@ -52,9 +52,10 @@ consents as (
     select
         member_id,
         purpose,
-        channel
+        channel,
+        state,
+        is_granted
     from {{ ref('ref_member_consents') }}
-    where is_granted
 
 ),
 
@@ -107,15 +108,17 @@ behaviour as (
 
 ),
 
+-- a member is profiled as a whole: who withdrew that on one channel is not
 permissions as (
 
     select
         member_id,
-        logical_or(purpose = 'marketing' and channel = 'email') as allows_email,
-        logical_or(purpose = 'marketing' and channel = 'sms') as allows_sms,
-        logical_or(purpose = 'marketing' and channel = 'push') as allows_push,
-        logical_or(purpose = 'marketing' and channel = 'post') as allows_post,
-        logical_or(purpose = 'profiling') as allows_profiling
+        logical_or(is_granted and purpose = 'marketing' and channel = 'email') as allows_email,
+        logical_or(is_granted and purpose = 'marketing' and channel = 'sms') as allows_sms,
+        logical_or(is_granted and purpose = 'marketing' and channel = 'push') as allows_push,
+        logical_or(is_granted and purpose = 'marketing' and channel = 'post') as allows_post,
+        logical_or(is_granted and purpose = 'profiling')
+        and not logical_or(purpose = 'profiling' and state = 'withdrawn') as allows_profiling
     from consents
     group by member_id
 

@@ -3,7 +3,7 @@ with
 members as (
 
     select member_id
-    from {{ ref('str_members') }}
+    from {{ as_of_rows(ref('str_members'), ['member_id']) }}
     where not is_deleted
 
 ),
@@ -26,7 +26,7 @@ addresses as (
         valid_from,
         valid_to,
         updated_at
-    from {{ ref('str_member_addresses') }}
+    from {{ as_of_rows(ref('str_member_addresses')) }}
     where not is_deleted
         and coalesce(created_at <= {{ as_of() }}, true)
 

@@ -3,7 +3,7 @@ with
 members as (
 
     select member_id
-    from {{ ref('str_members') }}
+    from {{ as_of_rows(ref('str_members'), ['member_id']) }}
     where not is_deleted
 
 ),
@@ -21,7 +21,7 @@ consents as (
         captured_in,
         captured_at,
         expires_at
-    from {{ ref('str_member_consents') }}
+    from {{ as_of_rows(ref('str_member_consents')) }}
     where not is_deleted
 
 ),

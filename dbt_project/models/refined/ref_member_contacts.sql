@@ -5,7 +5,7 @@ members as (
     select
         member_id,
         country_code
-    from {{ ref('str_members') }}
+    from {{ as_of_rows(ref('str_members'), ['country_code']) }}
     where not is_deleted
 
 ),
@@ -21,7 +21,7 @@ emails as (
         verified_at,
         bounced_at,
         updated_at
-    from {{ ref('str_member_emails') }}
+    from {{ as_of_rows(ref('str_member_emails')) }}
     where not is_deleted
         and coalesce(created_at <= {{ as_of() }}, true)
 
@@ -38,7 +38,7 @@ phones as (
         is_verified,
         is_reachable,
         updated_at
-    from {{ ref('str_member_phones') }}
+    from {{ as_of_rows(ref('str_member_phones')) }}
     where not is_deleted
         and coalesce(created_at <= {{ as_of() }}, true)
 

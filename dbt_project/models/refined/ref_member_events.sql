@@ -3,7 +3,7 @@ with
 members as (
 
     select member_id
-    from {{ ref('str_members') }}
+    from {{ as_of_rows(ref('str_members'), ['member_id']) }}
     where not is_deleted
 
 ),
@@ -19,7 +19,7 @@ transactions as (
         currency_code,
         occurred_at,
         _ingestion_ts
-    from {{ ref('str_member_transactions') }}
+    from {{ as_of_rows(ref('str_member_transactions')) }}
     where not is_deleted
         and status = 'completed'
 
@@ -35,7 +35,7 @@ point_entries as (
         transaction_id,
         posted_at,
         _ingestion_ts
-    from {{ ref('str_member_points') }}
+    from {{ as_of_rows(ref('str_member_points')) }}
     where not is_deleted
 
 ),
@@ -48,7 +48,7 @@ interactions as (
         interaction_type,
         occurred_at,
         _ingestion_ts
-    from {{ ref('str_member_interactions') }}
+    from {{ as_of_rows(ref('str_member_interactions')) }}
     where not is_deleted
 
 ),
@@ -60,7 +60,7 @@ cases as (
         member_id,
         opened_at,
         _ingestion_ts
-    from {{ ref('str_member_cases') }}
+    from {{ as_of_rows(ref('str_member_cases')) }}
     where not is_deleted
 
 ),

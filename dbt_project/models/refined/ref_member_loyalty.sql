@@ -6,7 +6,7 @@ with
 members as (
 
     select member_id
-    from {{ ref('str_members') }}
+    from {{ as_of_rows(ref('str_members'), ['member_id']) }}
     where not is_deleted
 
 ),
@@ -20,7 +20,7 @@ tiers as (
         reason,
         started_on,
         ends_on
-    from {{ ref('str_member_tiers') }}
+    from {{ as_of_rows(ref('str_member_tiers')) }}
     where not is_deleted
         and coalesce(created_at <= {{ as_of() }}, true)
 
@@ -36,7 +36,7 @@ entries as (
         points,
         posted_at,
         expires_on
-    from {{ ref('str_member_points') }}
+    from {{ as_of_rows(ref('str_member_points')) }}
     where not is_deleted
         and posted_at <= {{ as_of() }}
 

@@ -3,7 +3,7 @@ with
 members as (
 
     select member_id
-    from {{ ref('str_members') }}
+    from {{ as_of_rows(ref('str_members'), ['member_id']) }}
     where not is_deleted
 
 ),
@@ -18,7 +18,7 @@ preferences as (
         frequency_cap,
         quiet_hours,
         updated_at
-    from {{ ref('str_member_preferences') }}
+    from {{ as_of_rows(ref('str_member_preferences')) }}
     where not is_deleted
         and coalesce(created_at <= {{ as_of() }}, true)
         -- what is wished for, or where, was not said

@@ -23,7 +23,7 @@ members as (
         joined_at,
         closed_at,
         updated_at
-    from {{ ref('str_members') }}
+    from {{ as_of_rows(ref('str_members')) }}
     where not is_deleted
 
 ),
@@ -42,7 +42,7 @@ profiles as (
         income_band,
         annual_income,
         updated_at
-    from {{ ref('str_member_profiles') }}
+    from {{ as_of_rows(ref('str_member_profiles')) }}
     where not is_deleted
         and coalesce(created_at <= {{ as_of() }}, true)
 

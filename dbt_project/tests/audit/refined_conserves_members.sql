@@ -7,7 +7,7 @@ with
 members as (
 
     select member_id
-    from {{ ref('str_members') }}
+    from {{ as_of_rows(ref('str_members'), ['member_id']) }}
     where not is_deleted
 
 ),

@@ -15,12 +15,17 @@ from core.contracts import load_contracts
 
 MASKED = [
     ("email", "'anna@example.com'", "a***@example.com"),
+    ("email", "'anna@GMX.de'", "a***@gmx.de"),
+    ("email", "'ada@ada-lovelace.de'", "a***"),
+    ("email", "'a@gmail.com'", "***@gmail.com"),
     ("email", "'no address'", "***"),
     ("email", "cast(null as string)", None),
     ("phone", "'+49 (170) 123-4567'", "***67"),
     ("phone", "'110'", "***"),
     ("phone", "cast(null as string)", None),
     ("name", "'  ärmel '", "Ä."),
+    ("name", "'李'", "***"),
+    ("name", "'\ufb03na'", "F."),
     ("name", "''", ""),
     ("name", "cast(null as string)", None),
     ("birth_date", "date '1984-07-21'", date(1984, 1, 1)),
@@ -96,3 +101,19 @@ def test_policies_come_from_configuration(structure_warehouse: Warehouse) -> Non
         "email": ["tags/1"],
         "city": ["tags/2"],
     }
+
+
+def test_who_builds_sees_the_rows_that_policies_hide(structure_warehouse: Warehouse) -> None:
+    named = {
+        "privacy_row_access": {
+            "ref_member_profiles": [{"name": "de", "grantees": ["group:de@x.com"], "filter": "true"}]
+        },
+        "privacy_row_access_all": ["serviceAccount:pipeline@x.com"],
+    }
+    ask = "{{ tojson(privacy_row_access_policies('ref_member_profiles')) }}"
+    policies = json.loads(structure_warehouse.compiled(ask, **named))
+    assert [(each["name"], each["filter"]) for each in policies] == [("all_rows", "true"), ("de", "true")]
+    assert policies[0]["grantees"] == named["privacy_row_access_all"]
+    assert json.loads(structure_warehouse.compiled(ask)) == []
+    with pytest.raises(AssertionError, match="Error parsing inline query"):
+        structure_warehouse.compiled(ask, privacy_row_access=named["privacy_row_access"])

@@ -69,7 +69,11 @@ MUTANTS = {
         "{{ 'held.' if column in key else 'null as ' }}",
     ),
     "member_phones": Mutant(
-        "who was erased stays erased", Plan(number=20), "cdc_changes", "and not {{ is_erased('_image') }}", ""
+        "who was erased stays erased",
+        Plan(number=20),
+        "cdc_changes",
+        "and not {{ is_erased('_image', table, erasures) }}",
+        "",
     ),
     "member_tiers": Mutant("late rows are found", Plan(number=20), "_cdc_is_due", "found_count > 0", "false"),
     ANY_COLUMN: Mutant(

@@ -6,10 +6,10 @@ from typing import Any
 
 import pytest
 from zones_costs import costs_of
-from zones_future import add_future
-from zones_restated import Restated, restate
-from zones_rows import AS_OF, Row, StructureRows
-from zones_warehouse import Build, Warehouse, connect
+from zones_future import add_future, mutants
+from zones_restated import restate
+from zones_rows import AS_OF, StructureRows
+from zones_warehouse import Build, Restated, Warehouse, connect
 
 from devstack.bigquery import running_bigquery
 
@@ -34,6 +34,8 @@ def first(warehouse: Warehouse) -> Build:
     warehouse.load(given.tables)
     # the ledger is drawn at random, so that many a balance is negative
     warehouse.dbt("build", *_ZONES, "--exclude", "test_type:unit", *_UNLIKELY)
+    # what is built day by day names no instant
+    warehouse.dbt("compile", "--select", "path:dbt_project/models/refined", as_of=None)
     return Build(given, warehouse.built(), costs_of(warehouse.client, warehouse.compiled()))
 
 
@@ -55,20 +57,24 @@ def fresh(warehouse: Warehouse, second: Build) -> Build:
 
 
 @pytest.fixture(scope="module")
-def restated(warehouse: Warehouse, first: Build, fresh: Build) -> tuple[Restated, list[Row]]:
-    """What was changed or deleted after the first build, and its features built once more; `fresh` is over by then."""
+def restated(warehouse: Warehouse, first: Build, fresh: Build) -> Restated:
+    """The first build once more, after most rows have been changed, voided or deleted; `fresh` is over by then."""
     assert fresh.built
     given = first.given.copy()
-    changed = restate(given)
+    restate(given)
     warehouse.load(given.tables)
-    warehouse.dbt("run", "--select", "path:dbt_project/models/refined", "ms_member")
-    return changed, warehouse.rows("analytics.ms_member")
+    warehouse.load_raw(first.given.tables, given.tables)
+    warehouse.dbt("run", "--select", "path:dbt_project/models/refined", "ms_member", "member_months")
+    sql = warehouse.compiled()["ref_member_preferences"]
+    honest = warehouse.ask(sql)
+    caught = [(place, warehouse.ask(mutant) != honest) for place, mutant in mutants(sql, of_macros=True)]
+    return Restated(Build(given, warehouse.built()), tuple(caught))
 
 
 @pytest.fixture(scope="module")
-def later(warehouse: Warehouse, first: Build, restated: tuple[Restated, list[Row]]) -> Build:
+def later(warehouse: Warehouse, first: Build, restated: Restated) -> Build:
     """The first build once more, after things have happened that it must not see; `restated` is over by then."""
-    assert restated
+    assert restated.build.built
     given = first.given.copy()
     add_future(given)
     warehouse.load(given.tables)

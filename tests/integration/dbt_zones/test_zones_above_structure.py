@@ -13,11 +13,8 @@ from layout_budget import budget_of, measured, over_budget, too_wide
 from zones_costs import Costs
 from zones_future import mutants
 from zones_places import cell
-from zones_restated import Restated
 from zones_rows import AS_OF, Row
-from zones_warehouse import ANALYTICS, ROOT, Build, Warehouse
-
-from devstack.feature_dictionary import DECLARATION, RESTATED, read_features
+from zones_warehouse import ANALYTICS, Build, Restated, Warehouse
 
 FACTS = "analytics.fct_transactions"
 # Analytics that describe an instant; facts and history hold all there is.
@@ -186,7 +183,7 @@ def test_boundaries_that_are_no_names_are_refused(warehouse: Warehouse, first: B
         warehouse.dbt("compile", "--select", "ref_member_addresses", postcode_boundaries=[source])
 
 
-def test_no_feature_sees_what_came_after_its_instant(first: Build, later: Build) -> None:
+def test_no_feature_sees_what_was_added_after_its_instant(first: Build, later: Build) -> None:
     assert len(later.given.tables["members"]) > len(first.given.tables["members"])
     before = {row["member_id"] for row in first.given.tables["members"]}
     for table in (*(name for name in first.built if name.startswith("refined.")), *TIMED):
@@ -196,19 +193,21 @@ def test_no_feature_sees_what_came_after_its_instant(first: Build, later: Build)
         assert found == first.built[table], table
 
 
-def test_the_dictionary_says_which_features_a_later_change_moves(
-    first: Build, restated: tuple[Restated, list[Row]]
-) -> None:
-    changed, rows = restated
-    families = {feature.name: feature.family for feature in read_features(ROOT / DECLARATION)}
-    before = {row["member_id"]: row for row in first.built["analytics.ms_member"]}
-    after = {row["member_id"]: row for row in rows}
-    assert before.keys() - after.keys() == {changed.deleted}
-    for member_id, row in after.items():
-        moved = {families[name] for name, value in row.items() if value != before[member_id][name]}
-        table = changed.tables.get(member_id)
-        assert moved <= {"score", *RESTATED.get(table or "", ())}, (member_id, table)
-        assert table is None or moved - {"score"}, (member_id, table)
+def test_no_feature_sees_what_was_changed_or_deleted_after_its_instant(first: Build, restated: Restated) -> None:
+    fates = {
+        (table, was["is_deleted"], row["is_deleted"])
+        for table, rows in restated.build.given.tables.items()
+        for was, row in zip(first.given.tables[table], rows, strict=True)
+    }
+    assert {table for table, *fate in fates if fate == [False, True]} == set(first.given.tables)
+    assert len({table for table, *fate in fates if fate == [True, False]}) >= 5
+    for table in (*(name for name in first.built if name.startswith("refined.")), *TIMED):
+        assert restated.build.built[table] == first.built[table], table
+
+
+def test_what_forgets_to_bring_former_rows_back_is_caught(restated: Restated) -> None:
+    assert len(restated.caught) == 4
+    assert all(caught for _, caught in restated.caught), restated.caught
 
 
 def test_analytics_refuse_a_refined_zone_of_another_instant(warehouse: Warehouse, first: Build, tmp_path: Path) -> None:
@@ -227,10 +226,10 @@ def test_a_model_that_looks_ahead_is_caught(warehouse: Warehouse, later: Build) 
     survivors, places = [], 0
     for model, sql in warehouse.compiled().items():
         honest = warehouse.ask(sql)
-        for number, forgetful in enumerate(mutants(sql), start=1):
+        for place, forgetful in mutants(sql):
             places += 1
             if warehouse.ask(forgetful) == honest:
-                survivors.append(f"{model}, place {number}")
+                survivors.append(f"{model}: {place}")
     assert survivors == []
     assert places >= 15
 

@@ -26,17 +26,20 @@ def add_future(given: StructureRows) -> None:
             given.add(table, member_id=member_id, is_deleted=False, created_at=_LATER, updated_at=_LATER, **columns)
 
 
-def mutants(sql: str) -> Iterator[str]:
+def mutants(sql: str, *, of_macros: bool = False) -> Iterator[tuple[str, str]]:
     """Make a model forget, in one place at a time, that it must not look beyond its instant.
 
     Args:
         sql: the model as it was built.
+        of_macros: whether to forget the cuts that `as_of_rows` makes, or those of the model itself.
 
     Yields:
-        The model without one of its cuts.
+        What comes next to the cut, and the model without it.
     """
     for cut in _CUT.finditer(sql):
-        yield f"{sql[: cut.start()]}{cut[1]}timestamp '2100-01-01 00:00:00+00:00'{sql[cut.end() :]}"
+        place = " ".join(sql[cut.end() : cut.end() + 60].split())
+        if place.startswith((", false)", "), changes as")) == of_macros:
+            yield place, f"{sql[: cut.start()]}{cut[1]}timestamp '2100-01-01 00:00:00+00:00'{sql[cut.end() :]}"
 
 
 def _future(key: int) -> Iterator[tuple[str, Row]]:

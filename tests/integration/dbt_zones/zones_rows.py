@@ -53,6 +53,7 @@ class StructureRows:
             "_event_id": f"event-{self._position}",
             "_source_ts": AS_OF,
             "_ingestion_ts": AS_OF,
+            "_op": "DELETE" if (row | columns)["is_deleted"] else "UPDATE",
         }
 
     def copy(self) -> "StructureRows":
@@ -79,8 +80,8 @@ class StructureRows:
             for _ in range(rng.randint(0, most)):
                 self._event(table, member_id, make())
         for channel in rng.sample(["email", "sms", "push", "post"], k=2):
-            enabled = self._chance(0.6)
-            self.add("member_preferences", member_id=member_id, channel=channel, topic="offers", is_enabled=enabled)
+            wish = {"topic": "offers", "is_enabled": self._chance(0.6), "updated_at": AS_OF - timedelta(days=1)}
+            self.add("member_preferences", member_id=member_id, channel=channel, **wish)
 
     def _event(self, table: str, member_id: int, columns: Row) -> None:
         """Add a row; one of something that happened is ingested at once or up to half an hour later."""

@@ -15,11 +15,15 @@ from google.auth.credentials import AnonymousCredentials
 from google.cloud import bigquery
 from parsed_project import for_one_command, options
 from zones_costs import Costs
+from zones_restated import raw_rows
 from zones_rows import AS_OF, Row, StructureRows, Tables
 
 from core.contracts import load_contracts
+from core.settings import load_settings
+from ingest.setup import raw_table
 
 ROOT = Path(__file__).parents[3]
+CONTRACTS = load_contracts(ROOT / "dbt_project/models/raw")
 REFINED = (
     *("profiles", "contacts", "addresses", "consents", "preferences", "loyalty", "activity"),
     *("events", "sessions", "behaviour"),
@@ -63,6 +67,19 @@ class Build:
 
 
 @dataclass(frozen=True)
+class Restated:
+    """A build of what was changed after its instant.
+
+    Attributes:
+        build: what went in and what came out.
+        caught: each cut of `as_of_rows`, by what follows it, and whether a model that forgets it finds anything else.
+    """
+
+    build: Build
+    caught: tuple[tuple[str, bool], ...]
+
+
+@dataclass(frozen=True)
 class Warehouse:
     """A local BigQuery, and the folder dbt may write to.
 
@@ -80,13 +97,17 @@ class Warehouse:
         """Replace the structure tables, and the snapshot of members by one version each."""
         for dataset in ("structure", "snapshots", "refined", "analytics"):
             self.client.create_dataset(dataset, exists_ok=True)
-        contracts = load_contracts(ROOT / "dbt_project/models/raw")
-        for name, contract in contracts.items():
+        for name, contract in CONTRACTS.items():
             columns = {column.name: str(column.data_type) for column in contract.columns} | _METADATA
             self._replace(f"structure.{name}", columns, tables.get(name, []))
             if name == "members":
                 versions = [snapshot_of(row) for row in tables[name] if not row["is_deleted"]]
                 self._replace("snapshots.snp_members", columns | _SNAPSHOT, versions)
+
+    def load_raw(self, *states: Tables) -> None:
+        """Fill the raw tables with what led from one state of structure to the next."""
+        for name, rows in raw_rows(CONTRACTS, *states).items():
+            assert self.client.insert_rows_json(f"{self.client.project}.raw.{name}", rows) == []
 
     def dbt(self, *arguments: str, **variables: Any) -> None:
         """Run dbt as of `AS_OF` and fail with what it has to say.
@@ -131,13 +152,22 @@ class Warehouse:
 
 
 def connect(rest_url: str, folder: Path, manifest: Any) -> Warehouse:
-    """Return the warehouse behind an endpoint, and the project to build there."""
+    """Return the warehouse behind an endpoint, with raw tables that are empty, and the project to build there."""
     client = bigquery.Client(
         project="millrace-local",
         credentials=AnonymousCredentials(),
         client_options=ClientOptions(api_endpoint=rest_url),
     )
-    return Warehouse(client, folder, manifest)
+    warehouse = Warehouse(client, folder, manifest)
+    for dataset in ("raw", "structure"):
+        client.create_dataset(dataset)
+    for contract in CONTRACTS.values():
+        client.create_table(raw_table(load_settings(), contract))
+    erasures = {"member_id": "int64", "table_name": "string", "_key": "string", "erased_at": "timestamp"}
+    client.create_table(
+        bigquery.Table(f"{client.project}.structure.erasures", [_field(*item) for item in erasures.items()])
+    )
+    return warehouse
 
 
 def snapshot_of(member: Row) -> Row:

@@ -216,6 +216,7 @@ _BY_KIND: Final[Mapping[str, Callable[[Rule], str]]] = {
     "refers_to": lambda rule: _spoilt(rule, {_column(rule): "-1"}),
     "is_unique": _doubled,
     "row_count_matches": _doubled,
+    "has_rows": _emptied,
     "row_count_steady": _emptied,
     "is_fresh": _aged,
     "lags_at_most": _late,

@@ -117,7 +117,7 @@ class Dbt:
     def __init__(self, folder: Path, as_of: datetime, manifest: Any) -> None:
         self._options = [
             *(*options(folder), "--no-write-json", "--log-level-file", "warn", "--threads", "4"),
-            *("--vars", json.dumps({"as_of": as_of.strftime("%Y-%m-%dT%H:%M:%SZ")})),
+            *("--vars", json.dumps({"as_of": as_of.strftime("%Y-%m-%dT%H:%M:%S.%fZ")})),
         ]
         self._manifest = manifest
 

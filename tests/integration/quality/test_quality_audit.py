@@ -159,3 +159,12 @@ def test_a_report_of_nothing_names_the_fix(tmp_path: Path, monkeypatch: pytest.M
     result = CliRunner().invoke(app, ["quality", "report", "--output", str(tmp_path)])
     assert result.exit_code != 0
     assert "pipeline run --once" in str(result.exception)
+
+
+def test_nothing_to_check_is_no_share_and_rows_that_lack_are_all_of_them(clean: Warehouse) -> None:
+    found = [(0, 0, None), (7, 0, 1.0), (0, 4, 0.0), (1, 4, 0.25), (9, 4, 1.0)]
+    each = ", ".join(f"struct({failing} as failing, {checked} as checked)" for failing, checked, _ in found)
+    asked = f"select failing, checked, {{{{ quality_share('failing', 'checked') }}}} as share from unnest([{each}])"
+    compiled = clean.dbt("compile", "--inline", asked)
+    rows = clean.rows(compiled.result.results[0].node.compiled_code)
+    assert {tuple(row.values()) for row in rows} == set(found)

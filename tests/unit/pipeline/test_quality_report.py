@@ -103,6 +103,17 @@ def test_a_rule_that_could_not_be_asked_is_neither_passed_nor_part_of_a_score() 
     assert page.index('class="card broken"') < page.index("never_asked")
 
 
+def test_a_rule_that_found_no_row_to_check_is_no_part_of_a_score() -> None:
+    empty = replace(RULE, rule="of_nothing", zone="refined", checked_rows=0, message="nothing to check", history=())
+    lost = replace(empty, rule="lost_rows", verdict="failed", failing_rows=7, failing_share=1.0, zone="analytics")
+    made = report(RULE, empty, lost)
+    assert [(found.zone, found.score) for found in made.latest("zone")] == [("analytics", 0.0), ("structure", 100.0)]
+    assert (made.vacuous, made.count("passed")) == (1, 2)
+    page = render(made)
+    assert "<b>1</b> with nothing to check" in page
+    assert '<td class="num zero">nothing to check</td>' in page
+
+
 @given(st.floats(0, 1))
 def test_a_share_is_shown_as_none_or_all_only_when_it_is(value: float) -> None:
     assert (share(value) == "0 %") == (value == 0)

@@ -31,7 +31,18 @@ raw_rows as (
 judged as (
 
     select
-        raw_rows.*,
+        table_name,
+        payload,
+        before,
+        _op,
+        _key,
+        _source_system,
+        _source_table,
+        _source_ts,
+        _source_position,
+        _event_id,
+        _ingestion_ts,
+        _load_id,
         {{ cdc_quarantine_reason('key_can_be_read') }} as reason
     from raw_rows
 
@@ -85,6 +96,42 @@ single_values as (
 
 )
 
-select * from whole_rows
+select
+    table_name,
+    column_name,
+    data_type,
+    value,
+    reason,
+    _op,
+    _key,
+    payload,
+    before,
+    _source_system,
+    _source_table,
+    _source_ts,
+    _source_position,
+    _event_id,
+    _ingestion_ts,
+    _load_id
+from whole_rows
+
 union all
-select * from single_values
+
+select
+    table_name,
+    column_name,
+    data_type,
+    value,
+    reason,
+    _op,
+    _key,
+    payload,
+    before,
+    _source_system,
+    _source_table,
+    _source_ts,
+    _source_position,
+    _event_id,
+    _ingestion_ts,
+    _load_id
+from single_values

@@ -1,0 +1,40 @@
+{#-
+    Completeness: fails when the table is empty, though `given`, of which it is made, has rows for which `among` holds. Every
+    other rule of an empty table finds nothing to check.
+-#}
+{% test has_rows(model, given, among='true') %}
+
+{{ config(fail_calc=quality_fail_calc(), meta={'dimension': 'completeness'}) }}
+with
+
+present as (
+
+    select count(*) as row_count
+    from {{ model }}
+
+),
+
+expected as (
+
+    select count(*) as row_count
+    from {{ given }}
+    where {{ among }}
+
+),
+
+counted as (
+
+    select
+        if(present.row_count = 0, expected.row_count, 0) as failing_rows,
+        expected.row_count as checked_rows,
+        expected.row_count as expected_rows
+    from present
+    cross join expected
+
+)
+
+{{ quality_verdict('counted') }},
+    [concat('no row of ', cast(counted.expected_rows as string))] as failing_keys
+from counted
+
+{% endtest %}
