@@ -60,6 +60,30 @@ DIFFERENCES = (
         "array_value { element { int64_value: 3 } element { int64_value: 1 } }",
         r"array_agg\([^()]* limit \d+\)\s+from unnest",
     ),
+    # What is no JSON gets not past `safe.parse_json`, by which raw rows are told from what goes to quarantine.
+    Difference("json_value('{\"a\":NaN}', '$.a')", "'NaN'", ""),
+    Difference("json_value('{\"a\":1}x', '$.a')", "None", 'string_value: "1"'),
+    # A number is told by its digits there and by its value here: alike once cast, but for more than 17 digits.
+    Difference("json_value('{\"a\":1.10}', '$.a')", "'1.1'", 'string_value: "1.10"'),
+    Difference("json_query('{\"a\":[1.10]}', '$.a')", "'[1.1]'", 'string_value: "[1.10]"'),
+    Difference(
+        "cast(safe_cast(json_value('{\"a\":12345678901234567.89}', '$.a') as numeric) as string)",
+        "'12345678901234568'",
+        'string_value: "12345678901234567.89"',
+    ),
+    Difference("json_query('{\"a\":null}', '$.a')", "'null'", ""),  # `cdc_json_query` makes them one
+    # The fields of an object: sorted there, each once.
+    Difference('to_json_string(json \'{"b":1,"a":2}\')', '\'{"b":1,"a":2}\'', 'string_value: "{\\"a\\":2,\\"b\\":1}"'),
+    Difference(
+        'to_json_string(safe.parse_json(\'{"a":1,"a":2}\'))', '\'{"a":1,"a":2}\'', 'string_value: "{\\"a\\":1}"'
+    ),
+    Difference("to_json_string([numeric '1.5'])", "'[1.500000000]'", 'string_value: "[\\"1.5\\"]"'),
+    Difference("to_json_string(chr(8232))", "'\"\\u2028\"'", 'string_value: "\\"\\\\u2028\\""'),
+    Difference("json_type(json '1')", "'ubigint'", 'string_value: "number"', r"= 'number'|= 'string'"),
+    # NaN is neither greater than a number nor equal to itself there.
+    Difference("cast('nan' as float64) > 1", "True", "bool_value: false"),
+    Difference("cast('nan' as float64) = cast('nan' as float64)", "True", "bool_value: false"),
+    Difference(r"'\u00a0'", r"'\\u00a0'", 'string_value: "\u00a0"', r"(?<!r)'[^']*\\u[0-9a-f]{4}"),
 )
 
 

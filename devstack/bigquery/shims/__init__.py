@@ -12,6 +12,8 @@ from core.errors import ConfigurationError
 from devstack.bigquery.shims import (
     alter_statements,
     append_rows,
+    base64_texts,
+    blanks,
     bounded_history,
     casts,
     catalog_types,
@@ -23,12 +25,14 @@ from devstack.bigquery.shims import (
     direct_routes,
     distinct_aggregates,
     dry_run_bytes,
+    exact_microseconds,
     fast_failure,
     field_paths,
     functions,
     grants,
     held_instants,
     json_functions,
+    json_texts,
     kept_generators,
     kept_translations,
     merge_cardinality,
@@ -44,6 +48,7 @@ from devstack.bigquery.shims import (
     script_variables,
     statements,
     storage_server,
+    strict_json,
     system_views,
     table_patch,
     text_to_time,
@@ -90,6 +95,9 @@ _PATCHES = (
     time_differences,
     time_formats,
 )
+# What is mended first goes first: of the rules for one node the first is used, and a macro calls those before it.
+_CALLED = (casts, json_functions, text_to_time, json_texts, strict_json, base64_texts, blanks)
+_FUNCTIONS = (json_texts, *(module for module in _CALLED if module is not json_texts), exact_microseconds)
 
 
 def check_version(installed: str) -> None:
@@ -119,8 +127,8 @@ def apply_shims() -> None:
     for patch in _PATCHES:
         patch.apply()
     functions.install(
-        rules=(*casts.RULES, *json_functions.RULES, *text_to_time.RULES),
-        macros=(*casts.MACROS, *json_functions.MACROS, *text_to_time.MACROS, *time_formats.MACROS),
+        rules=tuple(rule for module in _FUNCTIONS for rule in module.RULES),
+        macros=(*(macro for module in _CALLED for macro in module.MACROS), *time_formats.MACROS),
     )
     statements.install(
         (
