@@ -22,6 +22,14 @@ from zetasql.wasi._pb2.zetasql.public import type_pb2 as type_pb
 Row = tuple[tuple[str, str], ...]
 """A row of a result: column name and value, as text that differs whenever the values do."""
 
+# https://cloud.google.com/bigquery/docs/information-schema-tables
+_TABLES_VIEW: Final = {
+    "table_catalog": "STRING",
+    "table_schema": "STRING",
+    "table_name": "STRING",
+    "table_type": "STRING",
+    "creation_time": "TIMESTAMP",
+}
 _SYNONYMS: Final = {"INTEGER": "INT64", "FLOAT": "DOUBLE", "FLOAT64": "DOUBLE", "BOOLEAN": "BOOL"}
 
 
@@ -121,7 +129,11 @@ class Catalog:
         # Names may leave the project out.
         for parent in (project, root):
             for dataset, tables in self._datasets.items():
-                parent.catalog.add(name=dataset).table.extend(tables.values())
+                made = parent.catalog.add(name=dataset)
+                made.table.extend(tables.values())
+                view = made.catalog.add(name="INFORMATION_SCHEMA").table.add(name="TABLES")
+                for name, data_type in _TABLES_VIEW.items():
+                    view.column.add(name=name, type=_type(data_type))
         return root
 
 

@@ -1,19 +1,23 @@
-"""Every statement of every model, test, snapshot and unit test is GoogleSQL, by Google's own analyzer."""
+"""Every statement of every model, test, snapshot, unit test and operation is GoogleSQL, by Google's own analyzer."""
+
+import re
 
 import pytest
 from dbt.artifacts.resources.types import NodeType
-from dbt_statements import Recording
+from dbt_statements import OPERATIONS, ROOT, Recording
 from googlesql import Catalog
 
 _RUN = (NodeType.Model, NodeType.Test, NodeType.Snapshot)
-_UNREADABLE = ("information_schema", "__tables__")
+# What dbt writes to beside the models: nothing of it may go unseen.
+_WRITTEN = (
+    *("audit.runs", "audit.model_runs", "audit.erasures", "audit.maintenance"),
+    *("audit.quality_results", "audit.quality_failures", "audit.quality_scores", "structure.erasures"),
+)
 
 
 def test_every_statement_is_accepted(recording: Recording, catalog: Catalog) -> None:
     refused = {}
     for statement in recording.statements:
-        if any(name in statement.sql.lower() for name in _UNREADABLE):
-            continue
         words = catalog.analyze(statement.sql)
         if words is not None:
             refused[statement.node or statement.sql] = words
@@ -30,6 +34,44 @@ def test_no_node_is_left_out(recording: Recording) -> None:
     run = {n.unique_id for n in nodes if n.resource_type in _RUN and n.config.materialized != "ephemeral"}
     run |= set(recording.manifest.unit_tests)
     assert run - {statement.node for statement in recording.statements} == set()
+
+
+def test_every_operation_is_seen(recording: Recording) -> None:
+    told = [*(ROOT / "macros").rglob("*.sql"), *(ROOT / "docs").rglob("*.md")]
+    named = {name for path in told for name in re.findall(r"run-operation (\w+)", path.read_text(encoding="utf-8"))}
+    assert named == set(OPERATIONS)
+    assert {statement.operation for statement in recording.statements} - {""} == named
+
+
+def test_the_filter_on_the_erased_is_seen_in_every_structure_model(recording: Recording) -> None:
+    asking = {s.node for s in recording.statements if s.erased and "concat(erased.table_name" in s.sql}
+    tables = {source.name for source in recording.manifest.sources.values() if source.source_name == "member"}
+    assert len(tables) >= 13
+    assert {f"model.millrace.str_{table}" for table in tables} - asking == set()
+
+
+@pytest.mark.parametrize("table", _WRITTEN)
+def test_every_insert_is_seen(recording: Recording, table: str) -> None:
+    dataset, name = table.split(".")
+    into = re.compile(rf"^(?:insert|merge) into `[^`]+`\.`?{dataset}`?\.`?{name}`?")
+    assert any(into.search(statement.sql) for statement in recording.statements)
+
+
+@pytest.mark.parametrize(
+    "form",
+    [
+        r"^delete from `[^`]+`\.`raw`\.`members`\s+where _ingestion_ts < ",
+        r"^delete from `[^`]+`\.`structure`\.`truncates`",
+        r"^update `[^`]+`\.`raw`",
+        r"^create or replace table `[^`]+`\.`privacy`\.`hash_key`",
+        r"from `[^`]+`\.`\w+`\.INFORMATION_SCHEMA\.TABLES",
+        r"(?s)^insert into .*quality_failures.*cross join unnest\(failing_keys\)",
+        r"select hash_key\.key from ",
+        r"(?s)^merge into ",
+    ],
+)
+def test_every_form_is_seen(recording: Recording, form: str) -> None:
+    assert any(re.search(form, statement.sql) for statement in recording.statements)
 
 
 @pytest.mark.parametrize(
