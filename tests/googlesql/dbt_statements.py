@@ -24,7 +24,7 @@ _TEMPORARY = re.compile(r"(__dbt_tmp)\d+")
 _COMMENT = re.compile(r"^/\*.*?\*/\s*", re.DOTALL)
 _ERASED, _KEPT = 7, 8
 _LANDED_AT = datetime(2024, 1, 5, tzinfo=UTC)
-OPERATIONS: Final = {
+OPERATIONS: Final[Mapping[str, Mapping[str, Any]]] = {
     "privacy_load_key": {},
     "erase_member": {"member_id": _ERASED, "request": "DSR-1"},
     "enforce_erasures": {},
@@ -110,7 +110,7 @@ def record(environment: Mapping[str, str], contracts: Contracts, folder: Path, m
     commands = [("build", "--selector", zone) for zone in (*zones, *zones[1:])]
     key = folder / "privacy_key.json"
     key.write_text(json.dumps({"key": "0" * 64}))
-    with _variables(environment | {"MILLRACE_PRIVACY_KEY_FILE": str(key)}):
+    with _variables({**environment, "MILLRACE_PRIVACY_KEY_FILE": str(key)}):
         for command in commands:
             _dbt(manifest, listen(), folder, *command)
         outcome = _dbt(manifest, listen(), folder, "test", "--selector", "unit")
@@ -123,8 +123,8 @@ def record(environment: Mapping[str, str], contracts: Contracts, folder: Path, m
                 _dbt(manifest, listen(erased=True), folder, "run", "--select", "dim_masked_members")
                 broken = ("test", "--select", "str_members_contract_holds")
                 _dbt(manifest, listen(erased=True), folder, *broken, may_fail=True)
-            command = ("run-operation", name, "--args", json.dumps(arguments))
-            _dbt(manifest, listen(name), folder, *command, "--vars", json.dumps({"raw_retention_days": 30}))
+            operation = ("run-operation", name, "--args", json.dumps(arguments))
+            _dbt(manifest, listen(name), folder, *operation, "--vars", json.dumps({"raw_retention_days": 30}))
     tested = [result.node.unique_id for result in outcome.result if result.status == "pass"]
     return Recording(list(sent), manifest, folder, environment, tested)
 
