@@ -98,8 +98,7 @@ def run(conditions: Conditions) -> Result:
         delays_ms = [latencies(job, conditions.size(4.0, 1.0)) for _ in range(conditions.rounds)]
         p99_ms = median(percentile(found, 99) for found in delays_ms)
         rss_job = job.backlog(conditions.size(1_000_000, 2_000), Sink(_SINK_PER_S))
-        # Seventeen seconds each; the peak hardly varies.
-        rss_mib = median(_peak_mib(rss_job) for _ in range(min(3, conditions.rounds)))
+        rss_mib = median(_peak_mib(rss_job) for _ in range(conditions.rounds))
         two = job.backlog(conditions.size(200_000, 2_000))
         two_workers = median(workers_ratio(two) for _ in range(conditions.rounds))
     with_arrow, with_proto, *rest = cases
