@@ -35,6 +35,8 @@ def cluster(river: River, monkeypatch: pytest.MonkeyPatch) -> Iterator[KafkaClus
         variables = {
             **river.environment(MILLRACE_INGEST_TRANSPORT="kafka", MILLRACE_INGEST_KAFKA_COMMIT_MS="10"),
             "MILLRACE_INGEST_KAFKA_BOOTSTRAP_SERVERS": running.bootstrap_servers,
+            # For so long the group waits for who was in it before.
+            "MILLRACE_INGEST_KAFKA_SESSION_TIMEOUT_MS": "1000",
         }
         for name, value in variables.items():
             monkeypatch.setenv(name, value)
