@@ -12,8 +12,8 @@ INSTALLED := $(VENV)/.installed
 LIVE_INSTALLED := $(VENV)/.installed-live
 PACKAGES := core ingest pipeline reconcile devstack
 
-# A process a core, each with stand-ins of its own; the tests of a file stay together.
-PARALLEL ?= -n logical --maxprocesses 4 --dist loadscope --no-loadscope-reorder
+# A process a core and one more, since each waits for its stand-ins at times; the tests of a file stay together.
+PARALLEL ?= -n $(shell expr $$(getconf _NPROCESSORS_ONLN) + 1) --maxprocesses 4 --dist loadscope --no-loadscope-reorder
 
 # They test SQL, and run hardly any Python of ours, yet coverage would follow every call of dbt and of the local BigQuery.
 SQL_TESTS := tests/googlesql tests/integration/dbt tests/integration/dbt_zones tests/integration/quality

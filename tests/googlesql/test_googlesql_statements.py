@@ -4,7 +4,7 @@ import re
 
 import pytest
 from dbt.artifacts.resources.types import NodeType
-from dbt_statements import OPERATIONS, ROOT, Recording
+from dbt_statements import OPERATIONS, RESTORED, ROOT, Recording
 from googlesql import Catalog
 
 _RUN = (NodeType.Model, NodeType.Test, NodeType.Snapshot)
@@ -48,6 +48,21 @@ def test_the_filter_on_the_erased_is_seen_in_every_structure_model(recording: Re
     tables = {source.name for source in recording.manifest.sources.values() if source.source_name == "member"}
     assert len(tables) >= 13
     assert {f"model.millrace.str_{table}" for table in tables} - asking == set()
+
+
+def test_rows_of_a_past_instant_are_seen_of_every_table_that_is_read_so(recording: Recording) -> None:
+    told = [*(ROOT / "dbt_project/models/refined").glob("*.sql"), *(ROOT / "dbt_project/tests").rglob("*.sql")]
+    calls = re.compile(r"as_of_rows\(ref\('str_(\w+)'\)")
+    read = {(path.stem, table) for path in told for table in calls.findall(path.read_text(encoding="utf-8"))}
+    names = {node.unique_id: node.name for node in recording.manifest.nodes.values()}
+    seen = {
+        (names[statement.node], table)
+        for statement in recording.statements
+        if names.get(statement.node, "").startswith("ref")
+        for table in RESTORED.findall(statement.sql)
+    }
+    assert len(read) >= 16
+    assert read - seen == set()
 
 
 @pytest.mark.parametrize("table", _WRITTEN)
