@@ -21,6 +21,7 @@ from reconcile.policy import Partition
 from reconcile.pushdown.asked import asked_sides
 from reconcile.pushdown.push import push_down
 from reconcile.pushdown.summing import Pushing
+from reconcile.read.budget import MessageBudget
 from reconcile.read.heap import resident_mb
 from reconcile.read.sides import Side
 from reconcile.reading import Reading, ReadSides, check_still_there, opened, read_sides
@@ -101,7 +102,9 @@ def make_comparison(work: Work, comparison: ComparisonPlan | Unplanned) -> Compa
     work.on_progress(Progress(comparison.name, "begun"))
     try:
         told = partial(_tell, work.on_progress, comparison.name)
-        with opened(comparison, work.services, work.limits.readers, told) as reading:
+        room = memory_left(work.limits)
+        budget = MessageBudget(room.messages)
+        with opened(comparison, work.services, room.readers, told, budget) as reading:
             try:
                 return _read_and_compared(work, reading, by_value=False)
             except DirectReadError:
@@ -147,6 +150,18 @@ def _read(work: Work, reading: Reading, scratch: Path, *, by_value: bool) -> _Re
         return _Read(sides, chosen, pushed)
     return _Read(read_sides(reading, scratch, by_value=by_value), chosen, None)
 
+
+@dataclass(frozen=True)
+class _Room:
+    readers: int
+    messages: int
+
+def memory_left(limits):
+    import os
+    left = max(LEAST_MEMORY_MB, limits.memory_mb - resident_mb())
+    per = int(os.environ.get("PER", "32"))
+    readers = max(1, min(limits.readers, left // 2 // 2 // per))
+    return _Room(readers, (left - 2 * readers * per) * 1024 * 1024)
 
 def _limits(work: Work) -> EngineLimits:
     """Return what the engine may use: of the memory, what the process does not hold already."""

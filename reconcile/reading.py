@@ -13,6 +13,7 @@ import pyarrow as pa
 
 from reconcile.compare.statements import Source as SideRows
 from reconcile.plans import ComparisonPlan, InFlightPlan
+from reconcile.read.budget import MessageBudget
 from reconcile.read.direct import Direct
 from reconcile.read.filters import Condition, all_hold
 from reconcile.read.sides import Flags, Side, settled, side_columns, stored_rows, stored_schema
@@ -85,7 +86,11 @@ class ReadSides:
 
 @contextmanager
 def opened(
-    plan: ComparisonPlan, services: Services, workers: int, on_rows: Callable[[Side, int], None] = lambda *_: None
+    plan: ComparisonPlan,
+    services: Services,
+    workers: int,
+    on_rows: Callable[[Side, int], None] = lambda *_: None,
+    budget: MessageBudget | None = None,
 ) -> Iterator[Reading]:
     """Open and pin both sides of a comparison, before a row of either is read.
 
@@ -94,6 +99,7 @@ def opened(
         services: where its sides are.
         workers: how many streams or files of a side are read at once.
         on_rows: told of rows as they are read; called from several threads.
+        budget: what messages of the Storage Read API may take; None for one message at a time.
 
     Yields:
         Both sides, for as long as they are open.
@@ -101,7 +107,10 @@ def opened(
     Raises:
         UnreadableError: when one cannot be opened.
     """
-    with open_sides(plan.warehouse.table, plan.snapshot.spec, services, workers=workers) as (warehouse, snapshot):
+    with open_sides(plan.warehouse.table, plan.snapshot.spec, services, workers=workers, budget=budget) as (
+        warehouse,
+        snapshot,
+    ):
         yield Reading(plan, warehouse, snapshot, workers, on_rows)
 
 

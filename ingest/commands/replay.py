@@ -125,11 +125,8 @@ def replay(
     found = sources(startup.settings, topics)
     check_reach(found, since, now, topics_only=until is not None)
     told = Replay(since.isoformat(), until.isoformat() if until else None, found, is_done=False)
-    if dry_run:
-        _print(told, json=json)
+    if not _goes_on(told, dry_run=dry_run, yes=yes, json=json):
         return
-    if not yes:
-        _ask(told)
     if until is None:
         seek(startup.settings, [one.subscription for one in found], since)
         _print(msgspec.structs.replace(told, is_done=True), json=json)
@@ -157,11 +154,8 @@ def _replay_kafka(
     check_topics(kafka, topics)
     ranges = look_up(kafka, topics, to_micros(since) // 1_000)
     told = Replay(since.isoformat(), until.isoformat() if until else None, [], is_done=False, ranges=ranges)
-    if dry_run:
-        _print(told, json=json)
+    if not _goes_on(told, dry_run=dry_run, yes=yes, json=json):
         return
-    if not yes:
-        _ask(told)
     opened = replace(plan, opener=Past(kafka, ranges).open)
     summary = asyncio.run(_land_again(startup, opened, window, _KNOWN_IDLE_S))
     _print(msgspec.structs.replace(told, is_done=True, summary=summary), json=json)
@@ -189,11 +183,8 @@ def _replay_files(
     refs = written_within(files, startup.settings, matcher, tables, instants)
     again = FilesAgain(len(refs), sum(ref.size for ref in refs))
     told = Replay(since.isoformat(), until.isoformat(), [], is_done=False, files=again)
-    if dry_run:
-        _print(told, json=json)
+    if not _goes_on(told, dry_run=dry_run, yes=yes, json=json):
         return
-    if not yes:
-        _ask(told)
     opened = replace(plan, opener=PastFiles(files, refs).open)
     summary = asyncio.run(_land_again(startup, opened, window, _KNOWN_IDLE_S))
     _print(msgspec.structs.replace(told, is_done=True, summary=summary), json=json)
@@ -210,6 +201,14 @@ def _window(begin: str, end: str | None, now: datetime) -> tuple[datetime, datet
     if since >= (until or now):
         raise typer.BadParameter("--from is not before --to" if until else "--from is not in the past")
     return since, until
+
+
+def _goes_on(told: Replay, *, dry_run: bool, yes: bool, json: bool) -> bool:
+    if dry_run:
+        _print(told, json=json)
+    elif not yes:
+        _ask(told)
+    return not dry_run
 
 
 def _ask(told: Replay) -> None:

@@ -19,13 +19,16 @@ from reconcile.read.warehouse import WarehouseTable
 from reconcile.sources.arrow_types import data_type_of
 
 _NUMBERS: Final = (int, Decimal)
-_GOOGLESQL: Final[Mapping[DataType, tuple[type, ...]]] = {
+_EVERYWHERE: Final[Mapping[DataType, tuple[type, ...]]] = {
     "int64": _NUMBERS,
     "numeric": _NUMBERS,
     "bignumeric": _NUMBERS,
     "float64": _NUMBERS,
     "bool": (bool,),
     "string": (str,),
+}
+_GOOGLESQL: Final[Mapping[DataType, tuple[type, ...]]] = {
+    **_EVERYWHERE,
     "bytes": (str,),
     "date": (str, date),
     "datetime": (str, date),
@@ -34,12 +37,7 @@ _GOOGLESQL: Final[Mapping[DataType, tuple[type, ...]]] = {
 }
 """Constants that GoogleSQL compares with a type; literals of text are coerced ("Conversion rules" in its reference)."""
 _POSTGRESQL: Final[Mapping[DataType, tuple[type, ...]]] = {
-    "int64": _NUMBERS,
-    "numeric": _NUMBERS,
-    "bignumeric": _NUMBERS,
-    "float64": _NUMBERS,
-    "bool": (bool,),
-    "string": (str,),
+    **_EVERYWHERE,
     "date": (date, datetime),
     "datetime": (date, datetime),
     "timestamp": (date, datetime),

@@ -21,10 +21,9 @@ from reconcile.pushdown.statements import (
     count_statement,
     rows_statement,
 )
-from reconcile.read.warehouse import open_session, read_stream
 from reconcile.result import Mode
 from reconcile.sources.bigquery import BigQuerySource, googlesql
-from reconcile.sources.model import Part, Predicate, Rows
+from reconcile.sources.model import Predicate, Rows
 
 
 def count(source: BigQuerySource, plan: ComparisonPlan) -> int:
@@ -84,14 +83,7 @@ def rows(source: BigQuerySource, plan: ComparisonPlan, restriction: str) -> Rows
     """
     where = googlesql(Predicate(plan.warehouse.where))
     tests = " and ".join(f"({test})" for test in (where, restriction) if test)
-    reader = source.services.bigquery_read()
-    names = tuple(column.name for column in plan.columns)
-    session = open_session(reader, source.table, names, tests, snapshot_time=source.pin.at, streams=source.streams)
-    found = (
-        Part(str(source.table), partial(read_stream, reader, source.table, session, stream))
-        for stream in session.streams
-    )
-    return Rows(tuple(found), receipt=session.name)
+    return source.restricted(tuple(column.name for column in plan.columns), tests)
 
 
 def billed(source: BigQuerySource, plan: ComparisonPlan, mode: Mode) -> int | None:

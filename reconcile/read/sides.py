@@ -66,8 +66,8 @@ def stored_rows(
         UnreadableError: when a value cannot become what it is compared as.
     """
     with mapped_values(columns, where) as value_of:
-        for batch in read():
-            yield _stored(columns, batch, flags(batch), where, value_of)
+        # No variable here holds on to a batch, which may be a message of many MiB, while the next one is awaited.
+        yield from map(lambda batch: _stored(columns, batch, flags(batch), where, value_of), read())
 
 
 def settled(batch: pa.RecordBatch) -> Flags:

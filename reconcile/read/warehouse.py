@@ -20,6 +20,7 @@ from google.cloud.bigquery_storage_v1.types import ArrowSerializationOptions, Da
 
 from core.contracts import DataType
 from core.errors import UnreadableError
+from reconcile.read.budget import BudgetedReader, MessageBudget
 from reconcile.read.text import ARROW
 
 _TYPES: Final[dict[str, DataType]] = {
@@ -174,7 +175,7 @@ def open_session(
 
 
 def read_stream(
-    client: BigQueryReadClient, table: WarehouseTable, session: Session, stream: str
+    client: BigQueryReadClient, table: WarehouseTable, session: Session, stream: str, *, budget: MessageBudget
 ) -> Iterator[pa.RecordBatch]:
     """Yield the rows of one stream; a lost connection is taken up again where it broke.
 
@@ -183,6 +184,8 @@ def read_stream(
         table: the table, for messages.
         session: the session of the stream.
         stream: name of the stream.
+        budget: what messages may take; none is asked for before there is room for it. A message counts until the next
+            batch is asked for, or the reading is given up.
 
     Yields:
         Batches of the session's schema.
@@ -190,15 +193,24 @@ def read_stream(
     Raises:
         UnreadableError: when the stream breaks for good, or a batch is not what was announced.
     """
-    with _told(table):
-        # A message of many MiB is let go of before the next one is awaited: a loop's variable would hold on to it.
-        yield from map(partial(_batch, table, session.schema), client.read_rows(stream))
+    with _told(table), budget.reader() as room:
+        room.await_room()
+        # The call fetches the first message already. A message of many MiB is let go of before the next one is awaited:
+        # a loop's variable would hold on to it.
+        batches = map(partial(_batch, table, session.schema, room), client.read_rows(stream))
+        while (batch := next(batches, None)) is not None:
+            yield batch
+            del batch
+            room.await_room()
 
 
-def _batch(table: WarehouseTable, schema: pa.Schema, response: ReadRowsResponse) -> pa.RecordBatch:
+def _batch(
+    table: WarehouseTable, schema: pa.Schema, room: BudgetedReader, response: ReadRowsResponse
+) -> pa.RecordBatch:
     batch = pa.ipc.read_record_batch(pa.py_buffer(response.arrow_record_batch.serialized_record_batch), schema)
     if batch.num_rows != response.row_count:
         raise UnreadableError(f"{table}: a batch of {response.row_count} rows arrived with {batch.num_rows}; run again")
+    room.came(len(response.arrow_record_batch.serialized_record_batch), batch.nbytes)
     return batch
 
 

@@ -17,6 +17,7 @@ from reconcile.compare.tree import Leaf, Leaves
 from reconcile.plans import ComparisonPlan, PlannedColumn, SnapshotPlan, WarehousePlan
 from reconcile.pushdown.buckets import KeyBuckets
 from reconcile.pushdown.statements import checksum_statement
+from reconcile.read.budget import MessageBudget
 from reconcile.read.filters import googlesql_literal, restriction
 from reconcile.read.warehouse import WarehouseTable, open_session, read_stream, table_arrow_schema, table_schema
 from reconcile.rules import EXACT
@@ -33,11 +34,13 @@ class BigQuerySource:
         services: where it is.
         table: the table.
         streams: most streams that are read at once.
+        budget: what the messages of all of them may take.
     """
 
     services: Services
     table: WarehouseTable
     streams: int
+    budget: MessageBudget
 
     @property
     def pin(self) -> Pin:
@@ -81,21 +84,25 @@ class BigQuerySource:
 
     def rows(self, columns: tuple[Wanted, ...], predicate: Predicate = EVERY_ROW) -> Rows:
         """See `Source.rows`."""
-        names = tuple(dict.fromkeys([column.name for column in columns]))
+        return self.restricted(tuple(dict.fromkeys([column.name for column in columns])), googlesql(predicate))
+
+    def restricted(self, names: tuple[str, ...], where: str) -> Rows:
+        """Return the rows that a condition holds for, to be read in parts that share nothing.
+
+        Args:
+            names: the columns wanted.
+            where: GoogleSQL filter; empty for every row.
+
+        Raises:
+            UnreadableError: when they cannot be read; the parts raise it, too.
+        """
         reader = self.services.bigquery_read()
         session = open_session(
-            reader,
-            self.table,
-            names,
-            googlesql(predicate),
-            snapshot_time=self.services.snapshot_time,
-            streams=self.streams,
+            reader, self.table, names, where, snapshot_time=self.services.snapshot_time, streams=self.streams
         )
         name = str(self.table)
-        parts = tuple(
-            Part(name, partial(read_stream, reader, self.table, session, stream)) for stream in session.streams
-        )
-        return Rows(tuple(parts), receipt=session.name)
+        read = partial(read_stream, reader, self.table, session, budget=self.budget)
+        return Rows(tuple(Part(name, partial(read, stream)) for stream in session.streams), receipt=session.name)
 
     def _answer(self, statement: str, parameters: Sequence[bigquery.ScalarQueryParameter] = ()) -> list[Any]:
         config = bigquery.QueryJobConfig(query_parameters=parameters)

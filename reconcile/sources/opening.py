@@ -4,6 +4,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from reconcile.plans import DatabaseSpec, FileSet, TableSpec
+from reconcile.read.budget import MessageBudget
 from reconcile.sources.bigquery import BigQuerySource
 from reconcile.sources.files import FileSource
 from reconcile.sources.model import Source
@@ -14,13 +15,16 @@ from reconcile.sources.snowflake import open_snowflake
 
 
 @contextmanager
-def open_source(table: TableSpec, services: Services, *, workers: int = 1) -> Iterator[Source]:
+def open_source(
+    table: TableSpec, services: Services, *, workers: int = 1, budget: MessageBudget | None = None
+) -> Iterator[Source]:
     """Open a source, pinned for as long as it is open.
 
     Args:
         table: the table.
         services: where it is.
         workers: how many units of it will be read at once.
+        budget: what messages of the Storage Read API may take; None for one message at a time.
 
     Yields:
         The source.
@@ -36,12 +40,17 @@ def open_source(table: TableSpec, services: Services, *, workers: int = 1) -> It
         with opened as source:
             yield source
     else:
-        yield BigQuerySource(services, table, workers)
+        yield BigQuerySource(services, table, workers, budget or MessageBudget(0))
 
 
 @contextmanager
 def open_sides(
-    warehouse: TableSpec, snapshot: TableSpec, services: Services, *, workers: int = 1
+    warehouse: TableSpec,
+    snapshot: TableSpec,
+    services: Services,
+    *,
+    workers: int = 1,
+    budget: MessageBudget | None = None,
 ) -> Iterator[tuple[Source, Source]]:
     """Open both sides of a comparison; two tables of one PostgreSQL database are pinned in one snapshot.
 
@@ -50,6 +59,7 @@ def open_sides(
         snapshot: that of the other.
         services: where they are.
         workers: how many units of each will be read at once.
+        budget: what messages of the Storage Read API may take on both sides together; None for one message at a time.
 
     Yields:
         Both sources, for as long as they are open.
@@ -66,7 +76,7 @@ def open_sides(
             yield first, second
         return
     with (
-        open_source(warehouse, services, workers=workers) as left,
-        open_source(snapshot, services, workers=workers) as right,
+        open_source(warehouse, services, workers=workers, budget=budget) as left,
+        open_source(snapshot, services, workers=workers, budget=budget) as right,
     ):
         yield left, right
