@@ -136,7 +136,7 @@ def record(environment: Mapping[str, str], contracts: Contracts, folder: Path, m
 
 def _as_they_were(manifest: Any, listen: Any, folder: Path) -> Iterator[Statement]:
     """Yield what refined asks of the day before anything landed: each table has to bring back what it was."""
-    before = json.dumps({"as_of": (_LANDED_AT - timedelta(days=1)).isoformat()})
+    before = json.dumps({"as_of": f"{_LANDED_AT - timedelta(days=1):%Y-%m-%dT%H:%M:%SZ}"})
     outcome = _dbt(manifest, listen, folder, "compile", "--selector", "refined", "--vars", before)
     for result in outcome.result.results:
         if RESTORED.search(result.node.compiled_code or ""):
