@@ -77,9 +77,9 @@ def bigquery_client(settings: Settings) -> bigquery.Client:
 def bigquery_read_client(settings: Settings) -> bigquery_storage_v1.BigQueryReadClient:
     """Return a client of the BigQuery Storage Read API, whose transport fetches little that nobody has asked for.
 
-    By itself gRPC widens the window of a stream to what the network could carry (`grpc.http2.bdp_probe`), on a quick one
-    to several messages of many MiB each, which are then held although nobody takes them. A message that is asked for
-    widens the window by its own length, whatever this says.
+    By itself gRPC widens the window of a stream to what the network could carry (`grpc.http2.bdp_probe`), on a quick
+    one to several messages of many MiB each, which are then held although nobody takes them. A message that is asked
+    for widens the window by its own length, whatever this says.
 
     Args:
         settings: where to connect.

@@ -13,8 +13,9 @@ from typing import Literal
 from core.errors import UnreadableError
 from reconcile.compare.engine import DirectReadError, EngineLimits, How, compare
 from reconcile.compare.pushed import Pushed
-from reconcile.config import LEAST_MEMORY_MB, AskedMode, Limits
+from reconcile.config import AskedMode, Limits
 from reconcile.deciding import decide
+from reconcile.memory import left_mb, readers_share
 from reconcile.modes import Chosen, LastRun, keep_run, last_run, recall_run
 from reconcile.plans import ComparisonPlan, Unplanned
 from reconcile.policy import Partition
@@ -22,7 +23,6 @@ from reconcile.pushdown.asked import asked_sides
 from reconcile.pushdown.push import push_down
 from reconcile.pushdown.summing import Pushing
 from reconcile.read.budget import MessageBudget
-from reconcile.read.heap import resident_mb
 from reconcile.read.sides import Side
 from reconcile.reading import Reading, ReadSides, check_still_there, opened, read_sides
 from reconcile.report.files import DIFFERENCES, OWNER_ALONE
@@ -102,9 +102,9 @@ def make_comparison(work: Work, comparison: ComparisonPlan | Unplanned) -> Compa
     work.on_progress(Progress(comparison.name, "begun"))
     try:
         told = partial(_tell, work.on_progress, comparison.name)
-        room = memory_left(work.limits)
-        budget = MessageBudget(room.messages)
-        with opened(comparison, work.services, room.readers, told, budget) as reading:
+        share = readers_share(work.limits)
+        budget = MessageBudget(share.message_bytes)
+        with opened(comparison, work.services, share.readers, told, budget) as reading:
             try:
                 return _read_and_compared(work, reading, by_value=False)
             except DirectReadError:
@@ -151,22 +151,9 @@ def _read(work: Work, reading: Reading, scratch: Path, *, by_value: bool) -> _Re
     return _Read(read_sides(reading, scratch, by_value=by_value), chosen, None)
 
 
-@dataclass(frozen=True)
-class _Room:
-    readers: int
-    messages: int
-
-def memory_left(limits):
-    import os
-    left = max(LEAST_MEMORY_MB, limits.memory_mb - resident_mb())
-    per = int(os.environ.get("PER", "32"))
-    readers = max(1, min(limits.readers, left // 2 // 2 // per))
-    return _Room(readers, (left - 2 * readers * per) * 1024 * 1024)
-
 def _limits(work: Work) -> EngineLimits:
     """Return what the engine may use: of the memory, what the process does not hold already."""
-    left = max(LEAST_MEMORY_MB, work.limits.memory_mb - resident_mb())
-    return EngineLimits(left, work.limits.threads or os.cpu_count() or 1, work.limits.sample)
+    return EngineLimits(left_mb(work.limits), work.limits.threads or os.cpu_count() or 1, work.limits.sample)
 
 
 def _kept(work: Work, plan: ComparisonPlan) -> Path | None:

@@ -30,8 +30,8 @@ Scalar = bool | int | Decimal | datetime | date | str
 SNAPSHOT_ID: Final = r"^[A-Za-z0-9_][A-Za-z0-9_.:+=-]*$"
 """Names of snapshots: one folder, and never a way out of it."""
 _MEMORY: Final = re.compile(r"(?P<count>[1-9][0-9]*) ?(?P<unit>MB|GB)")
-LEAST_MEMORY_MB: Final = 128
-"""What the engine is given at least, in MiB, however much the process holds already."""
+LEAST_MEMORY_MB: Final = 384
+"""What a run keeps to, in MiB: the interpreter, Google's clients, and the least that readers and engine work with."""
 
 
 def _no_floats(value: object) -> object:
@@ -278,18 +278,21 @@ def _memory_mb(value: object) -> object:
     match = _MEMORY.fullmatch(value)
     if not match:
         raise ValueError(f"{value!r} must be a size such as 512 MB or 2 GB")
-    return int(match["count"]) * (1024 if match["unit"] == "GB" else 1)
+    found = int(match["count"]) * (1024 if match["unit"] == "GB" else 1)
+    if found < LEAST_MEMORY_MB:
+        raise ValueError(f"{value} is less than a run takes; give it {LEAST_MEMORY_MB} MB at least")
+    return found
 
 
 class Limits(Strict):
     """What a run may use.
 
     Attributes:
-        memory_mb: what the process may hold resident, in MiB, written as `512 MB`. The interpreter and its clients are
-            part of it (about 230 MB); the engine is given the rest, at least 128 MB, and what exceeds that goes to
-            scratch space.
+        memory_mb: what the process may hold resident, in MiB, written as `512 MB`; at least 384. The interpreter and
+            its clients are part of it (about 230 MB). Readers have the rest, for as long as they read, then the engine,
+            and what exceeds it goes to scratch space; see `reconcile.memory`.
         threads: threads of the join; the machine's cores by default.
-        readers: how many streams or files are read at once on each side.
+        readers: how many streams or files are read at once on each side; fewer where memory is short.
         sample: differences of each kind that a report shows for each comparison.
     """
 

@@ -66,8 +66,12 @@ def stored_rows(
         UnreadableError: when a value cannot become what it is compared as.
     """
     with mapped_values(columns, where) as value_of:
-        # No variable here holds on to a batch, which may be a message of many MiB, while the next one is awaited.
-        yield from map(lambda batch: _stored(columns, batch, flags(batch), where, value_of), read())
+
+        def stored(batch: pa.RecordBatch) -> pa.RecordBatch:
+            return _stored(columns, batch, flags(batch), where, value_of)
+
+        # A loop's variable would hold on to a batch, maybe a message of many MiB, while the next one is awaited.
+        yield from map(stored, read())
 
 
 def settled(batch: pa.RecordBatch) -> Flags:

@@ -18,27 +18,29 @@ from bqemulator.streaming import read_session
 
 _JOBS = 1_000
 _SESSIONS = 200
+_SESSIONS_IN_USE = 4
 _BYTES = 256 * 1024 * 1024
 
 
 class Recent(dict[str, Any]):
     """A dictionary that drops its oldest entries once it exceeds a number or a size.
 
-    The newest entry always stays, however large.
+    The newest entries always stay, however large: `least` of them.
     """
 
-    def __init__(self, limit: int, limit_bytes: int, size_of: Callable[[Any], int]) -> None:
+    def __init__(self, limit: int, limit_bytes: int, size_of: Callable[[Any], int], least: int = 1) -> None:
         super().__init__()
         self._limit = limit
         self._limit_bytes = limit_bytes
         self._size_of = size_of
+        self._least = least
         self._held_bytes = 0
 
     def __setitem__(self, key: str, value: Any) -> None:
         self.pop(key, None)
         super().__setitem__(key, value)
         self._held_bytes += self._size_of(value)
-        while len(self) > 1 and (len(self) > self._limit or self._held_bytes > self._limit_bytes):
+        while len(self) > self._least and (len(self) > self._limit or self._held_bytes > self._limit_bytes):
             self.pop(next(iter(self)))
 
     def pop(self, key: str, *default: Any) -> Any:
@@ -72,6 +74,7 @@ def apply() -> None:
 
     MemoryCatalogRepository.upsert_job = remember_lately
     DuckDBCatalogRepository.upsert_job = lambda catalog, job: catalog._cache.upsert_job(job)  # noqa: SLF001
+    # A comparison reads two tables at once, and opens a stream of the first after it has opened the second.
     read_session._SESSIONS = Recent(  # noqa: SLF001
-        _SESSIONS, _BYTES, lambda session: int(session.table.nbytes)
+        _SESSIONS, _BYTES, lambda session: int(session.table.nbytes), _SESSIONS_IN_USE
     )

@@ -21,6 +21,7 @@ from reconcile.pushdown.buckets import KeyBuckets, key_buckets, sample_condition
 from reconcile.pushdown.forms import row_hash, row_text
 from reconcile.pushdown.statements import aggregate_statement, checksum_statement, count_statement
 from reconcile.pushdown.suits import refusal
+from reconcile.read.budget import MessageBudget
 from reconcile.read.filters import Condition
 from reconcile.read.warehouse import WarehouseTable
 from reconcile.rules import Rule
@@ -172,7 +173,7 @@ def test_a_range_of_keys_restricts_what_is_counted() -> None:
     ],
 )
 def test_what_hashes_cannot_stand_for_is_refused(columns: tuple[PlannedColumn, ...], why: str) -> None:
-    source = BigQuerySource(Services(Settings(), datetime(2026, 1, 1, tzinfo=UTC)), TABLE, 1)
+    source = BigQuerySource(Services(Settings(), datetime(2026, 1, 1, tzinfo=UTC)), TABLE, 1, MessageBudget(0))
     assert why in (refusal(planned(*columns), source, "checksum") or "")
     assert refusal(planned(*columns), source, "typed") == "every value is compared"
     assert refusal(planned(*columns), source, "count") is None

@@ -92,7 +92,10 @@ def test_every_setting_is_read(tmp_path: Path) -> None:
         ),
         ("{version: 1, comparisons: [{name: a, key: [k], columns: {k: {ignore: true}}}]}", "k cannot be ignored"),
         ("{version: 1, limits: {memory_limit: lots}, comparisons: [{contract: a}]}", "such as 512 MB or 2 GB"),
-        ("{version: 1, limits: {memory_limit: 1 MB}, comparisons: [{contract: a}]}", "greater than or equal to 128"),
+        (
+            "{version: 1, limits: {memory_limit: 1 MB}, comparisons: [{contract: a}]}",
+            "1 MB is less than a run takes; give it 384 MB at least",
+        ),
         (
             "{version: 1, snapshot: {uri: 'http://x'}, comparisons: [{contract: a}]}",
             "snapshot.uri: String should match",
