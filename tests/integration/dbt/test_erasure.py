@@ -16,6 +16,7 @@ from devstack.live.rows import random_row
 
 CANARY = "canary-b4c1"
 ERASED, OTHER = 2, 3
+NOBODY = 987_654_321  # whom no other test knows either, whose rows may lie in the same warehouse
 TABLES = ("members", "member_emails", "member_transactions")
 SHARED = ("str_erasures", "str_truncates", "str_quarantined_values", "str_quarantine")
 STRUCTURE = (*SHARED, *(f"str_{table}" for table in TABLES))
@@ -72,7 +73,7 @@ def erasure(structure_warehouse: Warehouse) -> Iterator[Erasure]:
     # the key of a row of a table, noted for another table
     warehouse.client.query_and_wait(
         "insert into structure.erasures (member_id, table_name, _key, erased_at) "
-        """values (9, 'member_emails', '{"transaction_id":10}', current_timestamp())"""
+        f"""values ({NOBODY}, 'member_emails', '{{"transaction_id":10}}', current_timestamp())"""
     )
     warehouse.land(replace(event, landed_at=event.landed_at + timedelta(hours=1)) for event in (*events, *since))
     unbuilt = _with_canary(warehouse)
