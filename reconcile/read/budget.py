@@ -56,10 +56,11 @@ class MessageBudget:
             The bytes that are now taken for it.
         """
         with self._changed:
-            self._changed.wait_for(lambda: self._readers == 0 or self._held - kept + self._expected <= self._limit)
+            self._changed.wait_for(lambda: self._readers == 0 or self._fits(kept))
             self._readers += 1
-            self._held += self._expected - kept
-            return self._expected
+            taken = self._longest or 0
+            self._held += taken - kept
+            return taken
 
     def settle(self, taken: int, size: int) -> None:
         """Correct what was taken for a message by what it turned out to need.
@@ -95,10 +96,9 @@ class MessageBudget:
             self._held -= kept
             self._changed.notify_all()
 
-    @property
-    def _expected(self) -> int:
+    def _fits(self, kept: int) -> bool:
         # Nothing is known before the first message, which therefore comes alone.
-        return self._limit if self._longest is None else self._longest
+        return self._longest is not None and self._held - kept + self._longest <= self._limit
 
 
 class BudgetedReader:

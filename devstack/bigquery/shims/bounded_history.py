@@ -7,6 +7,7 @@ are not written to disk either, which took longer than a small query itself.
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable
 from typing import Any
 
@@ -23,7 +24,7 @@ _BYTES = 256 * 1024 * 1024
 
 
 class Recent(dict[str, Any]):
-    """A dictionary that drops its oldest entries once it exceeds a number or a size.
+    """A dictionary that drops its oldest entries once it exceeds a number or a size; safe to use from several threads.
 
     The newest entries always stay, however large: `least` of them.
     """
@@ -35,13 +36,15 @@ class Recent(dict[str, Any]):
         self._size_of = size_of
         self._least = least
         self._held_bytes = 0
+        self._lock = threading.RLock()
 
     def __setitem__(self, key: str, value: Any) -> None:
-        self.pop(key, None)
-        super().__setitem__(key, value)
-        self._held_bytes += self._size_of(value)
-        while len(self) > self._least and (len(self) > self._limit or self._held_bytes > self._limit_bytes):
-            self.pop(next(iter(self)))
+        with self._lock:
+            self.pop(key, None)
+            super().__setitem__(key, value)
+            self._held_bytes += self._size_of(value)
+            while len(self) > self._least and (len(self) > self._limit or self._held_bytes > self._limit_bytes):
+                self.pop(next(iter(self)))
 
     def pop(self, key: str, *default: Any) -> Any:
         """Remove an entry.
@@ -53,9 +56,10 @@ class Recent(dict[str, Any]):
         Returns:
             The entry.
         """
-        if key in self:
-            self._held_bytes -= self._size_of(self[key])
-        return super().pop(key, *default)
+        with self._lock:
+            if key in self:
+                self._held_bytes -= self._size_of(self[key])
+            return super().pop(key, *default)
 
 
 def apply() -> None:
