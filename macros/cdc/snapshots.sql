@@ -29,6 +29,29 @@
 
 
 {#-
+    What a snapshot merges, as dbt writes it; dbt asks for it twice in every build, and each time has BigQuery tell the
+    columns of the query. The strategy, which is one for the whole build of a snapshot, keeps it.
+-#}
+{% macro bigquery__snapshot_staging_table(strategy, source_sql, target_relation) -%}
+    {%- if 'staging_sql' not in strategy -%}
+        {%- do strategy.update({'staging_sql': default__snapshot_staging_table(strategy, source_sql, target_relation)}) -%}
+    {%- endif -%}
+    {{ return(strategy.staging_sql) }}
+{%- endmacro %}
+
+
+{#-
+    dbt's check that times of a snapshot are of one type, a warning that takes two queries, one over all that the snapshot
+    reads. The first build checks; then the table stands, and its columns have the types they have.
+-#}
+{% macro check_time_data_types(sql) -%}
+    {%- if load_relation(this) is none -%}
+        {{ dbt.check_time_data_types(sql) }}
+    {%- endif -%}
+{%- endmacro %}
+
+
+{#-
     A hash over the columns of a source table, but for those that are null: so a column that comes to the table makes no
     new version of the rows that do not tell it.
 -#}
