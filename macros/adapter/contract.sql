@@ -1,10 +1,12 @@
 {#-
-    dbt compares the columns of a query with its contract in two queries of their own, before every build. In an
-    incremental run that is once too often: the table stands, and the DDL of the temporary table, which names every
-    column with its type, refuses what does not fit. The first build and every full refresh compare.
+    dbt compares the columns of a query with its contract in two queries of their own, before every build. Where a table
+    stands that is once too often: the DDL of the table that takes its place, or of the temporary one that is merged into it,
+    names every column with its type, and refuses what does not fit. The first build and every full refresh compare;
+    so does every build of a view, whose DDL names none.
 -#}
 {% macro bigquery__get_assert_columns_equivalent(sql) -%}
-    {%- if not is_incremental() -%}
+    {%- set standing = load_relation(this) -%}
+    {%- if standing is none or not standing.is_table or should_full_refresh() -%}
         {{ assert_columns_equivalent(sql) }}
     {%- endif -%}
 {%- endmacro %}
