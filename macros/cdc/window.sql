@@ -32,45 +32,64 @@
     row stamped by a clock that runs ahead must not hide those that land after it; and `late`, the bounds of earlier
     intervals that are to be read, of which many are read as one. Unit tests override it.
 
+    All models of a run are told by one statement: `str_truncates`, which all of them depend on, is built by then, and what
+    they apply is noted when they all have ended.
+
     `positions`: the table of `str_truncates`. `table`: the raw table.
 -#}
 {% macro cdc_position(positions, table) -%}
+    {%- set nothing = {'read_until': cdc_beginning(), 'late': []} -%}
     {%- if not (execute and is_incremental() and load_relation(positions)) -%}
-        {{ return({'read_until': cdc_beginning(), 'late': []}) }}
+        {{ return(nothing) }}
     {%- endif -%}
-    {%- set rows = run_query(_cdc_position_query(positions, table)).rows -%}
-    {%- if not rows or rows[0]['read_until'] is none -%}
-        {{ return({'read_until': cdc_beginning(), 'late': []}) }}
+    {%- set answers, question = answers_of_this_run(), 'what is applied by ' ~ positions -%}
+    {%- if question not in answers -%}
+        {%- do answers.update({question: _cdc_positions(run_query(_cdc_positions_query(positions)).rows)}) -%}
     {%- endif -%}
-    {%- set late = [] -%}
-    {%- for row in rows if row['first'] is not none -%}
-        {%- do late.append((row['first'], row['last'])) -%}
-    {%- endfor -%}
-    {%- if late | length > 20 -%}
-        {%- set late = [(late[0][0], late[-1][1])] -%}
-    {%- endif -%}
-    {{ return({'read_until': rows[0]['read_until'], 'late': late}) }}
+    {{ return(answers[question].get(table, nothing)) }}
 {%- endmacro %}
 
 
-{% macro _cdc_position_query(positions, table) -%}
+{#- The answers of `_cdc_positions_query` by table, each as `cdc_position` says it. -#}
+{% macro _cdc_positions(rows) -%}
+    {%- set positions = {} -%}
+    {%- for table, found in rows | groupby('table_name') -%}
+        {%- set late = [] -%}
+        {%- for row in found if row['first'] is not none -%}
+            {%- do late.append((row['first'], row['last'])) -%}
+        {%- endfor -%}
+        {%- if late | length > 20 -%}
+            {%- set late = [(late[0][0], late[-1][1])] -%}
+        {%- endif -%}
+        {%- do positions.update({table: {'read_until': found[0]['read_until'], 'late': late}}) -%}
+    {%- endfor -%}
+    {{ return(positions) }}
+{%- endmacro %}
+
+
+{% macro _cdc_positions_query(positions) -%}
     with
 
     intervals as (
 
         select
+            table_name,
             _ingestion_ts as starts_at,
             applied_count is not null and _ingestion_ts <= current_timestamp() as is_applied,
             {{ _cdc_is_due() }} as is_due
         from {{ positions }}
-        where table_name = '{{ table }}' and _op = 'READ' and found_count is not null
+        where _op = 'READ' and found_count is not null
 
     ),
 
     newest as (
 
-        select max(if(is_applied, starts_at, null)) as starts_at
+        select
+            table_name,
+            max(starts_at) as starts_at
         from intervals
+        where is_applied
+        group by table_name
 
     ),
 
@@ -78,10 +97,13 @@
     late as (
 
         select
+            intervals.table_name,
             intervals.starts_at,
-            unix_seconds(intervals.starts_at) - 600 * row_number() over (order by intervals.starts_at) as island
+            unix_seconds(intervals.starts_at)
+            - 600 * row_number() over (partition by intervals.table_name order by intervals.starts_at) as island
         from intervals
-        cross join newest
+        inner join newest
+            on intervals.table_name = newest.table_name
         where intervals.is_due and intervals.starts_at < newest.starts_at
 
     ),
@@ -89,20 +111,23 @@
     islands as (
 
         select
+            table_name,
             min(starts_at) as first,
             timestamp_add(max(starts_at), interval 10 minute) as last
         from late
-        group by island
+        group by table_name, island
 
     )
 
     select
+        newest.table_name,
         {{ _cdc_instant('timestamp_add(newest.starts_at, interval 10 minute)') }} as read_until,
         {{ _cdc_instant('islands.first') }} as first,
         {{ _cdc_instant('islands.last') }} as last
     from newest
-    left join islands on true
-    order by first
+    left join islands
+        on newest.table_name = islands.table_name
+    order by newest.table_name, islands.first
 {%- endmacro %}
 
 

@@ -77,7 +77,9 @@
 
 
 {#-
-    Whether the list is empty as a table is about to be built: then no row is asked, which would cost a fifth of the build.
+    Whether the list is empty as tables are built: then no row is asked, which would cost a fifth of the build. A run asks
+    once, as the first of its models is about to be built; who is erased meanwhile is erased from what that run builds by
+    the erasure itself, which waits for the zones (`pipeline privacy erase`), and by each `enforce_erasures`.
     A view is not built anew when somebody is erased, and always asks.
 
     `erasures`: the relation of the list.
@@ -87,5 +89,10 @@
         or model.config.materialized == 'view' -%}
         {{ return(false) }}
     {%- endif -%}
-    {{ return(run_query('select 1 as one from ' ~ erasures ~ ' limit 1').rows | length == 0) }}
+    {%- set answers, question = answers_of_this_run(), 'nobody is in ' ~ erasures -%}
+    {%- if question not in answers -%}
+        {%- set found = run_query('select 1 as one from ' ~ erasures ~ ' limit 1').rows -%}
+        {%- do answers.update({question: found | length == 0}) -%}
+    {%- endif -%}
+    {{ return(answers[question]) }}
 {%- endmacro %}
