@@ -5,30 +5,72 @@
 -#}
 
 {#-
-    The ranges of the partitions of a model, as {field, interval}; none when it is not partitioned by ranges.
+    The ranges of the partitions of a model, as {field, interval}; none when it is not partitioned by ranges, or too small
+    for it to be worth a statement of its own to learn which of them are touched.
 -#}
 {% macro partition_ranges() -%}
     {%- set partition_by = config.get('partition_by') or {} -%}
-    {%- if partition_by.get('range') -%}
+    {%- if execute and partition_by.get('range') and is_worth_pruning(_rows_held(this)) -%}
         {{ return({'field': partition_by['field'], 'interval': partition_by['range']['interval'] | int}) }}
     {%- endif -%}
     {{ return(none) }}
 {%- endmacro %}
 
 
-{#-
-    The query that says what of each partition is touched: the first and the last key, and how many rows are held.
+{#- Whether a table of so many rows is large enough. -#}
+{% macro is_worth_pruning(row_count) -%}
+    {{ return(row_count >= whole_number('prune_from_rows', 0)) }}
+{%- endmacro %}
 
-    `partitions`: what `partition_ranges` says. `rows`: a relation, or a query in parentheses. `table`: the partitioned one.
-    `measures`: more columns, over all rows of a partition. Keys that are null have a row of their own.
+
+{#-
+    How many rows a partitioned table held as the run began to build such tables, 0 when it is not there. One statement
+    asks for all of them; BigQuery knows the number of rows without reading any.
 -#}
-{% macro partitions_touched(partitions, rows, table, measures='') -%}
+{% macro _rows_held(relation) -%}
+    {%- set answers, question = answers_of_this_run(), 'rows of partitioned tables' -%}
+    {%- if question not in answers -%}
+        {%- set tables, counts = [], {} -%}
+        {%- for node in graph.nodes.values() if (node.config.get('partition_by') or {}).get('range') -%}
+            {%- set table = adapter.get_relation(node.database, node.schema, node.alias) -%}
+            {%- if table -%}
+                {%- do tables.append(table | string) -%}
+            {%- endif -%}
+        {%- endfor -%}
+        {%- for row in run_query(_rows_held_query(tables)).rows if tables -%}
+            {%- do counts.update({row['table_name']: row['row_count']}) -%}
+        {%- endfor -%}
+        {%- do answers.update({question: counts}) -%}
+    {%- endif -%}
+    {{ return(answers[question].get(relation | string | replace('`', ''), 0) | int) }}
+{%- endmacro %}
+
+
+{% macro _rows_held_query(tables) -%}
+    {%- for table in tables | sort %}
+    select
+        '{{ table | replace('`', '') }}' as table_name,
+        count(*) as row_count
+    from {{ table }}
+    {{ 'union all' if not loop.last }}
+    {%- endfor %}
+{%- endmacro %}
+
+
+{#-
+    The query that says what of each partition is touched: the first and the last key.
+
+    `partitions`: what `partition_ranges` says. `rows`: a relation, or a query in parentheses. `measures`: more columns, over
+    all rows of a partition. Keys that are null have a row of their own.
+-#}
+{% macro partitions_touched(partitions, rows, measures=[]) -%}
     select
         div({{ partitions.field }}, {{ partitions.interval }}) as partition_number,
         min({{ partitions.field }}) as first_key,
-        max({{ partitions.field }}) as last_key,
-        {{ measures }}
-        (select count(*) from {{ table }}) as held_rows
+        max({{ partitions.field }}) as last_key
+        {%- for measure in measures %},
+        {{ measure }}
+        {%- endfor %}
     from {{ rows }} as touched
     group by partition_number
     order by partition_number
@@ -36,8 +78,8 @@
 
 
 {#-
-    The condition that a key is one of those touched; none while the table is too small for it to be worth a statement of
-    its own. Of many ranges it makes one: a statement has its limits, and a batch all over the table touches all of it.
+    The condition that a key is one of those touched; none when none is. Of many ranges it makes one: a statement has its
+    limits, and a batch all over the table touches all of it.
 
     `partitions`: what `partition_ranges` says. `touched`: the rows of `partitions_touched`. `prefix`: of the column.
 -#}
@@ -47,8 +89,7 @@
     {%- for row in touched if row['partition_number'] is not none -%}
         {%- do known.append(row) -%}
     {%- endfor -%}
-    {%- set least_rows = whole_number('prune_from_rows', 0) -%}
-    {%- if not known or known[0]['held_rows'] < least_rows -%}
+    {%- if not known -%}
         {{ return(none) }}
     {%- endif -%}
     {%- if known | length > 50 -%}

@@ -9,8 +9,8 @@
     not among those that `str_truncates` has counted in this build, and so will not be taken for applied.
 -#}
 {% macro cdc_reach() -%}
-    {%- set partitions = partition_ranges() -%}
-    {%- if not (execute and partitions and is_incremental()) or this is string -%}
+    {%- set partitions = partition_ranges() if execute and is_incremental() and this is not string else none -%}
+    {%- if not partitions -%}
         {{ return(none) }}
     {%- endif -%}
     {%- set touched = run_query(cdc_reach_query(partitions)).rows -%}
@@ -39,9 +39,9 @@
         where {{ cdc_window() }}
     )
     {%- endset -%}
-    {%- set measures -%}
-        logical_or(is_truncate) as truncates,
-        logical_or(not is_truncate and {{ partitions.field }} is null) as names_no_key,
-    {%- endset -%}
-    {{ partitions_touched(partitions, rows, this, measures) }}
+    {%- set measures = [
+        'logical_or(is_truncate) as truncates',
+        'logical_or(not is_truncate and ' ~ partitions.field ~ ' is null) as names_no_key',
+    ] -%}
+    {{ partitions_touched(partitions, rows, measures) }}
 {%- endmacro %}

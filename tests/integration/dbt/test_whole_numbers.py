@@ -21,11 +21,10 @@ def test_what_is_no_whole_number_is_refused(structure_warehouse: Warehouse, vari
 
 
 def test_what_is_no_whole_number_does_not_make_every_merge_prune(structure_warehouse: Warehouse) -> None:
-    touched = "{'partition_number': 1, 'held_rows': 9, 'first_key': 1, 'last_key': 2}"
-    condition = f"select '{{{{ partition_condition({{'field': 'id'}}, [{touched}]) }}}}'"
+    condition = "select '{{ is_worth_pruning(9) }}'"
     with pytest.raises(AssertionError, match="Error parsing inline query"):
         structure_warehouse.compiled(condition, prune_from_rows="a million")
-    assert structure_warehouse.compiled(condition, prune_from_rows=10) == "select 'None'"
+    assert structure_warehouse.compiled(condition, prune_from_rows=10) == "select 'False'"
 
 
 @pytest.mark.parametrize("value", [-1, 1.5, "2 days", 6])
