@@ -1,7 +1,5 @@
 """dbt in this process, as the pipeline runs it, and what a run costs it and BigQuery together."""
 
-import copy
-import dataclasses
 import os
 import time
 from collections.abc import Iterator, Sequence
@@ -14,6 +12,7 @@ import psutil
 
 from bench.result import Run
 from core.settings import Settings
+from pipeline.dbt_project import fresh
 
 ROOT: Final = Path(__file__).parents[1]
 
@@ -107,15 +106,13 @@ class Dbt:
             RuntimeError: when something fails; the message says why.
         """
         left_out = ["unit_test"] if tests else ["unit_test", "test"]
-        self._invoke(["build", "--selector", selector, "--exclude-resource-type", *left_out])
+        # as `pipeline.dbt_project` builds
+        self._invoke(["build", "--selector", selector, "--no-write-json", "--exclude-resource-type", *left_out])
 
     def _invoke(self, arguments: Sequence[str]) -> Any:
         from dbt.cli.main import dbtRunner
 
-        manifest = self._manifest
-        if manifest is not None:
-            # dbt marks nodes while it compiles them; see `pipeline.dbt_project`
-            manifest = dataclasses.replace(manifest, nodes=copy.deepcopy(manifest.nodes))
+        manifest = None if self._manifest is None else fresh(self._manifest)
         outcome = dbtRunner(manifest=manifest).invoke([*arguments, *self._options])
         if not outcome.success:
             results = getattr(outcome.result, "results", None) or ()

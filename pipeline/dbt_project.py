@@ -4,9 +4,9 @@ A dbt command line spends about half of a small build on starting up. `dbtRunner
 already parsed spends none of it: https://docs.getdbt.com/reference/programmatic-invocations.
 """
 
-import copy
 import dataclasses
 import json
+import pickle
 import threading
 import time
 from collections.abc import Callable, Iterable, Mapping
@@ -140,7 +140,8 @@ class DbtProject:
         Raises:
             ConfigurationError: when the project or its profile is not valid.
         """
-        arguments = ["build", "--selector", selector]
+        # What came of it is told in memory, and in audit; nobody reads files that the next zone overwrites.
+        arguments = ["build", "--selector", selector, "--no-write-json"]
         if not self.settings.unit_tests:
             arguments += ["--exclude-resource-type", "unit_test"]
         if full_refresh:
@@ -148,7 +149,7 @@ class DbtProject:
         if self.settings.threads is not None:
             arguments += ["--threads", str(self.settings.threads)]
         with self._busy:
-            manifest = _fresh(self._parsed())
+            manifest = fresh(self._parsed())
             return _outcome(self._invoke(arguments, manifest), manifest)
 
     def operate(self, macro: str, arguments: Mapping[str, Any]) -> DbtOperation:
@@ -175,7 +176,7 @@ class DbtProject:
 
         with self._busy:
             command = ["run-operation", macro, "--args", json.dumps(dict(arguments))]
-            outcome = self._invoke(command, _fresh(self._parsed()), note)
+            outcome = self._invoke(command, fresh(self._parsed()), note)
         failed = not outcome.success
         return DbtOperation(tuple(messages), tuple(faults or ["dbt did not say why; see dbt.log"]) if failed else ())
 
@@ -233,14 +234,22 @@ class DbtProject:
         ]
 
 
-def _fresh(manifest: Any) -> Any:
+def fresh(manifest: Any) -> Any:
     """Return a manifest whose nodes are as they were parsed.
 
     Nodes that were built with must not be used again: dbt marks ephemeral models as injected while it compiles, and
     would leave their CTEs out of the next build's SQL. `copy.deepcopy` of the whole manifest is no way out, since
-    dbt 1.11 hands its lookups to the wrong fields when a manifest is copied that way.
+    dbt 1.11 hands its lookups to the wrong fields when a manifest is copied that way. Of the nodes it would be one, but
+    pickle, which dbt itself sends nodes to other processes by, copies them in a fifth of the time.
+
+    Args:
+        manifest: the project as `dbt parse` gave it (`dbt.contracts.graph.manifest.Manifest`), which is not changed.
+
+    Returns:
+        The same project with nodes of its own.
     """
-    return dataclasses.replace(manifest, nodes=copy.deepcopy(manifest.nodes))
+    written = pickle.dumps(manifest.nodes, pickle.HIGHEST_PROTOCOL)
+    return dataclasses.replace(manifest, nodes=pickle.loads(written))  # noqa: S301 - of our own writing, a line above
 
 
 def _outcome(outcome: Any, manifest: Any) -> DbtOutcome:
