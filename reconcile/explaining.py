@@ -1,7 +1,7 @@
 """What a run would do, told beforehand: mode, who computes, bytes, thresholds, partition, shards."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal
 
@@ -58,6 +58,7 @@ class Explained:
         thresholds: how much may differ; None when nothing may.
         partition: by what counts are broken down; None for the whole alone.
         shards: its parts in a run of many tasks; one when it would not be cut.
+        whole_because: why many tasks would not cut it; None when they would, and of a run in one task.
     """
 
     plan: ComparisonPlan
@@ -69,6 +70,7 @@ class Explained:
     thresholds: Thresholds | None
     partition: Partition | None
     shards: tuple[Shard, ...]
+    whole_because: str | None
 
 
 @dataclass(frozen=True)
@@ -125,7 +127,11 @@ def explain(
     with Services(settings, clock()) as services:
         planned = plan_with(services, config, tables=tables, snapshot_id=snapshot_id, mode=mode)
         found = [one for one in planned.comparisons if isinstance(one, ComparisonPlan)]
-        return ExplainedRun(planned, {one.name: _explained(config, services, one, wish) for one in found})
+        told = {one.name: _explained(config, services, one, wish) for one in found}
+        # Of a run in one task nobody asks why nothing is cut.
+        return ExplainedRun(
+            planned, told if task_count > 1 else {name: replace(one, whole_because=None) for name, one in told.items()}
+        )
 
 
 def _explained(config: ReconcileConfig, services: Services, plan: ComparisonPlan, wish: Wish) -> Explained:
@@ -142,6 +148,7 @@ def _explained(config: ReconcileConfig, services: Services, plan: ComparisonPlan
         thresholds=thresholds_of(config).get(plan.name),
         partition=partitions_of(config).get(plan.name),
         shards=divided.shards,
+        whole_because=divided.whole_because,
     )
 
 

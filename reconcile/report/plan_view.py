@@ -102,6 +102,7 @@ def _document(explained: Explained) -> dict[str, object]:
         "partition": explained.partition.model_dump() if explained.partition else None,
         # Not where they begin: a key may be personal.
         "shards": [{"name": shard.name, "rows": shard.rows} for shard in explained.shards],
+        "whole_because": explained.whole_because,
     }
 
 
@@ -142,6 +143,8 @@ def _print_comparison(console: Console, explained: Explained) -> None:
     if explained.shards[1:]:
         rows = max(shard.rows for shard in explained.shards)
         console.print(f"  shards    {len(explained.shards)} of {rows:,} rows at most, for tasks", markup=False)
+    if explained.whole_because is not None:
+        console.print(f"  shards    one, the whole: {explained.whole_because}", markup=False)
     for column in plan.columns:
         if column.words != EXACT_WORDS:
             console.print(f"  {column.name}: {column.words}", markup=False)

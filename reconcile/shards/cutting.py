@@ -16,7 +16,7 @@ from reconcile.plans import ComparisonPlan, FileSet, PlannedColumn
 from reconcile.read.direct import read_footers
 from reconcile.read.filters import Condition
 from reconcile.read.footers import Footer, KeyGroup
-from reconcile.read.sides import side_columns
+from reconcile.read.sides import Side, side_columns
 from reconcile.rules import EXACT
 from reconcile.shards.bounds import Between, Bound
 from reconcile.shards.model import Shard, text_of
@@ -77,7 +77,24 @@ class ShardSize:
         return min(self.most, max(self.least, rows // self.parts))
 
 
-def cut(plan: ComparisonPlan, services: Services, *, mode: str, size: ShardSize, workers: int) -> tuple[Shard, ...]:
+@dataclass(frozen=True)
+class Cut:
+    """A comparison, cut.
+
+    Attributes:
+        shards: its parts, in the order of the key; one for the whole when it is not cut.
+        whole_because: why it is not cut; None when it is.
+    """
+
+    shards: tuple[Shard, ...]
+    whole_because: str | None = None
+
+
+class _WholeError(Exception):
+    """A comparison is not cut; the message says why."""
+
+
+def cut(plan: ComparisonPlan, services: Services, *, mode: str, size: ShardSize, workers: int) -> Cut:
     """Cut a comparison into shards.
 
     Args:
@@ -88,31 +105,34 @@ def cut(plan: ComparisonPlan, services: Services, *, mode: str, size: ShardSize,
         workers: how many footers are read at once.
 
     Returns:
-        Its shards, in the order of the key; one for the whole when it cannot be cut.
+        Its shards, or why it stays whole.
     """
-    whole = (Shard(plan.name, 0, 1, plan.snapshot.expected_rows or 0),)
-    first = plan.key[0]
-    if mode not in _CUTTABLE or first.rule != EXACT or first.origin or first.snapshot_origin:
-        return whole
     try:
-        sides = _sides(plan, services, workers)
-    except UnreadableError:
-        # The comparison itself will tell what is wrong with the files.
-        return whole
-    if sides is None:
-        return whole
-    snapshot, warehouse = sides
-    if plan.snapshot.expected_rows not in (None, sum(snapshot.rows)):
-        return whole
-    kinds = {type(group.low).__name__ for side in sides if side is not None for group in side.groups}
-    ranges = _ranges(snapshot.groups, size.of(sum(snapshot.rows)))
-    if (
-        len(kinds) != 1
-        or not kinds <= _KEY_TYPES.keys()
-        or not ranges[1:]
-        or any(side.is_scattered(ranges) for side in sides if side is not None)
-    ):
-        return whole
+        return Cut(_shards(plan, services, mode=mode, size=size, workers=workers))
+    except _WholeError as reason:
+        return Cut((Shard(plan.name, 0, 1, plan.snapshot.expected_rows or 0),), str(reason))
+
+
+def _shards(plan: ComparisonPlan, services: Services, *, mode: str, size: ShardSize, workers: int) -> tuple[Shard, ...]:
+    first = plan.key[0]
+    if mode not in _CUTTABLE:
+        raise _WholeError(f"the mode {mode} says something of the whole, or costs little")
+    if first.rule != EXACT or first.origin or first.snapshot_origin:
+        raise _WholeError(f"its key begins with {first.name}, which a rule or a map changes")
+    snapshot, warehouse = _sides(plan, services, workers)
+    rows = sum(snapshot.rows)
+    if plan.snapshot.expected_rows not in (None, rows):
+        raise _WholeError(f"the snapshot's footers tell of {rows:,} rows, not of {plan.snapshot.expected_rows:,}")
+    sides = {"snapshot": snapshot} | ({"warehouse": warehouse} if warehouse is not None else {})
+    kinds = {type(group.low).__name__ for side in sides.values() for group in side.groups}
+    ranges = _ranges(snapshot.groups, size.of(rows))
+    if not ranges[1:]:
+        raise _WholeError(f"it has {rows:,} rows, and a part {size.of(rows):,} or so, in whole row groups")
+    if len(kinds) != 1 or not kinds <= _KEY_TYPES.keys():
+        raise _WholeError(f"{first.name} is no integer, text or date on both sides alike")
+    for name, side in sides.items():
+        if side.is_scattered(ranges):
+            raise _WholeError(f"the files of the {name} do not follow the order of {first.name}")
     return tuple(
         Shard(
             comparison=plan.name,
@@ -173,34 +193,37 @@ def _both(restriction: str, condition: Condition) -> str:
     return f"({restriction}) and {condition.googlesql()}" if restriction else condition.googlesql()
 
 
-def _sides(plan: ComparisonPlan, services: Services, workers: int) -> tuple[_Side, _Side | None] | None:
+def _sides(plan: ComparisonPlan, services: Services, workers: int) -> tuple[_Side, _Side | None]:
     """Return what the footers say of the snapshot and, where it is files, of the warehouse."""
     theirs = side_columns(plan, "snapshot")
-    snapshot = _side(theirs, plan.snapshot.spec, plan.snapshot.where, services, workers=workers)
-    if snapshot is None:
-        return None
+    snapshot = _side("snapshot", theirs, plan.snapshot.spec, plan.snapshot.where, services, workers=workers)
     if not isinstance(plan.warehouse.table, FileSet):
         return snapshot, None
-    warehouse = _side(plan.columns, plan.warehouse.table, plan.warehouse.where, services, workers=workers)
-    return None if warehouse is None else (snapshot, warehouse)
+    ours = plan.warehouse
+    return snapshot, _side("warehouse", plan.columns, ours.table, ours.where, services, workers=workers)
 
 
 def _side(
+    name: Side,
     columns: tuple[PlannedColumn, ...],
     files: object,
     where: tuple[Condition, ...],
     services: Services,
     *,
     workers: int,
-) -> _Side | None:
+) -> _Side:
     if not isinstance(files, FileSet) or files.format != "parquet" or files.constants or not files.objects:
-        return None
+        raise _WholeError(f"the {name} is not in Parquet files that hold every column")
     if any(column.origin for column in columns):
-        return None
+        raise _WholeError(f"a map makes a column of the {name}")
     names = tuple(column.name for column in columns)
-    footers = read_footers(columns, names, where, services.store(files.root), files.objects, workers=workers)
+    try:
+        footers = read_footers(columns, names, where, services.store(files.root), files.objects, workers=workers)
+    except UnreadableError as error:
+        # The comparison itself will tell what is wrong with the files.
+        raise _WholeError(f"the footers of the {name} cannot be read") from error
     if footers is None or any(footer.groups is None for footer in footers):
-        return None
+        raise _WholeError(f"the footers of the {name} do not tell where {columns[0].name} begins and ends")
     return _Side(tuple(_groups(footer) for footer in footers), tuple(footer.rows for footer in footers))
 
 

@@ -40,10 +40,12 @@ class Divided:
     Attributes:
         shards: its parts, in the order of the key; one for the whole when it cannot be cut.
         chosen: in which mode they are made; None when a side cannot be opened, which the comparison will tell.
+        whole_because: why it is not cut; None when it is.
     """
 
     shards: tuple[Shard, ...]
     chosen: Chosen | None
+    whole_because: str | None = None
 
 
 def divide(plan: ComparisonPlan, services: Services, wish: Wish) -> Divided:
@@ -54,14 +56,16 @@ def divide(plan: ComparisonPlan, services: Services, wish: Wish) -> Divided:
         services: where its sides are.
         wish: what is wanted.
     """
-    shards = cut(plan, services, mode=wish.mode or plan.mode, size=wish.size, workers=wish.workers)
-    if len(shards) > 1:
+    found = cut(plan, services, mode=wish.mode or plan.mode, size=wish.size, workers=wish.workers)
+    shards, because = found.shards, found.whole_because
+    if because is None:
         by_value = choose(plan, "typed", None, is_ordered=True)
         is_asked = (wish.mode or plan.mode) == "typed"
         return Divided(shards, by_value if is_asked else replace(by_value, why="each is joined by value"))
     last = recall_run(last_run(wish.state, plan.name)) if wish.state is not None else None
     try:
         with opened(plan, services, wish.workers) as reading:
-            return Divided(shards, decide(reading, wish.mode, last, is_partitioned=plan.name in wish.partitioned))
+            chosen = decide(reading, wish.mode, last, is_partitioned=plan.name in wish.partitioned)
+            return Divided(shards, chosen, because)
     except UnreadableError:
-        return Divided(shards, None)
+        return Divided(shards, None, because)

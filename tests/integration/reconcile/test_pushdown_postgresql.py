@@ -230,7 +230,7 @@ def test_ranges_of_keys_are_the_databases_filters(rows: pa.Table, tmp_path: Path
         files, columns = {"type": "files", "uri": tmp_path.as_uri()}, {"tags": {"ignore": True}}
         config = _config(table("edited"), files, key=[key], columns=columns)
         [plan] = [found for found in plan_with(services, config).comparisons if isinstance(found, ComparisonPlan)]
-        shards = cut(plan, services, mode="typed", size=ShardSize(1_000, least=1), workers=1)
+        shards = cut(plan, services, mode="typed", size=ShardSize(1_000, least=1), workers=1).shards
         parts = [Predicate(part_of(plan, shard).warehouse.where) for shard in shards]
         with open_source(plan.warehouse.table, services) as source:
             counts = [source.count(part) for part in parts]

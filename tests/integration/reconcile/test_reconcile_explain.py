@@ -110,6 +110,9 @@ def test_thresholds_partition_and_shards_are_shown(tmp_path: Path) -> None:
     assert found["reads"]["snapshot"]["told_by"] == "listing"
     plain = explain(_config(*sides), Settings())
     assert "passes    when nothing differs" in _shown(plain)
+    assert "shards" not in _shown(plain)
+    whole = _shown(explain(_config(*sides), Settings(), task_count=4, mode="checksum"))
+    assert "shards    one, the whole: the mode checksum says something of the whole, or costs little" in whole
     with pytest.raises(ConfigurationError, match="partition"):
         explain(_config(*sides, partition={"column": "id_2"}), Settings())
 

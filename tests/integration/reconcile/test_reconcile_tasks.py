@@ -64,7 +64,7 @@ def _in_ranges(estate: Estate, path: Path, output: Path) -> tuple[int, Compariso
     with Services(estate.settings, utc_now()) as services:
         [plan] = plan_with(services, config).comparisons
         assert isinstance(plan, ComparisonPlan)
-        shards = cut(plan, services, mode="typed", size=ShardSize(50, least=1), workers=1)
+        shards = cut(plan, services, mode="typed", size=ShardSize(50, least=1), workers=1).shards
         work = Work(
             services=services,
             limits=config.limits,

@@ -5,6 +5,7 @@ from collections import Counter
 from collections.abc import Callable
 from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -82,7 +83,7 @@ def _work(services: Services, output: Path, partition: str) -> Work:
 def _in_parts(plan: ComparisonPlan, folder: Path, rows: int) -> tuple[int, ComparisonResult]:
     prepare_output(folder)
     with Services(Settings(), AT) as services:
-        shards = cut(plan, services, mode="auto", size=ShardSize(rows), workers=1)
+        shards = cut(plan, services, mode="auto", size=ShardSize(rows), workers=1).shards
         parts = [
             make_comparison(_work(services, folder, part.name), part) for part in (part_of(plan, s) for s in shards)
         ]
@@ -138,12 +139,19 @@ def test_files_in_order_are_cut_and_others_stay_whole(tmp_path: Path) -> None:
         _files(tmp_path / "w2", mixed, per_file=100, group=50), _files(tmp_path / "s2", mixed, per_file=50, group=50)
     )
     with Services(Settings(), AT) as services:
-        assert [s.of for s in cut(unordered, services, mode="auto", size=ShardSize(100), workers=1)] == [1]
+        whole = partial(_why_whole, services)
+        assert whole(unordered) == "the files of the snapshot do not follow the order of id"
         for mode in ("count", "aggregate", "sample", "checksum"):
-            assert [s.of for s in cut(plan, services, mode=mode, size=ShardSize(100), workers=1)] == [1]
-        assert [s.of for s in cut(plan, services, mode="auto", size=ShardSize(10**6), workers=1)] == [1]
+            assert whole(plan, mode=mode) == f"the mode {mode} says something of the whole, or costs little"
+        assert whole(plan, rows=10**6) == "it has 400 rows, and a part 250,000 or so, in whole row groups"
         (tmp_path / "s" / "part-003.parquet").write_bytes(b"PAR1")
-        assert [s.of for s in cut(plan, services, mode="auto", size=ShardSize(100), workers=1)] == [1]
+        assert whole(plan) == "the footers of the snapshot cannot be read"
+
+
+def _why_whole(services: Services, plan: ComparisonPlan, *, mode: str = "auto", rows: int = 100) -> str | None:
+    found = cut(plan, services, mode=mode, size=ShardSize(rows), workers=1)
+    assert [shard.of for shard in found.shards] == [1]
+    return found.whole_because
 
 
 def test_few_large_files_are_cut_at_row_groups_and_each_part_reads_its_own(tmp_path: Path) -> None:
@@ -153,7 +161,7 @@ def test_few_large_files_are_cut_at_row_groups_and_each_part_reads_its_own(tmp_p
         _files(tmp_path / "w", rows, per_file=600, group=60), _files(tmp_path / "s", changed, per_file=300, group=50)
     )
     with Services(Settings(), AT) as services:
-        shards = cut(plan, services, mode="auto", size=ShardSize(100), workers=1)
+        shards = cut(plan, services, mode="auto", size=ShardSize(100), workers=1).shards
     assert [(shard.rows, shard.held) for shard in shards] == [(100, 300)] * 6
     read: Counter[str] = Counter()
     prepare_output(tmp_path / "out")
@@ -215,7 +223,7 @@ def test_one_unreadable_part_makes_the_whole_unreadable(tmp_path: Path) -> None:
     plan = _plan(_files(tmp_path / "w", rows, per_file=50, group=50), snapshot)
     prepare_output(tmp_path / "out")
     with Services(Settings(), AT) as services:
-        shards = cut(plan, services, mode="auto", size=ShardSize(50), workers=1)
+        shards = cut(plan, services, mode="auto", size=ShardSize(50), workers=1).shards
         (tmp_path / "s" / "part-002.parquet").write_bytes(b"PAR1")
         parts = [make_comparison(_work(services, tmp_path / "out", "-"), part_of(plan, shard)) for shard in shards]
     merged = merged_comparison("things", parts, restriction="", sample=5)
@@ -231,7 +239,7 @@ def test_the_differences_of_all_parts_become_one_file(tmp_path: Path) -> None:
     )
     prepare_output(tmp_path / "run")
     with Services(Settings(), AT) as services:
-        shards = cut(plan, services, mode="auto", size=ShardSize(50), workers=1)
+        shards = cut(plan, services, mode="auto", size=ShardSize(50), workers=1).shards
         parts = [make_comparison(_work(services, tmp_path / "run", "-"), part_of(plan, shard)) for shard in shards]
     target = tmp_path / "out" / "differences" / "things.parquet"
     assert merged_differences(tmp_path / "run", parts, target)

@@ -64,3 +64,10 @@ def test_the_emulator_uses_them_for_results_sessions_and_jobs() -> None:
     assert catalog.get_job("p", "j0") is None
     assert catalog.get_job("p", "j1009") is not None
     assert len(catalog.list_jobs("p", max_results=5_000)) == 1_000
+
+
+def test_the_newest_entries_stay_however_large_they_are_together() -> None:
+    store = Recent(LIMIT, LIMIT_BYTES, int, least=2)
+    for key in "abc":
+        store[key] = 90
+    assert list(store) == ["b", "c"]
