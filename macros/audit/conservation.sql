@@ -118,3 +118,42 @@
     {%- endfor -%}
     {{ return(key or {'key': 'int64'}) }}
 {%- endmacro %}
+
+
+{#-
+    The rest of a rule that says that two CTEs hold the same members: one row that measures, as every rule of ours does.
+    The keys say on which side a member is missing.
+
+    `given`: the CTE that the other is made of. `made`: the other; both have `member_id`.
+-#}
+{% macro audit_compared_members(given, made) -%}
+compared as (
+
+    select
+        coalesce({{ given }}.member_id, {{ made }}.member_id) as member_id,
+        {{ made }}.member_id is null as is_missing,
+        {{ given }}.member_id is null as is_in_excess
+    from {{ given }}
+    full outer join {{ made }} on {{ given }}.member_id = {{ made }}.member_id
+
+),
+
+counted as (
+
+    select
+        countif(is_missing or is_in_excess) as failing_rows,
+        count(*) as checked_rows
+    from compared
+
+)
+
+{{ quality_verdict('counted') }},
+    array(
+        select concat(if(is_missing, 'missing ', 'in excess '), cast(member_id as string))
+        from compared
+        where is_missing or is_in_excess
+        order by member_id
+        limit {{ quality_keys_kept() }}
+    ) as failing_keys
+from counted
+{%- endmacro %}

@@ -1,102 +1,7 @@
-with
-
-members as (
-
-    select member_id
-    from {{ as_of_rows(ref('str_members'), ['member_id']) }}
-    where not is_deleted
-
-),
-
-consents as (
-
-    select
-        consent_id,
-        member_id,
-        purpose,
-        channel,
-        state,
-        legal_basis,
-        text_version,
-        captured_in,
-        captured_at,
-        expires_at
-    from {{ as_of_rows(ref('str_member_consents')) }}
-    where not is_deleted
-
-),
-
--- a statement counts from the moment it was made; one that does not say for what, or where, counts for nothing
-statements as (
-
-    select
-        consents.consent_id,
-        consents.member_id,
-        consents.purpose,
-        consents.channel,
-        consents.state,
-        consents.legal_basis,
-        consents.text_version,
-        consents.captured_in,
-        consents.captured_at,
-        consents.expires_at
-    from consents
-    inner join members on consents.member_id = members.member_id
-    where consents.captured_at <= {{ as_of() }}
-        and consents.purpose is not null
-        and consents.channel is not null
-
-),
-
--- a statement about any channel speaks for each of them
-per_channel as (
-
-    select
-        statements.consent_id,
-        statements.member_id,
-        statements.purpose,
-        covered_channel as channel,
-        statements.channel = 'any' as is_blanket,
-        statements.state,
-        statements.legal_basis,
-        statements.text_version,
-        statements.captured_in,
-        statements.captured_at,
-        statements.expires_at
-    from statements
-    cross join unnest(
-        if(statements.channel = 'any', ['email', 'sms', 'push', 'post', 'any'], [statements.channel])
-    ) as covered_channel
-
-),
-
--- the latest statement decides; of statements of the same instant a withdrawal does
-latest as (
-
-    select
-        consent_id,
-        member_id,
-        purpose,
-        channel,
-        is_blanket,
-        state,
-        legal_basis,
-        text_version,
-        captured_in,
-        captured_at,
-        expires_at
-    from per_channel
-    where true
-    qualify row_number() over (
-        partition by member_id, purpose, channel
-        order by captured_at desc, state = 'withdrawn' desc, consent_id desc
-    ) = 1
-
-)
-
+-- The state that holds as of now, of all the periods in which a member permitted something or did not.
 select
     -- ids
-    concat(cast(member_id as string), '|', purpose, '|', channel) as member_consent_key,
+    member_consent_key,
     member_id,
     consent_id,
 
@@ -105,8 +10,8 @@ select
     channel,
 
     -- state
-    if(state = 'granted' and expires_at <= {{ as_of() }}, 'expired', state) as state,
-    state = 'granted' and coalesce(expires_at > {{ as_of() }}, true) as is_granted,
+    state,
+    is_granted,
     is_blanket,
 
     -- evidence
@@ -117,4 +22,6 @@ select
     -- timestamps
     captured_at,
     expires_at
-from latest
+from {{ ref('ref_member_consent_periods') }}
+where effective_from <= {{ as_of() }}
+    and effective_to > {{ as_of() }}

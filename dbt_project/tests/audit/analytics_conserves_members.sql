@@ -1,4 +1,10 @@
-{{ config(tags=['analytics'], meta={'owner': 'loyalty-data', 'dimension': 'consistency'}) }}
+{{
+    config(
+        tags=['analytics'],
+        fail_calc=quality_fail_calc(),
+        meta={'owner': 'loyalty-data', 'dimension': 'consistency', 'weight': 3},
+    )
+}}
 
 -- Every golden profile but those of test accounts, and of members who join after as_of, has its row of features, and nobody else does.
 with
@@ -17,11 +23,6 @@ features as (
     select member_id
     from {{ ref('ms_member') }}
 
-)
+),
 
-select
-    coalesce(profiles.member_id, features.member_id) as member_id,
-    profiles.member_id is null as is_in_excess
-from profiles
-full outer join features on profiles.member_id = features.member_id
-where profiles.member_id is null or features.member_id is null
+{{ audit_compared_members('profiles', 'features') }}

@@ -1,5 +1,12 @@
--- Warns only, for structure may have moved on while refined was being built.
-{{ config(tags=['refined'], severity='warn', meta={'owner': 'loyalty-data', 'dimension': 'consistency'}) }}
+-- Structure may move on while refined is being built: a few members more or less only warn, more than that stop analytics.
+{{
+    config(
+        tags=['refined'],
+        fail_calc=quality_fail_calc(),
+        error_if='> 10 + 0.01 * checked_rows',
+        meta={'owner': 'loyalty-data', 'dimension': 'consistency', 'weight': 3},
+    )
+}}
 
 -- Every live member of structure has a golden profile, and nobody else does.
 with
@@ -17,11 +24,6 @@ profiles as (
     select member_id
     from {{ ref('ref_member_profiles') }}
 
-)
+),
 
-select
-    coalesce(members.member_id, profiles.member_id) as member_id,
-    members.member_id is null as is_in_excess
-from members
-full outer join profiles on members.member_id = profiles.member_id
-where members.member_id is null or profiles.member_id is null
+{{ audit_compared_members('members', 'profiles') }}

@@ -3,6 +3,7 @@
 import dataclasses
 import math
 from collections.abc import Iterable
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -73,6 +74,18 @@ def test_consent_is_the_latest_statement_and_withdrawal_wins_ties(first: Build) 
     found = {(row["member_id"], row["purpose"], row["channel"]): row["state"] for row in consents}
     assert found == oracle.consents(first.given.tables)
     assert set(found.values()) == {"granted", "withdrawn", "expired"}
+
+
+@pytest.mark.parametrize("hours", [-24 * 7, -72, -24, -0.001, 0])
+def test_consent_is_told_of_any_instant(first: Build, hours: float) -> None:
+    at = AS_OF + timedelta(hours=hours)
+    found = {
+        (row["member_id"], row["purpose"], row["channel"]): row["state"]
+        for row in first.built["refined.member_consent_periods"]
+        if row["effective_from"] <= at < row["effective_to"]
+    }
+    assert found == oracle.consents(first.given.tables, at)
+    assert bool(found) == (hours > -24 * 7)
 
 
 def test_no_preference_is_allowed_without_consent(first: Build) -> None:

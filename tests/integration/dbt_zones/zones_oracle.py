@@ -88,17 +88,17 @@ def overdue(tables: Tables) -> dict[int, Decimal]:
     return found
 
 
-def consents(tables: Tables) -> dict[tuple[int, str, str], str]:
-    """Return the state of every member, purpose and channel with a statement."""
+def consents(tables: Tables, at: datetime = AS_OF) -> dict[tuple[int, str, str], str]:
+    """Return the state of every member, purpose and channel with a statement at an instant."""
     latest: dict[tuple[int, str, str], Row] = {}
     for row in live(tables, "member_consents"):
         for channel in CHANNELS if row["channel"] == "any" else (row["channel"],):
             key = (row["member_id"], row["purpose"], channel)
             if None in key:
                 continue
-            if row["captured_at"] <= AS_OF and (key not in latest or _decides(row) > _decides(latest[key])):
+            if row["captured_at"] <= at and (key not in latest or _decides(row) > _decides(latest[key])):
                 latest[key] = row
-    return {key: _state(row) for key, row in latest.items()}
+    return {key: _state(row, at) for key, row in latest.items()}
 
 
 def transactions(tables: Tables) -> dict[int, Decimal]:
@@ -219,8 +219,8 @@ def _decides(row: Row) -> tuple[datetime, bool, int]:
     return row["captured_at"], row["state"] == "withdrawn", row["consent_id"]
 
 
-def _state(row: Row) -> str:
-    lapsed = row["state"] == "granted" and row["expires_at"] is not None and row["expires_at"] <= AS_OF
+def _state(row: Row, at: datetime) -> str:
+    lapsed = row["state"] == "granted" and row["expires_at"] is not None and row["expires_at"] <= at
     return "expired" if lapsed else row["state"]
 
 

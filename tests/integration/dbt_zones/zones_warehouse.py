@@ -26,7 +26,7 @@ ROOT = Path(__file__).parents[3]
 CONTRACTS = load_contracts(ROOT / "dbt_project/models/raw")
 REFINED = (
     *("profiles", "contacts", "addresses", "consents", "preferences", "loyalty", "activity"),
-    *("events", "sessions", "behaviour"),
+    *("events", "sessions", "behaviour", "consent_periods"),
 )
 ANALYTICS = ("ms_member", "dim_members", "fct_transactions", "member_months")
 BUILT = (*(f"refined.member_{name}" for name in REFINED), *(f"analytics.{name}" for name in ANALYTICS))

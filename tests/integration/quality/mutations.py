@@ -35,6 +35,7 @@ SET: Final[Mapping[str, Mapping[str, str]]] = {
     "ref_member_addresses_place_agrees_with_level": {"geocode_level": "'none'", "latitude": "1.0"},
     "ref_member_consents_granted_agrees_with_state": {"is_granted": "true", "state": "'withdrawn'"},
     "ref_member_consents_granted_has_not_lapsed": {"expires_at": LONG_AGO},
+    "ref_member_consent_periods_no_grant_outlives_its_expiry": {"is_granted": "true", "expires_at": LONG_AGO},
     "ref_member_preferences_allowed_agrees_with_decision": {
         "is_enabled": "false", "is_allowed": "true", "decision": "'allowed'",
     },
@@ -80,6 +81,9 @@ SET: Final[Mapping[str, Mapping[str, str]]] = {
 
 _SOME: Final = {"STRING": "'some'", "INTEGER": "-1", "INT64": "-1", "TIMESTAMP": LONG_AGO, "DATE": "date '2001-01-01'"}
 
+# What says that a version holds now, where a table has versions.
+_CURRENT: Final = {"is_current": "true", "dbt_valid_to": "timestamp '9999-12-31 00:00:00+00'"}
+
 
 @dataclass(frozen=True)
 class Mutation:
@@ -114,7 +118,7 @@ def mutations(rule: Rule, columns: Mapping[str, str], contract: TableContract | 
         # a row of nothing but an instant, since the table is empty, and its rules look at what has landed lately
         yield Mutation(_with_row(rule, columns, {"_ingestion_ts": "current_timestamp()"}))
     elif rule.kind == "unique_combination":
-        current = {"is_current": "true"} if "is_current" in columns else {}
+        current = {name: value for name, value in _CURRENT.items() if name in columns}
         named = {name: _SOME[columns[name]] for name in rule.arguments["columns"]}
         yield Mutation(_with_row(rule, columns, current))
         yield Mutation(_with_row(rule, columns, current | named, copies=2), 2)
