@@ -172,6 +172,24 @@ def compiled(recording: Recording, sql: str) -> str:
     return str(outcome.result.results[0].node.compiled_code)
 
 
+def sent_by(recording: Recording, *command: str) -> list[tuple[str, str]]:
+    """Run a command, and return node and text of each statement it sent.
+
+    Args:
+        recording: whose project and BigQuery it is.
+        command: the command of dbt, with its options.
+    """
+    sent: list[tuple[str, str]] = []
+
+    def note(event: Any) -> None:
+        if event.info.name == "SQLQuery":
+            sent.append((event.data.node_info.unique_id, _COMMENT.sub("", event.data.sql).strip()))
+
+    with _variables(recording.environment):
+        _dbt(recording.manifest, note, recording.folder, *command)
+    return sent
+
+
 @contextmanager
 def _variables(environment: Mapping[str, str]) -> Iterator[None]:
     """Set variables while dbt runs: by the next time another test may have set its own."""
