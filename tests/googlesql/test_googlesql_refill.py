@@ -24,7 +24,7 @@ Build = Callable[[Mapping[str, Any]], Sequence[str]]
 
 @pytest.fixture
 def build(recording: Recording) -> Build:
-    """Build the model with variables; returns what was sent to make its table. Policies themselves are BigQuery's own."""
+    """Build the model with variables, and return what was sent to make its table."""
 
     def run(variables: Mapping[str, Any]) -> Sequence[str]:
         command = ("run", "--select", _MODEL, "--vars", json.dumps(variables))
