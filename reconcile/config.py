@@ -30,7 +30,7 @@ Scalar = bool | int | Decimal | datetime | date | str
 SNAPSHOT_ID: Final = r"^[A-Za-z0-9_][A-Za-z0-9_.:+=-]*$"
 """Names of snapshots: one folder, and never a way out of it."""
 _MEMORY: Final = re.compile(r"(?P<count>[1-9][0-9]*) ?(?P<unit>MB|GB)")
-LEAST_MEMORY_MB: Final = 384
+LEAST_MEMORY_MB: Final = 400
 """What a run keeps to, in MiB: the interpreter, Google's clients, and the least that readers and engine work with."""
 
 
@@ -288,7 +288,7 @@ class Limits(Strict):
     """What a run may use.
 
     Attributes:
-        memory_mb: what the process may hold resident, in MiB, written as `512 MB`; at least 384. The interpreter and
+        memory_mb: what the process may hold resident, in MiB, written as `512 MB`; at least 400. The interpreter and
             its clients are part of it (about 230 MB). Readers have the rest, for as long as they read, then the engine,
             and what exceeds it goes to scratch space; see `reconcile.memory`.
         threads: threads of the join; the machine's cores by default.

@@ -19,7 +19,7 @@ TABLES = ("first", "second", "third")
 ROWS = 1_000
 CONFIG = """
 version: 1
-limits: {memory_limit: 384 MB, threads: 1}
+limits: {memory_limit: 400 MB, threads: 1}
 comparisons:
 """
 COMPARISON = "  - {{name: {name}, key: [id], {sides}}}\n"

@@ -12,7 +12,7 @@ import pytest
 from reconcile_world import ROOT, Estate, field, load
 
 ROWS = 80_000
-LIMIT_MB = 384
+LIMIT_MB = 400
 ADDED_MB = 100
 """Between what a comparison by ranges holds of so many rows, some 60 MiB, and what one join of all holds, some 150."""
 DATASET = "reconcile_memory"

@@ -25,7 +25,7 @@ from reconcile.sources.services import Services
 
 _CONFIG = """
 version: 1
-limits: {{memory_limit: 384 MB, threads: 1}}
+limits: {{memory_limit: 400 MB, threads: 1}}
 comparisons:
   - name: widgets
     key: [id]

@@ -144,7 +144,7 @@ def test_a_reader_that_fails_lets_those_in_that_wait_for_room(tmp_path: Path) ->
 
 def test_fewer_readers_share_less_memory() -> None:
     # This process holds more than the least already, so that only the least is left of a small setting.
-    least = readers_share(Limits.model_validate({"memory_limit": "384 MB", "readers": 64}))
+    least = readers_share(Limits.model_validate({"memory_limit": "400 MB", "readers": 64}))
     most = readers_share(Limits.model_validate({"memory_limit": "64 GB", "readers": 64}))
     assert least.readers < most.readers == 64
     assert 0 < least.message_bytes < LEAST_LEFT_MB * 1024 * 1024 < most.message_bytes

@@ -94,7 +94,7 @@ def test_every_setting_is_read(tmp_path: Path) -> None:
         ("{version: 1, limits: {memory_limit: lots}, comparisons: [{contract: a}]}", "such as 512 MB or 2 GB"),
         (
             "{version: 1, limits: {memory_limit: 1 MB}, comparisons: [{contract: a}]}",
-            "1 MB is less than a run takes; give it 384 MB at least",
+            "1 MB is less than a run takes; give it 400 MB at least",
         ),
         (
             "{version: 1, snapshot: {uri: 'http://x'}, comparisons: [{contract: a}]}",

@@ -69,7 +69,7 @@ def _plan(warehouse: FileSet, snapshot: FileSet) -> ComparisonPlan:
 def _work(services: Services, output: Path, partition: str) -> Work:
     return Work(
         services=services,
-        limits=Limits.model_validate({"memory_limit": "384 MB", "threads": 1, "sample": 1000}),
+        limits=Limits.model_validate({"memory_limit": "400 MB", "threads": 1, "sample": 1000}),
         output=output,
         values=False,
         mode=None,
