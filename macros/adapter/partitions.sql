@@ -37,9 +37,11 @@
                 {%- do tables.append(table | string) -%}
             {%- endif -%}
         {%- endfor -%}
-        {%- for row in run_query(_rows_held_query(tables)).rows if tables -%}
-            {%- do counts.update({row['table_name']: row['row_count']}) -%}
-        {%- endfor -%}
+        {%- if tables -%}
+            {%- for row in run_query(_rows_held_query(tables)).rows -%}
+                {%- do counts.update({row['table_name']: row['row_count']}) -%}
+            {%- endfor -%}
+        {%- endif -%}
         {%- do answers.update({question: counts}) -%}
     {%- endif -%}
     {{ return(answers[question].get(relation | string | replace('`', ''), 0) | int) }}

@@ -42,11 +42,29 @@
     {%- if not (execute and is_incremental() and load_relation(positions)) -%}
         {{ return(nothing) }}
     {%- endif -%}
+    {{ return(_cdc_applied_positions(positions).get(table, nothing)) }}
+{%- endmacro %}
+
+
+{#- The same of all models, by table. -#}
+{% macro _cdc_applied_positions(positions) -%}
     {%- set answers, question = answers_of_this_run(), 'what is applied by ' ~ positions -%}
     {%- if question not in answers -%}
         {%- do answers.update({question: _cdc_positions(run_query(_cdc_positions_query(positions)).rows)}) -%}
     {%- endif -%}
-    {{ return(answers[question].get(table, nothing)) }}
+    {{ return(answers[question]) }}
+{%- endmacro %}
+
+
+{#-
+    Asks what all models ask that are about to be built, for those that begin at once would each ask it: a post-hook of
+    `str_truncates`.
+-#}
+{% macro cdc_ask_ahead() -%}
+    {%- if execute -%}
+        {%- do _cdc_applied_positions(this) -%}
+        {%- do _rows_held(this) -%}
+    {%- endif -%}
 {%- endmacro %}
 
 

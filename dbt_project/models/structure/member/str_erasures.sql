@@ -4,6 +4,7 @@
         unique_key=['member_id', '_key'],
         cluster_by=['member_id'],
         full_refresh=false,
+        post_hook='{% do nobody_is_erased(this) %}',
     )
 }}
 

@@ -3,6 +3,7 @@
         unique_key=['table_name', '_event_id'],
         merge_exclude_columns=['applied_count', 'applied_micros'],
         meta={'merge_update_when': "DBT_INTERNAL_SOURCE._op = 'READ'"},
+        post_hook='{{ cdc_ask_ahead() }}',
     )
 }}
 
