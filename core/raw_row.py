@@ -60,6 +60,10 @@ RAW_COLUMNS: Final = (
 
 PARTITION_COLUMN: Final = "_ingestion_ts"
 CLUSTER_COLUMN: Final = "_key"
+"""The cluster of a raw table whose contract names no other."""
+
+CLUSTERABLE_COLUMNS: Final = tuple(one.name for one in RAW_COLUMNS if one.name[0] == "_")
+"""What a raw table can be clustered by: BigQuery takes each of their types. The row images are nothing to look for."""
 
 ADDED_COLUMNS: Final = frozenset({"is_deleted", "_carried"} | {one.name for one in RAW_COLUMNS if one.name[0] == "_"})
 """Names that no column of a contract may have: the structure zone adds columns of these names to every table."""

@@ -12,7 +12,7 @@ from core.clients import bigquery_client, publisher_client, subscriber_client
 from core.contracts import Contracts, TableContract
 from core.errors import ConfigurationError
 from core.objects import make_place
-from core.raw_row import CLUSTER_COLUMN, PARTITION_COLUMN, RAW_COLUMNS
+from core.raw_row import PARTITION_COLUMN, RAW_COLUMNS
 from core.settings import Settings
 from ingest.audit_tables import AuditTable
 from ingest.dead_letters import DEAD_LETTER_REPLAYS, DEAD_LETTERS
@@ -149,11 +149,12 @@ def raw_table(settings: Settings, contract: TableContract) -> bigquery.Table:
         contract: the table.
 
     Returns:
-        Columns, partitioning by day of append, clustering by key, description and labels.
+        Columns, partitioning by time of append, clustering, description and labels. Nothing expires by BigQuery's own
+        clock: maintenance deletes what is past the contract's `retention_days`, once structure has applied it.
     """
     table = bigquery.Table(f"{settings.project}.{contract.dataset}.{contract.name}", _fields(RAW_COLUMNS))
-    table.time_partitioning = bigquery.TimePartitioning(field=PARTITION_COLUMN)
-    table.clustering_fields = [CLUSTER_COLUMN]
+    table.time_partitioning = bigquery.TimePartitioning(type_=contract.partition_by.upper(), field=PARTITION_COLUMN)
+    table.clustering_fields = list(contract.cluster_by)
     table.require_partition_filter = contract.require_partition_filter
     table.description = contract.description[:_MAX_DESCRIPTION]
     table.labels = {"owner": contract.owner, "zone": "raw"}

@@ -2,7 +2,7 @@
 
 A contract is a table of a dbt source YAML: its columns with data type, description and, under
 `config: meta:`, key, nullability, PII class and allowed values; the table's own `config: meta:` holds its
-topic, wire format, API path and owner. See https://docs.getdbt.com/reference/source-properties.
+topic, wire format, API path, owner and the layout of its raw table. See https://docs.getdbt.com/reference/source-properties.
 """
 
 from core.contracts.files import load_contracts
@@ -13,6 +13,7 @@ from core.contracts.model import (
     DataType,
     DriftMode,
     Encoding,
+    PartitionUnit,
     TableContract,
     WireFormat,
 )
@@ -24,6 +25,7 @@ __all__ = [
     "DataType",
     "DriftMode",
     "Encoding",
+    "PartitionUnit",
     "TableContract",
     "WireFormat",
     "load_contracts",

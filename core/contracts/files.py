@@ -9,6 +9,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_valida
 
 from core.contracts.consistency import contradictions, shared_topics
 from core.contracts.dump_files import dump_files_fault
+from core.contracts.layout import layout_faults
 from core.contracts.model import (
     ChangePattern,
     Column,
@@ -16,6 +17,7 @@ from core.contracts.model import (
     DataType,
     DriftMode,
     Encoding,
+    PartitionUnit,
     TableContract,
     WireFormat,
     names_in,
@@ -23,7 +25,7 @@ from core.contracts.model import (
 from core.debezium import DebeziumHandling
 from core.errors import ConfigurationError, ContractError
 from core.identifiers import check_column, check_name
-from core.raw_row import ADDED_COLUMNS
+from core.raw_row import ADDED_COLUMNS, CLUSTER_COLUMN
 
 
 class _Strict(BaseModel):
@@ -77,6 +79,10 @@ class _TableMeta(_Strict):
     files: Annotated[str, Field(pattern=r"^[^/]")] | None = None
     debezium: DebeziumHandling = DebeziumHandling()
     require_partition_filter: bool = False
+    partition_by: PartitionUnit = "day"
+    cluster_by: tuple[str, ...] = (CLUSTER_COLUMN,)
+    # strict, since dbt's macros read the same YAML and take it as it stands
+    retention_days: Annotated[int, Field(strict=True)] | None = None
 
 
 class _TableConfig(_Lenient):
@@ -184,6 +190,9 @@ def _contract(path: Path, source: _SourceYaml, table: _TableYaml) -> TableContra
         files=table.config.meta.files,
         debezium=table.config.meta.debezium,
         require_partition_filter=table.config.meta.require_partition_filter,
+        partition_by=table.config.meta.partition_by,
+        cluster_by=table.config.meta.cluster_by,
+        retention_days=table.config.meta.retention_days,
     )
     if not contract.key:
         raise ContractError(
@@ -194,7 +203,7 @@ def _contract(path: Path, source: _SourceYaml, table: _TableYaml) -> TableContra
     _check_pattern(path, contract)
     _check_cursor(path, contract)
     _check_markers(path, contract)
-    if faults := "; ".join(contradictions(contract)):
+    if faults := "; ".join((*contradictions(contract), *layout_faults(contract))):
         raise ContractError(f"{path}: {faults}")
     return contract
 

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 from core.debezium import DebeziumHandling
+from core.raw_row import CLUSTER_COLUMN
 
 DataType = Literal[
     "int64", "numeric", "bignumeric", "float64", "bool", "string", "bytes",
@@ -15,6 +16,7 @@ WireFormat = Literal["auto", "debezium", "debezium_flat", "datastream", "maxwell
 Encoding = Literal["json", "avro"]
 ChangePattern = Literal["event", "upsert", "incremental", "full_dump"]
 DriftMode = Literal["strict", "allow_new", "ignore"]
+PartitionUnit = Literal["hour", "day", "month"]
 
 
 @dataclass(frozen=True)
@@ -75,6 +77,10 @@ class TableContract:
             `*` stands for anything within a folder's name, `**` also for folders, `{dump_id}` for the id of a full
             dump.
         require_partition_filter: whether BigQuery refuses a query of the raw table that names no partition.
+        partition_by: what a partition of the raw table holds: the rows appended in an hour, a day or a month (UTC).
+        cluster_by: the columns of the raw row that BigQuery sorts each partition by, in order; one to four.
+        retention_days: after how many days maintenance deletes raw rows that structure has applied, at least 7; None
+            leaves it to dbt's variable `raw_retention_days`, which a number here overrules.
     """
 
     name: str
@@ -97,6 +103,9 @@ class TableContract:
     deleted_field: str | None = None
     files: str | None = None
     require_partition_filter: bool = False
+    partition_by: PartitionUnit = "day"
+    cluster_by: tuple[str, ...] = (CLUSTER_COLUMN,)
+    retention_days: int | None = None
 
     @property
     def key(self) -> tuple[Column, ...]:

@@ -4,12 +4,14 @@
         dbt run-operation maintain --args '{dry_run: true}'
         dbt run-operation maintain
 
-    - raw partitions older than `raw_retention_days`, whole days, and only of tables all of whose rows that old have been
-      applied to structure; not at all while the variable is null;
+    - raw rows older than the `retention_days` of their contract, or where it says none, than `raw_retention_days`: whole
+      days, and only of tables all of whose rows that old have been applied to structure; not at all where neither says a
+      number;
     - rows of the audit tables in `maintenance_audit_tables` older than `audit_retention_days`;
     - temporary tables of builds that were cut off, when they are a day old.
 
-    Deletes cover whole partitions, which BigQuery drops for nothing:
+    Deletes cover whole partitions of hours and days, which BigQuery drops for nothing; of a table partitioned by month, it
+    bills the month in which the last expired day lies:
     https://cloud.google.com/bigquery/docs/using-dml-with-partitioned-tables#use_dml_delete_to_delete_partitions.
     What was done, or in a dry run would be, goes to `audit.maintenance`. Nothing compacts storage: BigQuery merges small
     blocks and clusters anew by itself, https://cloud.google.com/bigquery/docs/clustered-tables#automatic_reclustering.
@@ -47,10 +49,13 @@
 {#- What is to go, as {task, relation, condition, expired_before}, without asking whether it is there. -#}
 {% macro maintenance_expired() -%}
     {%- set expired = [] -%}
-    {%- if var('raw_retention_days') is not none -%}
-        {%- set before = maintenance_bound('raw_retention_days', 7) -%}
-        {%- for table in cdc_tables() -%}
-            {%- set raw = _erasure_source(table) -%}
+    {%- for table in cdc_tables() -%}
+        {%- set raw = _erasure_source(table) -%}
+        {%- set days = raw.config.meta.get('retention_days') -%}
+        {%- set named = 'raw_retention_days' if days is none else 'retention_days of ' ~ table -%}
+        {%- set days = var('raw_retention_days') if days is none else days -%}
+        {%- if days is not none -%}
+            {%- set before = maintenance_bound(named, days, 7) -%}
             {%- do expired.append({
                 'task': 'expire_raw',
                 'relation': api.Relation.create(database=raw.database, schema=raw.schema, identifier=raw.identifier),
@@ -58,9 +63,9 @@
                 'expired_before': before,
                 'table': table,
             }) -%}
-        {%- endfor -%}
-    {%- endif -%}
-    {%- set before = maintenance_bound('audit_retention_days', 30) -%}
+        {%- endif -%}
+    {%- endfor -%}
+    {%- set before = maintenance_bound('audit_retention_days', var('audit_retention_days'), 30) -%}
     {%- for name, column in maintenance_audit_tables().items() -%}
         {%- do expired.append({
             'task': 'expire_audit',
@@ -74,12 +79,11 @@
 
 
 {#- The midnight before which rows go: whole days, so that whole partitions do. -#}
-{% macro maintenance_bound(variable, least_days) -%}
-    {%- set days = var(variable) | int -%}
-    {%- if days < least_days -%}
-        {{ exceptions.raise_compiler_error(variable ~ " is " ~ var(variable) ~ "; keep at least " ~ least_days ~ " days") }}
+{% macro maintenance_bound(named, days, least_days) -%}
+    {%- if days | int < least_days -%}
+        {{ exceptions.raise_compiler_error(named ~ " is " ~ days ~ "; keep at least " ~ least_days ~ " days") }}
     {%- endif -%}
-    {{ return((run_started_at - modules.datetime.timedelta(days=days)).strftime('%Y-%m-%d 00:00:00+00:00')) }}
+    {{ return((run_started_at - modules.datetime.timedelta(days=days | int)).strftime('%Y-%m-%d 00:00:00+00:00')) }}
 {%- endmacro %}
 
 

@@ -18,6 +18,9 @@ locals {
           notification_topic = try(table.config.meta.notification_topic, null)
 
           require_partition_filter = try(table.config.meta.require_partition_filter, false)
+          partition_by             = try(table.config.meta.partition_by, "day")
+          cluster_by               = try(table.config.meta.cluster_by, ["_key"])
+          retention_days           = try(table.config.meta.retention_days, null)
         }
       ]
     ]

@@ -80,7 +80,7 @@ module "oversize" {
   project             = var.project
   name                = "${var.project}-millrace-oversize"
   location            = var.location
-  row_expiration_days = var.raw_partition_expiration_days
+  row_expiration_days = module.warehouse.longest_raw_expiration_days
   deletion_protection = var.deletion_protection
   labels              = local.labels
 

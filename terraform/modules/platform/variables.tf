@@ -131,7 +131,7 @@ variable "schedules_paused" {
 }
 
 variable "raw_partition_expiration_days" {
-  description = "After how many days raw partitions are dropped; null keeps them, so that a full refresh loses nothing."
+  description = "After how many days raw partitions are dropped, but none before its contract's retention_days; null keeps them, so that a full refresh loses nothing."
   type        = number
   default     = null
 }

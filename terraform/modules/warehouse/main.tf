@@ -10,6 +10,16 @@ locals {
     audit     = "What the parts say about their own runs: dead letters, runs, reconciliation."
   }
 
+  # BigQuery counts from the start of a partition, and does not ask whether structure has applied its rows; maintenance
+  # does, by whole days of rows. So a contract's retention never sets off BigQuery's clock, and where the variable does, it
+  # goes a day behind what the contract says. A month's partition begins up to 31 days before its last row.
+  raw_expiration_days = {
+    for name, table in var.raw_tables : name => var.raw_partition_expiration_days == null ? null : (
+      max(var.raw_partition_expiration_days, table.retention_days == null ? 0 : table.retention_days + 1)
+      + (table.partition_by == "month" ? 31 : 0)
+    )
+  }
+
   audit_tables = {
     dead_letters = {
       description  = "Messages the ingester could not land, whole, with the reason. Append-only."
@@ -79,15 +89,15 @@ resource "google_bigquery_table" "raw" {
   table_id                 = each.key
   description              = each.value.description
   schema                   = file("${path.module}/raw_row.json")
-  clustering               = ["_key"]
+  clustering               = each.value.cluster_by
   require_partition_filter = var.require_partition_filter || each.value.require_partition_filter
   deletion_protection      = var.deletion_protection
   labels                   = merge(var.labels, { zone = "raw", owner = each.value.owner })
 
   time_partitioning {
-    type          = "DAY"
+    type          = upper(each.value.partition_by)
     field         = "_ingestion_ts"
-    expiration_ms = var.raw_partition_expiration_days == null ? null : var.raw_partition_expiration_days * local.day_ms
+    expiration_ms = local.raw_expiration_days[each.key] == null ? null : local.raw_expiration_days[each.key] * local.day_ms
   }
 }
 

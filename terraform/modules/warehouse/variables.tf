@@ -21,16 +21,24 @@ variable "raw_tables" {
     owner       = string
 
     require_partition_filter = optional(bool, false)
+    partition_by             = optional(string, "day")
+    cluster_by               = optional(list(string), ["_key"])
+    retention_days           = optional(number)
   }))
 
   validation {
     condition     = alltrue([for name, table in var.raw_tables : can(regex("^[A-Za-z_][A-Za-z0-9_]{0,127}$", name)) && table.dataset == "raw"])
     error_message = "A raw table's name is letters, digits and underscores, and its dataset is raw."
   }
+
+  validation {
+    condition     = alltrue([for table in var.raw_tables : contains(["hour", "day", "month"], table.partition_by) && contains([1, 2, 3, 4], length(table.cluster_by)) && try(table.retention_days >= 7, table.retention_days == null)])
+    error_message = "A raw table's partition_by is hour, day or month, its cluster_by has 1 to 4 columns, and its retention_days are 7 or more, or null."
+  }
 }
 
 variable "raw_partition_expiration_days" {
-  description = "After how many days raw partitions are dropped; null keeps them. A full refresh can rebuild only what raw still holds."
+  description = "After how many days raw partitions are dropped, but none before its contract's retention_days; null keeps them. A full refresh can rebuild only what raw still holds."
   type        = number
   default     = null
 

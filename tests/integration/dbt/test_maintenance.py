@@ -1,5 +1,7 @@
 """`dbt run-operation maintain` deletes what is past its time, whole days of it, and nothing that is still needed."""
 
+import copy
+import dataclasses
 import json
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
@@ -37,10 +39,10 @@ def warehouse(structure_warehouse: Warehouse) -> Iterator[Warehouse]:
 def maintain(warehouse: Warehouse) -> Maintain:
     """Run the operation, and return what it wrote to audit.maintenance."""
 
-    def run(*, dry_run: bool = False, **variables: Any) -> list[dict[str, Any]]:
+    def run(*, dry_run: bool = False, kept: dict[str, int] | None = None, **variables: Any) -> list[dict[str, Any]]:
         known = {row["maintenance_id"] for row in _audit(warehouse)}
         options = ("--args", json.dumps({"dry_run": dry_run}), "--vars", json.dumps(variables))
-        warehouse.dbt("run-operation", "maintain", *options)
+        warehouse.dbt("run-operation", "maintain", *options, manifest=_retaining(warehouse.manifest, kept or {}))
         return [row for row in _audit(warehouse) if row["maintenance_id"] not in known]
 
     return run
@@ -73,6 +75,18 @@ def test_a_dry_run_counts_and_deletes_nothing(warehouse: Warehouse, maintain: Ma
 def test_raw_is_kept_for_good_unless_told_otherwise(warehouse: Warehouse, maintain: Maintain) -> None:
     assert [row for row in maintain() if row["task"] == "expire_raw"] == []
     assert _ages(warehouse, TABLE) == sorted(AGES)
+
+
+def test_a_contract_has_its_own_table_expire(warehouse: Warehouse, maintain: Maintain) -> None:
+    found = [row for row in maintain(kept={TABLE: 40}) if row["task"] == "expire_raw"]
+    assert [(row["table_name"], row["rows_deleted"]) for row in found] == [(f"raw.{TABLE}", 1)]
+    assert (_ages(warehouse, TABLE), _ages(warehouse, LATE_TABLE)) == ([0, 6, 7, 8, 40], sorted((*AGES, 41)))
+    # and overrules what is said for all tables
+    found = maintain(dry_run=True, kept={TABLE: 8}, raw_retention_days=KEPT_DAYS)
+    counted = {row["table_name"]: row["rows_found"] for row in found if row["task"] == "expire_raw"}
+    assert counted == {f"raw.{TABLE}": 1, f"raw.{LATE_TABLE}": 4}
+    with pytest.raises(AssertionError, match=f"retention_days of {TABLE} is 6; keep at least 7 days"):
+        maintain(kept={TABLE: 6})
 
 
 def test_old_audit_rows_go_and_temporary_tables_once_they_are_a_day_old(
@@ -108,6 +122,16 @@ def test_temporary_tables_are_found_by_name_and_age(warehouse: Warehouse) -> Non
 def test_a_retention_that_is_too_short_is_refused(maintain: Maintain, variables: dict[str, int]) -> None:
     with pytest.raises(AssertionError, match="keep at least"):
         maintain(**variables)
+
+
+def _retaining(manifest: Any, kept: dict[str, int]) -> Any:
+    """Return the project with a retention in the contracts of some tables, in days."""
+    sources = copy.deepcopy(manifest.sources)
+    for table, days in kept.items():
+        sources[f"source.millrace.member.{table}"].config.meta["retention_days"] = days
+    changed = dataclasses.replace(manifest, nodes=copy.deepcopy(manifest.nodes), sources=sources)
+    changed.build_flat_graph()  # what macros see
+    return changed
 
 
 def _land(warehouse: Warehouse, table: str, ages: tuple[int, ...]) -> None:

@@ -3,6 +3,7 @@
 import json
 import signal
 from collections.abc import Iterator
+from dataclasses import replace
 from datetime import UTC, datetime
 
 import pytest
@@ -10,9 +11,11 @@ import structlog
 from ingest_river import River, event, member, topic_of
 from typer.testing import CliRunner
 
+from core.contracts import Contracts
 from core.errors import ConfigurationError, UnavailableError
 from core.settings import Settings
 from ingest.cli import app
+from ingest.setup import set_up
 
 TRACE = "4bf92f3577b34da6a3ce929d0e0e4736"
 
@@ -133,6 +136,15 @@ async def test_setting_up_twice_changes_nothing(river: River) -> None:
     assert table.time_partitioning.field == "_ingestion_ts"
     assert table.clustering_fields == ["_key"]
     assert table.description.startswith("One row per loyalty member")
+
+
+def test_a_raw_table_is_laid_out_as_its_contract_says(river: River) -> None:
+    members = river.contracts["members"]
+    contract = replace(members, name="carts", partition_by="hour", cluster_by=("_op", "_key"), retention_days=30)
+    set_up(river.settings, Contracts({contract.name: contract}))
+    table = river.bigquery.get_table(f"{river.settings.project}.raw.{contract.name}")
+    assert (table.time_partitioning.type_, table.clustering_fields) == ("HOUR", ["_op", "_key"])
+    assert table.time_partitioning.expiration_ms is None
 
 
 async def test_a_missing_subscription_is_named_with_its_fix(stand_ins: Settings, river: River) -> None:

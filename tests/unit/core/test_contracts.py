@@ -89,6 +89,15 @@ def test_a_contract_may_name_a_set_of_rows_at_the_api(tmp_path: Path) -> None:
     assert [column.name for column in contract.set_columns] == ["label"]
 
 
+def test_a_contract_says_how_its_raw_table_is_laid_out(tmp_path: Path) -> None:
+    meta = {"owner": "us", "topic": "shop.things"}
+    contract = load_contracts(write(tmp_path, document(config={"meta": meta})))["things"]
+    assert (contract.partition_by, contract.cluster_by, contract.retention_days) == ("day", ("_key",), None)
+    meta |= {"partition_by": "hour", "cluster_by": ["_op", "_key"], "retention_days": 30}
+    contract = load_contracts(write(tmp_path, document(config={"meta": meta})))["things"]
+    assert (contract.partition_by, contract.cluster_by, contract.retention_days) == ("hour", ("_op", "_key"), 30)
+
+
 def columns(*rows: dict[str, object]) -> dict[str, object]:
     return {"columns": list(rows)}
 
@@ -165,6 +174,21 @@ KEY: dict[str, object] = {
             "is incremental",
         ),
         ({"config": {"meta": {"owner": "us", "topic": "shop.things", "cursor": "label"}}}, "has a cursor"),
+        *(
+            ({"config": {"meta": {"owner": "us", "topic": "shop.things", **layout}}}, fault)
+            for layout, fault in [
+                ({"partition_by": "week"}, "partition_by"),
+                ({"cluster_by": []}, "'things' has 0 columns in cluster_by; name 1 to 4"),
+                ({"cluster_by": ["_key", "_op", "_load_id", "_event_id", "_trace_id"]}, "'things' has 5 columns"),
+                ({"cluster_by": ["_key", "_key"]}, "'things' names _key more than once"),
+                ({"cluster_by": ["label"]}, "'things' has label in cluster_by; use columns of the raw row: _op"),
+                ({"retention_days": 6}, "'things' has retention_days 6; keep at least 7"),
+                ({"retention_days": "30"}, "retention_days"),
+                ({"partition_by": "hour"}, "'things' has a partition an hour.*retention_days of at most 400"),
+                ({"partition_by": "hour", "retention_days": 401}, "at most 400"),
+                ({"pattern": "full_dump", "retention_days": 30}, "remove retention_days"),
+            ]
+        ),
     ],
 )
 def test_a_wrong_contract_is_refused_with_its_place(tmp_path: Path, changes: dict[str, object], fault: str) -> None:
