@@ -31,7 +31,8 @@ the day of `as_of`; amounts are in euros at the rate of the day they were paid.
 - What counts is when a change was made at the source (`_source_ts`), not when it arrived: a change that came late is
   seen by an instant before it arrived. A row of a full dump is as old as its `updated_at` says.
 - The log begins with the first load. A row that was changed between the instant and the first load is left out, as
-  nobody knows what it was; and so is one whose former state has expired from raw, where `raw_retention_days` lets it.
+  nobody knows what it was; and so is one whose former state has expired from raw, where the contract's `retention_days`
+  or `raw_retention_days` lets it.
 - Who was erased is in no instant any more.
 - Seeds (rates, tiers, postcodes, trust in sources) are as they are today; a rate is never one of a later day.
 

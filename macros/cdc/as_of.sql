@@ -7,8 +7,8 @@
     nothing that came after its instant. A run that names none pays nothing for it, and a table in which nothing has
     happened since costs one look.
 
-    A row that was changed since, and whose state of then has expired from raw (`raw_retention_days`), is left out, and so is
-    who was erased. Raw is reached through the graph and is no parent of the models: only an instant of the past reads it.
+    A row that was changed since, and whose state of then has expired from raw (`retention_days` of its contract, or
+    `raw_retention_days`), is left out, and so is who was erased. Raw is reached through the graph and is no parent of the models: only an instant of the past reads it.
 
     `relation`: a table of structure, by ref(). In unit tests, where it is a CTE, it is left as it is. `columns`: those that
     are read, where that is not most of them.
