@@ -50,9 +50,9 @@ class Warehouse:
     manifest: Any
 
     def empty(self, table: str) -> None:
-        """Make a raw table anew, drop the structure table made from it, and forget what is known of it."""
-        for dataset in ("raw", "structure"):
-            self.client.delete_table(f"{dataset}.{table}", not_found_ok=True)
+        """Make a raw table anew, drop what structure and snapshots made of it, and forget what is known of it."""
+        for made in (f"raw.{table}", f"structure.{table}", f"snapshots.snp_{table}"):
+            self.client.delete_table(made, not_found_ok=True)
         self.client.create_table(raw_table(self.settings, self.contracts[table]))
         for of_all in {"truncates", "quarantined_values"} & {t.table_id for t in self.client.list_tables("structure")}:
             self.client.query_and_wait(f"delete from structure.{of_all} where table_name = '{table}'")

@@ -75,7 +75,13 @@ MUTANTS = {
         "and not {{ is_erased('_image', table, erasures) }}",
         "",
     ),
-    "member_tiers": Mutant("late rows are found", Plan(number=20), "_cdc_is_due", "found_count > 0", "false"),
+    "member_tiers": Mutant(
+        "late rows are found",
+        Plan(number=20),
+        "cdc_position",
+        "{{ return(_cdc_applied_positions(positions).get(table, nothing)) }}",
+        "{{ return(dict(_cdc_applied_positions(positions).get(table, nothing), late=[])) }}",
+    ),
     ANY_COLUMN: Mutant(
         "columns of every type may be left out",
         Plan(number=20, omits=EVERY_TYPE),
