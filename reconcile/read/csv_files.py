@@ -29,7 +29,6 @@ _KNOWN: Final = tuple(
         (
             r"Row #\d+: Expected \d+ columns, got \d+",
             r"Expected \d+ columns, got \d+",
-            r"straddling object straddles two block boundaries",
             r"[Ii]nvalid UTF-?8",
             r"Empty CSV file",
         ),
@@ -37,8 +36,13 @@ _KNOWN: Final = tuple(
 )
 """What the parser says of a row without quoting it."""
 
-_BLOCK_BYTES: Final = 8 * 1024 * 1024
-"""Longest row, and how much is parsed at once."""
+_ROW: Final = re.compile(r"Row #(\d+)")
+"""Of which row it says so: the header is the first one."""
+
+_BLOCK_BYTES: Final = 1024 * 1024
+"""How much is read and parsed at once; what a reader holds is some ten times that."""
+
+_LONGEST_ROW_BYTES: Final = 8 * 1024 * 1024
 
 
 def read_csv(
@@ -60,40 +64,49 @@ def read_csv(
     """
     with open_plain(store, ref) as plain, _told(ref):
         header = _header(ref, plain, form, tuple(columns))
+        guard = Guard(ref, plain, form.delimiter, len(header))
         # With no column wanted, one must be parsed all the same to count the rows.
         parsed = list(columns) or header[:1]
-        reader = pa_csv.open_csv(
-            pa.PythonFile(Guard(ref, plain, form.delimiter, len(header)), mode="r"),
-            read_options=pa_csv.ReadOptions(block_size=_BLOCK_BYTES, use_threads=False),
-            parse_options=pa_csv.ParseOptions(
-                delimiter=form.delimiter, newlines_in_values=True, ignore_empty_lines=False
-            ),
-            convert_options=pa_csv.ConvertOptions(
-                column_types=dict.fromkeys(parsed, pa.string()),
-                include_columns=parsed,
-                null_values=[form.null],
-                strings_can_be_null=True,
-                quoted_strings_can_be_null=False,
-            ),
-        )
-        first = 1
-        for batch in reader:
-            yield _typed(ref, batch, columns, first)
-            first += batch.num_rows
+        known, rows = None, 0
+        for piece in guard.pieces(_BLOCK_BYTES, _LONGEST_ROW_BYTES):
+            with _told(ref, before=rows + 1 if known else 0):
+                table = _parsed(piece, form, parsed, known)
+            # The first piece begins with the header.
+            known = header
+            for batch in table.to_batches():
+                yield _typed(ref, batch, columns, rows + 1)
+                rows += batch.num_rows
+
+
+def _parsed(piece: bytes, form: CsvForm, columns: list[str], header: list[str] | None) -> pa.Table:
+    return pa_csv.read_csv(
+        pa.BufferReader(piece),
+        read_options=pa_csv.ReadOptions(block_size=len(piece), use_threads=False, column_names=header),
+        parse_options=pa_csv.ParseOptions(delimiter=form.delimiter, newlines_in_values=True, ignore_empty_lines=False),
+        convert_options=pa_csv.ConvertOptions(
+            column_types=dict.fromkeys(columns, pa.string()),
+            include_columns=columns,
+            null_values=[form.null],
+            strings_can_be_null=True,
+            quoted_strings_can_be_null=False,
+        ),
+    )
 
 
 @contextmanager
-def _told(ref: ObjectRef) -> Iterator[None]:
+def _told(ref: ObjectRef, *, before: int = 0) -> Iterator[None]:
     try:
         yield
     except (pa.ArrowException, csv.Error, UnicodeDecodeError) as error:
-        raise UnreadableError(f"{ref.uri}: is not a whole CSV file: {_words(error)}") from None
+        raise UnreadableError(f"{ref.uri}: is not a whole CSV file: {_words(error, before)}") from None
 
 
-def _words(error: Exception) -> str:
-    """Return what is wrong without the fields of the row, which the parser quotes."""
+def _words(error: Exception, before: int) -> str:
+    """Return what is wrong without the fields of the row, which the parser quotes, and with its number in the file."""
     found = next((found for words in _KNOWN if (found := words.search(str(error)))), None)
-    return found[0] if found else "it cannot be parsed, or is not UTF-8"
+    if found is None:
+        return "it cannot be parsed, or is not UTF-8"
+    return _ROW.sub(lambda row: f"Row #{int(row[1]) + before}", found[0])
 
 
 def _header(ref: ObjectRef, plain: "io.BufferedReader[Any]", form: CsvForm, wanted: tuple[str, ...]) -> list[str]:

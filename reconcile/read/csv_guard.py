@@ -2,9 +2,12 @@
 
 DuckDB and Arrow both take a quote that is never closed for text up to the end of the file, so that a truncated file
 would read as fewer rows; Arrow takes quotes in the middle of a field as they stand and a blank line for a row of nulls.
+Arrow also reads a file up to 32 blocks ahead of whoever takes its rows (`arrow::MakeBackgroundGenerator`), so it is
+given one piece of whole rows after the other instead.
 """
 
 import io
+from collections.abc import Iterator
 from typing import Any, Final
 
 from core.errors import UnreadableError
@@ -19,7 +22,7 @@ _TAIL: Final = 2
 """Bytes that decide with those after them: the longest fault has one more."""
 
 
-class Guard(io.RawIOBase):
+class Guard:
     """A CSV file, checked as it is read through.
 
     What is checked is the file without what stands within quotes, of which the opening quote is left: quotes must
@@ -33,7 +36,6 @@ class Guard(io.RawIOBase):
     """
 
     def __init__(self, ref: ObjectRef, source: "io.BufferedReader[Any]", delimiter: str, columns: int) -> None:
-        super().__init__()
         self._ref = ref
         self._source = source
         kept = frozenset(delimiter.encode() + _QUOTE + b"\r\n")
@@ -43,20 +45,46 @@ class Guard(io.RawIOBase):
         self._outside = b""
         self._last = b"\n"
 
-    def readable(self) -> bool:
-        """Return True."""
-        return True
+    def pieces(self, block: int, longest: int) -> Iterator[bytes]:
+        """Yield the file in pieces of whole rows, which together are the file.
 
-    def readinto(self, buffer: Any) -> int:
-        """Fill `buffer` with text that is well formed so far; return how many bytes were there."""
-        data = self._source.read(len(buffer))
-        if data:
+        Args:
+            block: how many bytes are read at once.
+            longest: how many bytes a row may have.
+
+        Raises:
+            UnreadableError: when it is not well formed, or a row is longer.
+        """
+        rest = b""
+        while data := self._source.read(block):
+            end = self._row_end(data)
             self._check(data)
             self._last = data[-1:]
-        else:
-            self._finish()
-        buffer[: len(data)] = data
-        return len(data)
+            if end:
+                yield rest + data[:end]
+                rest = data[end:]
+            else:
+                rest += data
+            if len(rest) > longest:
+                raise self._fault(f"a row is longer than {longest:,} bytes")
+        self._finish()
+        if rest:
+            yield rest
+
+    def _row_end(self, data: bytes) -> int:
+        """Return how much of the data the last end of a row leaves behind it; 0 when none ends in it."""
+        # Where lines end in a carriage return alone, the last byte may still be half of an end.
+        return self._behind_last(b"\n", data) or self._behind_last(b"\r", data[:-1])
+
+    def _behind_last(self, end: bytes, data: bytes) -> int:
+        parts = data.split(_QUOTE)
+        position = len(data)
+        for number in reversed(range(len(parts))):
+            position -= len(parts[number])
+            if (number % 2 == 1) == self._is_inside and (found := parts[number].rfind(end)) >= 0:
+                return position + found + len(end)
+            position -= len(_QUOTE)
+        return 0
 
     def _check(self, data: bytes) -> None:
         parts = data.split(_QUOTE)

@@ -178,18 +178,19 @@ def test_a_text_that_does_not_spell_its_type_is_unreadable(tmp_path: Path, text:
 _TEXTS = st.none() | st.text(st.sampled_from('ab,"\n\r;é '), max_size=6)
 
 
-@given(rows=st.lists(st.tuples(_TEXTS, _TEXTS), max_size=12), block=st.integers(1, 9))
+def _pieces(text: bytes, block: int) -> list[bytes]:
+    guard = Guard(ObjectRef("file:///a.csv", "a.csv", "", len(text)), io.BufferedReader(io.BytesIO(text)), ",", 2)
+    return list(guard.pieces(block, 60))
+
+
+@given(rows=st.lists(st.tuples(_TEXTS, _TEXTS), max_size=12), block=st.integers(5, 90))
 def test_csv_of_any_texts_passes_the_guard_whole_and_not_when_cut(
-    rows: list[tuple[str | None, str | None]], block: int, tmp_path_factory: pytest.TempPathFactory
+    rows: list[tuple[str | None, str | None]], block: int
 ) -> None:
     data = _csv([list(row) for row in rows], ["a", "b"])
 
     def through(text: bytes) -> bytes:
-        guard = Guard(ObjectRef("file:///a.csv", "a.csv", "", len(text)), io.BufferedReader(io.BytesIO(text)), ",", 2)
-        found = bytearray()
-        while piece := guard.read(block):
-            found += piece
-        return bytes(found)
+        return b"".join(_pieces(text, block))
 
     assert through(data) == data
     unquoted = io.StringIO(newline="")
@@ -202,6 +203,43 @@ def test_csv_of_any_texts_passes_the_guard_whole_and_not_when_cut(
         if not whole:
             with pytest.raises(UnreadableError):
                 through(text)
+
+
+@given(
+    rows=st.lists(st.tuples(_TEXTS, _TEXTS), max_size=40),
+    end=st.sampled_from(["\n", "\r\n", "\r"]),
+    block=st.integers(5, 90),
+)
+def test_csv_is_taken_apart_between_rows_and_a_block_at_a_time(
+    rows: list[tuple[str | None, str | None]], end: str, block: int
+) -> None:
+    text = io.StringIO(newline="")
+    csv.writer(text, lineterminator=end, quoting=csv.QUOTE_NONNUMERIC).writerows([("a", "b"), *rows])
+    pieces = _pieces(text.getvalue().encode(), block)
+    parsed = [row for piece in pieces for row in csv.reader(io.StringIO(piece.decode(), newline=""))]
+    assert parsed == list(csv.reader(io.StringIO(text.getvalue(), newline="")))
+    # what was left of the blocks before, a row at most, and a block
+    assert all(len(piece) <= 60 + block for piece in pieces)
+
+
+def test_rows_of_csv_are_numbered_through_the_file_and_none_is_too_long(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("reconcile.read.csv_files._BLOCK_BYTES", 5)
+    monkeypatch.setattr("reconcile.read.csv_files._LONGEST_ROW_BYTES", 12)
+    whole = b"a,b\n" + b"".join(b"%d,x\n" % number for number in range(10, 20))
+    assert len(read(source(tmp_path, {"a.csv": whole}, "csv"), TEXT)) == 10
+    for text, fault in (
+        (whole + b"1\n", "Row #12: Expected 2 columns, got 1"),
+        (b"a,b\n1\n" + whole, "Row #2: Expected 2 columns, got 1"),
+        (whole + b"20," + b"x" * 30 + b"\n", "a row is longer than 12 bytes"),
+        (b'a,b\n1,"' + b"x\n" * 20, "a row is longer than 12 bytes"),
+    ):
+        with pytest.raises(UnreadableError) as caught:
+            read(source(tmp_path, {"a.csv": text}, "csv"), TEXT)
+        assert fault in str(caught.value)
+    with pytest.raises(UnreadableError, match="row 10: a is not int64"):
+        read(source(tmp_path, {"a.csv": whole.replace(b"19,", b"y,") + b"20,x\n"}, "csv"), {"a": "int64"})
 
 
 # JSON arrays
