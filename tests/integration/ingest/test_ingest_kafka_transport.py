@@ -203,9 +203,11 @@ async def test_partitions_pause_while_there_is_no_room(cluster: KafkaCluster) ->
 async def test_a_rebalance_moves_partitions_without_loss(cluster: KafkaCluster) -> None:
     cluster.create_topic(TOPIC, partitions=4)
     cluster.produce(TOPIC, [{**record, "partition": place % 4} for place, record in enumerate(numbered(200))])
-    async with joined(cluster.settings()) as first:
+    # Nobody leaves without a word here, and on a busy machine a heartbeat may be seconds late.
+    kafka = cluster.settings(session_timeout_ms=6_000)
+    async with joined(kafka) as first:
         await until(lambda: len(first.messages) == 200)
-        async with joined(cluster.settings(), ack_at_once) as second:
+        async with joined(kafka, ack_at_once) as second:
             await until(lambda: second.transport.is_connected)
             # The first must have landed what it holds of a partition before the second can have it.
             assert second.messages == []
