@@ -31,6 +31,7 @@ from devstack.bigquery.shims import (
     functions,
     grants,
     held_instants,
+    implicit_unnests,
     json_functions,
     json_texts,
     kept_generators,
@@ -41,6 +42,7 @@ from devstack.bigquery.shims import (
     no_spatial,
     numeric_precision,
     parse_cache,
+    plain_nodes,
     query_route,
     range_partitions,
     row_counts,
@@ -78,8 +80,10 @@ _PATCHES = (
     fast_failure,
     direct_routes,  # after those that replace routes
     # statements, as a whole
+    implicit_unnests,
     parse_cache,
     kept_generators,
+    plain_nodes,
     column_options,
     created_tables,
     needless_parses,

@@ -13,6 +13,7 @@ from bqemulator.domain.errors import ValidationError
 from bqemulator.sql import inner_query
 from sqlglot import exp
 
+from devstack.bigquery.shims.parse_cache import looking
 from devstack.bigquery.shims.schema_change import storage_type
 from devstack.bigquery.shims.statements import Scope, parsed
 from devstack.bigquery.shims.tables import catalog_entry, table_name
@@ -57,4 +58,4 @@ def _type(field: Any) -> str:
 
 def apply() -> None:
     """Replace the look-up in front of the translator."""
-    inner_query.build_catalog_schema = types_by_table
+    inner_query.build_catalog_schema = looking(types_by_table, reads_only=True)

@@ -14,6 +14,8 @@ from sqlglot import exp
 from sqlglot.dialects.dialect import Dialect
 from sqlglot.helper import name_sequence
 
+from devstack.bigquery.shims.parse_cache import used_up
+
 
 def apply() -> None:
     """Replace the step that makes a generator and writes with it."""
@@ -23,7 +25,7 @@ def apply() -> None:
         key = (type(dialect), repr(dialect.settings), repr(sorted(options.items())))
         generator = idle[key].pop() if idle[key] else dialect.generator(**options)
         generator._next_name = name_sequence("_t")  # noqa: SLF001 - names it invents, the one thing it carries over
-        text: str = generator.generate(expression, copy=copy)
+        text: str = generator.generate(expression, copy=copy and not used_up(expression))
         idle[key].append(generator)  # not after an error: who knows what state it left
         return text
 

@@ -174,6 +174,7 @@ def _kept_translation(translate: Callable[..., Any]) -> Callable[..., Any]:
         if kept is not None:
             translations.keep(key, kept)
             return filled(kept.text, template.values)
+        executor.classify_statement_type(sql)  # asked for afterwards, when the tree is used up
         asking = Asking(ctx.catalog)
         translated = str(await translate(sql, ctx=dataclasses.replace(ctx, catalog=asking), **context))
         text = slotted(translated, template.values)
