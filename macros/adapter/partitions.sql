@@ -60,7 +60,8 @@
 
 
 {#-
-    The query that says what of each partition is touched: the first and the last key.
+    The query that says what of each partition is touched: the first and the last key, and some of the keys, which are all of
+    them where they are few.
 
     `partitions`: what `partition_ranges` says. `rows`: a relation, or a query in parentheses. `measures`: more columns, over
     all rows of a partition. Keys that are null have a row of their own.
@@ -69,7 +70,9 @@
     select
         div({{ partitions.field }}, {{ partitions.interval }}) as partition_number,
         min({{ partitions.field }}) as first_key,
-        max({{ partitions.field }}) as last_key
+        max({{ partitions.field }}) as last_key,
+        -- no array of a result may hold a null
+        array_agg(distinct ifnull({{ partitions.field }}, 0) limit {{ _few_keys() + 1 }}) as some_keys
         {%- for measure in measures %},
         {{ measure }}
         {%- endfor %}
@@ -80,26 +83,49 @@
 
 
 {#-
-    The condition that a key is one of those touched; none when none is. Of many ranges it makes one: a statement has its
-    limits, and a batch all over the table touches all of it.
+    The condition that a key is one of those touched; none when none is. Where a partition's keys are few, they are named,
+    so that BigQuery reads of it the blocks that hold them: the table is clustered by the key. Where they are many, their
+    range is, for they are all over its blocks. Of very many partitions it makes one range: a statement has its limits.
 
     `partitions`: what `partition_ranges` says. `touched`: the rows of `partitions_touched`. `prefix`: of the column.
 -#}
 {% macro partition_condition(partitions, touched, prefix='') -%}
     {%- set column = prefix ~ partitions.field -%}
-    {%- set known = [] -%}
+    {%- set known, keys, conditions = [], [], [] -%}
     {%- for row in touched if row['partition_number'] is not none -%}
         {%- do known.append(row) -%}
     {%- endfor -%}
     {%- if not known -%}
         {{ return(none) }}
     {%- endif -%}
-    {%- if known | length > 50 -%}
+    {%- if known | length > _most_partitions() -%}
         {{ return(column ~ ' between ' ~ (known | first)['first_key'] ~ ' and ' ~ (known | last)['last_key']) }}
     {%- endif -%}
-    {%- set ranges = [] -%}
     {%- for row in known -%}
-        {%- do ranges.append(column ~ ' between ' ~ row['first_key'] ~ ' and ' ~ row['last_key']) -%}
+        {%- set some = fromjson(row['some_keys']) -%}
+        {%- if some | length <= _few_keys() -%}
+            {%- do keys.extend(some | sort) -%}
+        {%- else -%}
+            {%- do conditions.append(column ~ ' between ' ~ row['first_key'] ~ ' and ' ~ row['last_key']) -%}
+        {%- endif -%}
     {%- endfor -%}
-    {{ return('(' ~ ranges | join(' or ') ~ ')') }}
+    {%- if keys -%}
+        {%- do conditions.append(column ~ ' in (' ~ keys | join(', ') ~ ')') -%}
+    {%- endif -%}
+    {{ return('(' ~ conditions | join(' or ') ~ ')') }}
+{%- endmacro %}
+
+
+{#- Up to how many keys of a partition are named. More of them, all over a million, leave hardly a block out. -#}
+{% macro _few_keys() -%}
+    {{ return(20) }}
+{%- endmacro %}
+
+
+{#-
+    Of how many partitions the keys are told apart. BigQuery takes statements of a megabyte, and a structure model holds the
+    condition three times: of 500 partitions with 20 keys of 10 digits each, that is less than half of it.
+-#}
+{% macro _most_partitions() -%}
+    {{ return(500) }}
 {%- endmacro %}

@@ -33,6 +33,25 @@ def with_column_missing(manifest: Any, columns: Mapping[str, str]) -> Any:
     return former
 
 
+def with_small_partitions(manifest: Any, intervals: Mapping[str, int]) -> Any:
+    """Return the project with partitions of few keys, so that a small table has many.
+
+    Args:
+        manifest: the project, as dbt parsed it.
+        intervals: how many keys a partition of a structure table may have, by table.
+
+    Returns:
+        Another manifest; a table that is not partitioned by ranges is an error.
+    """
+    found = with_nodes_of_its_own(manifest)
+    for table, interval in intervals.items():
+        config = found.nodes[f"model.millrace.str_{table}"].config
+        assert config["partition_by"]["range"]["interval"] > interval
+        ranges = {"start": 0, "end": 100 * interval, "interval": interval}
+        config["partition_by"] = copy.deepcopy(config["partition_by"]) | {"range": ranges}
+    return found
+
+
 def mutate(patch: pytest.MonkeyPatch, macro: Any, table: str, right: str, wrong: str) -> None:
     """Have a macro say something else, to the structure model of one table only.
 
