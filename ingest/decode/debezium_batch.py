@@ -1,13 +1,14 @@
 """Debezium's change events by the batch: the usual event in two passes of a typed parser, any other as it always was.
 
-The first pass reads the envelope, and leaves the row images as the text they are landed as; the second reads the
-images with the parser of their shape, which checks every value and holds it against the contract. Whatever is out of
-the ordinary raises something in one of them, and is then decoded by the dialect itself. A message is parsed on its
-own: joining a batch into one JSON array costs a copy, is slower, and lets a broken message reach into the next.
+The first pass reads the envelopes, of many messages by one call, and leaves the row images as the text they are landed
+as; the second reads the images with the parser of their shape, which checks every value and holds it against the
+contract. Whatever is out of the ordinary raises something in one of them, and is then decoded by the dialect itself.
+Where joined messages cannot be read as they should, each of them is read on its own, so that only the broken ones are
+refused. Of joined messages nothing is kept but copies: no row holds on to the others' text.
 """
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import Final
+from typing import Any, Final
 
 import msgspec
 from msgspec import Raw
@@ -19,6 +20,7 @@ from ingest.decode.cloudevents import VERSION_ATTRIBUTES
 from ingest.decode.debezium.envelope import NULL, OPERATIONS, Source, table_name
 from ingest.decode.debezium.images import RowImages
 from ingest.decode.debezium.positions import position, source_timestamp
+from ingest.decode.joined import CHUNK, LEFT_OUT, Backoff, join, new_separator, part
 from ingest.decode.payload import trace_id
 from ingest.decode.shapes import UNREADABLE, Shapes
 from ingest.decode.usual_events import UsualEvent, UsualEvents
@@ -27,6 +29,9 @@ from ingest.message import Message
 from ingest.row import Landing, RawRow
 
 _NULL: Final = Raw(NULL)
+_COPY: Final = b""
+"""What a text is added to: that copies it in half the time `bytes` takes, and lets go of the text it is a part of."""
+
 _MARKER_IN_HEX: Final = UNAVAILABLE_VALUE.encode().hex().encode()
 _CLOUDEVENT: Final = frozenset({"content-type", "Content-Type", *VERSION_ATTRIBUTES})
 
@@ -34,6 +39,9 @@ _OF_SCHEMA: Final = ord("s")
 """The first letter of a wrapped event's first field, `{"schema":`; no field of an event itself comes first with it."""
 
 _LETTER: Final = 2
+
+_ALONE: Final = [0]
+"""What is read of a message that is to be read on its own."""
 
 UNUSUAL: Final = (DecodeError, msgspec.MsgspecError, UnicodeDecodeError, RecursionError, LookupError)
 """What reading an event that is not the usual one may raise."""
@@ -61,7 +69,8 @@ def quick_decoder(contract: TableContract, load_id: str, watch: DriftWatch) -> Q
     """
     shapes, former_shapes = Shapes(contract, with_keys=True), Shapes(contract, with_keys=True)
     images = RowImages(contract)
-    may_rewrite = _holds_marker if _is_plain(contract) else _images_may_be_rewritten(images)
+    is_plain = _is_plain(contract)
+    may_rewrite = _holds_marker if is_plain else _images_may_be_rewritten(images)
     events = UsualEvents(contract, images)
     source_tables: dict[str | None, str] = {}
 
@@ -69,16 +78,16 @@ def quick_decoder(contract: TableContract, load_id: str, watch: DriftWatch) -> Q
         return source_tables.setdefault(schema, table_name(schema, source.table or ""))
 
     # A hundred thousand messages a second pass here: what would be functions of their own elsewhere stands in one.
-    def read_row(message: Message, event: UsualEvent) -> RawRow:
+    def read_row(message: Message, event: UsualEvent, is_unmarked: bool) -> RawRow:
         source, op = event.source, OPERATIONS[event.op]
-        before = None if event.before == _NULL else bytes(event.before)
+        before = None if event.before == _NULL else _COPY + event.before
         if op == "DELETE":
             if event.after != _NULL or before is None:
                 raise LookupError
             after, schema_fingerprint = None, None
             shape, image = former_shapes.read(before)
         else:
-            after = bytes(event.after)
+            after = _COPY + event.after
             shape = shapes.recent
             try:
                 image = shape.decode(after)
@@ -89,7 +98,7 @@ def quick_decoder(contract: TableContract, load_id: str, watch: DriftWatch) -> Q
                 raise LookupError
             if before is not None:
                 former_shapes.check(before)
-        if may_rewrite(message.data, before, after):
+        if not is_unmarked and may_rewrite(message.data, before, after):
             raise LookupError
         schema, timestamp, lsn = source.schema or source.db, source.ts_us, source.lsn
         return RawRow(
@@ -111,32 +120,101 @@ def quick_decoder(contract: TableContract, load_id: str, watch: DriftWatch) -> Q
             _trace(message.attributes) if message.attributes else None,
         )
 
-    return _each(events, read_row)
+    return _by_chunks(_reader(events), _joined_reader(events, is_plain), read_row)
 
 
-def _each(events: UsualEvents, read_row: Callable[[Message, UsualEvent], RawRow]) -> QuickDecoder:
-    """Return what parses events one after the other, and makes their rows."""
+def _by_chunks(
+    read: Callable[[Message], UsualEvent],
+    read_joined: Callable[[Sequence[Message], int], tuple[list[Any], bool]],
+    read_row: Callable[[Message, UsualEvent, bool], RawRow],
+) -> QuickDecoder:
+    """Return what decodes a batch chunk by chunk.
 
-    def decode(
-        messages: Sequence[Message], land: Callable[[Landing], None], otherwise: Callable[[Message], None]
+    Args:
+        read: parses an event on its own.
+        read_joined: parses the events of a chunk.
+        read_row: makes the row of an event, which need not be searched for the marker of a value not sent, if so told.
+    """
+
+    def decode_chunk(
+        messages: Sequence[Message],
+        separator: int,
+        land: Callable[[Landing], None],
+        otherwise: Callable[[Message], None],
     ) -> None:
-        for message in messages:
+        parsed, is_unmarked = read_joined(messages, separator)
+        for message, event in zip(messages, parsed, strict=True):
             try:
-                data = message.data
-                if data[_LETTER] == _OF_SCHEMA:
-                    event = events.read_wrapped(data)
+                if event.__class__ is int:
+                    row = read_row(message, read(message), False)
                 else:
-                    try:
-                        event = events.known(data)
-                    except UNREADABLE:
-                        event = events.read(data)
-                row = read_row(message, event)
+                    row = read_row(message, event, is_unmarked)
             except UNUSUAL:
                 otherwise(message)
             else:
                 land(Landing(message, row))
 
+    def decode(
+        messages: Sequence[Message], land: Callable[[Landing], None], otherwise: Callable[[Message], None]
+    ) -> None:
+        separator = new_separator()
+        for start in range(0, len(messages), CHUNK):
+            # In a function of its own, so that what was parsed is freed before more is, and the same memory is used.
+            decode_chunk(messages[start : start + CHUNK], separator, land, otherwise)
+
     return decode
+
+
+def _reader(events: UsualEvents) -> Callable[[Message], UsualEvent]:
+    """Return what parses an event on its own; it raises one of `UNUSUAL` for what is none."""
+
+    def read(message: Message) -> UsualEvent:
+        data = message.data
+        if data[_LETTER] == _OF_SCHEMA:
+            return events.read_wrapped(data)
+        try:
+            return events.known(data)
+        except UNREADABLE:
+            return events.read(data)
+
+    return read
+
+
+def _joined_reader(events: UsualEvents, is_plain: bool) -> Callable[[Sequence[Message], int], tuple[list[Any], bool]]:
+    """Return what parses the events of many messages by one call.
+
+    It takes a separator, too, and returns the event of every message, or a number for one to be read on its own; and
+    whether it is certain that no message holds the marker of a value not sent.
+    """
+
+    def read_joined(messages: Sequence[Message], separator: int) -> tuple[list[Any], bool]:
+        if len(messages) == 1 or not backoff.is_due():
+            return _ALONE * len(messages), False
+        # A topic's events are of one form, as a rule; where they are of both, most are not wrapped.
+        is_wrapped = _is_wrapped(messages[0]) and _is_wrapped(messages[-1])
+        try:
+            bodies = [
+                data if (data := message.data) and (data[_LETTER] == _OF_SCHEMA) is is_wrapped else LEFT_OUT
+                for message in messages
+            ]
+            text = join(bodies, separator)
+            parse = events.known_wrapped_joined if is_wrapped else events.known_joined
+            parsed = part(parse(text), len(messages), separator)
+        except (*UNREADABLE, LookupError):
+            backoff.failed()
+            return _ALONE * len(messages), False
+        backoff.succeeded()
+        if is_wrapped:
+            parsed = events.unwrap(parsed)
+        # Looked for in all of them at once, which gains more than joining costs.
+        return parsed, is_plain and text.find(_MARKER_IN_HEX) < 0
+
+    backoff = Backoff()
+    return read_joined
+
+
+def _is_wrapped(message: Message) -> bool:
+    return len(message.data) > _LETTER and message.data[_LETTER] == _OF_SCHEMA
 
 
 def _is_plain(contract: TableContract) -> bool:

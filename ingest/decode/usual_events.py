@@ -4,7 +4,7 @@ The names of the connector, its database and its schema are the same in every ev
 them compares instead of making new text, and refuses what has another name; it is made anew for every name it meets.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from typing import Annotated, Any, Final, Literal
 
 import msgspec
@@ -16,6 +16,7 @@ from ingest.decode.debezium.envelope import Source, Transaction
 from ingest.decode.debezium.event import check_table
 from ingest.decode.debezium.images import RowImages
 from ingest.decode.debezium.positions import source_timestamp
+from ingest.decode.joined import JoinedParser, joined_parser
 from ingest.decode.payload import MAX_TIMESTAMP, MIN_TIMESTAMP
 from ingest.decode.shapes import UNREADABLE
 
@@ -58,6 +59,8 @@ class UsualEvents:
     Attributes:
         known: parses an event whose names are known by now, the quickest way; it raises one of `UNREADABLE` for any
             other, which is for `read` then.
+        known_joined: parses many of them by one call, joined by `ingest.decode.joined`; it raises likewise.
+        known_wrapped_joined: parses likewise many that stand within their schema wrapper; its values are for `unwrap`.
     """
 
     def __init__(self, contract: TableContract, images: RowImages) -> None:
@@ -72,9 +75,11 @@ class UsualEvents:
         self._plain_schema = Raw()
         self._names: dict[str, set[str]] = {kind: set() for kind in _NAMES}
         self._table = ""
-        self._any_plain, self._any_wrapped = _parsers(UsualEvent)
+        self._any_plain, self._any_wrapped, *_ = _parsers(UsualEvent)
         self.known: Callable[[bytes], UsualEvent] = _nothing
         self._known_wrapped = _nothing
+        self.known_joined: JoinedParser = _nothing
+        self.known_wrapped_joined: JoinedParser = _nothing
 
     def read(self, data: bytes) -> UsualEvent:
         """Parse an event that `known` could not.
@@ -116,6 +121,18 @@ class UsualEvents:
             self._learn_schema(wrapped.schema)
         return wrapped.payload  # type: ignore[no-any-return]  # msgspec makes the class at run time
 
+    def unwrap(self, values: Sequence[Any]) -> list[Any]:
+        """Take events out of their wrappers.
+
+        Args:
+            values: what `known_wrapped_joined` parsed; numbers stay as they are.
+
+        Returns:
+            An event for each, or a number for one whose schema must be looked at first, which `read_wrapped` does.
+        """
+        plain = self._plain_schema
+        return [value if value.__class__ is int else value.payload if value.schema == plain else 0 for value in values]
+
     def _learn_schema(self, schema: Raw) -> None:
         if not self._images.schema_is_plain(bytes(schema)):
             raise LookupError
@@ -140,15 +157,14 @@ class UsualEvents:
         known_event = [
             ("source", known_source) if field.name == "source" else _declared(field) for field in fields(UsualEvent)
         ]
-        self.known, self._known_wrapped = _parsers(
-            msgspec.defstruct(
-                "KnownEvent",
-                known_event,
-                gc=False,
-                kw_only=True,
-                rename={field.name: field.encode_name for field in fields(UsualEvent)},
-            )
+        parsed = msgspec.defstruct(
+            "KnownEvent",
+            known_event,
+            gc=False,
+            kw_only=True,
+            rename={field.name: field.encode_name for field in fields(UsualEvent)},
         )
+        self.known, self._known_wrapped, self.known_joined, self.known_wrapped_joined = _parsers(parsed)
         return event
 
     def _known_fields(self) -> Iterator[tuple[str, Any] | tuple[str, Any, Any]]:
@@ -172,7 +188,8 @@ def _declared(field: FieldInfo) -> tuple[str, Any] | tuple[str, Any, Any]:
     return (field.name, field.type) if field.required else (field.name, field.type, field.default)
 
 
-def _parsers(event: type) -> tuple[Any, Any]:
-    """Return what parses an event as it stands, and what parses it within its schema wrapper."""
+def _parsers(event: type) -> tuple[Any, Any, JoinedParser, JoinedParser]:
+    """Return what parses an event as it stands, and within its schema wrapper; and what parses many of either."""
     wrapped = msgspec.defstruct("Wrapped", [("schema", Raw), ("payload", event)], gc=False, forbid_unknown_fields=True)
-    return msgspec.json.Decoder(event).decode, msgspec.json.Decoder(wrapped).decode
+    decoder = msgspec.json.Decoder
+    return decoder(event).decode, decoder(wrapped).decode, joined_parser(event), joined_parser(wrapped)

@@ -85,10 +85,14 @@ def test_every_message_of_a_world_is_decoded_as_alone() -> None:
     world = World(7, 150, CONTRACTS)
     world.evolve(2_000, truncate=("member_cases",))
     decoders = {topic: batch_decoder(contract, "load") for topic, contract in CONTRACTS.by_topic().items()}
+    sent_to: dict[str, list[Message]] = {topic: [] for topic in decoders}
     for number, sent in enumerate(world.deliver(final=True)):
         if sent.topic in decoders:
             message = Message("sub", sent.topic, str(number), sent.data, sent.attributes, sent.ordering_key, 5)
-            assert_same(CONTRACTS.by_topic()[sent.topic], decoders[sent.topic], [message])
+            sent_to[sent.topic].append(message)
+    for topic, all_of_it in sent_to.items():
+        for start in range(0, len(all_of_it), 100):
+            assert_same(CONTRACTS.by_topic()[topic], decoders[topic], all_of_it[start : start + 100])
 
 
 @pytest.mark.parametrize("wrapped", [False, True])
@@ -137,8 +141,10 @@ def test_a_usual_event_is_taken_the_quick_way(fields: dict[str, Any], source: di
     [(_, expected)] = one_by_one(SIMPLE, [message])[0]
     landings: list[Landing] = []
     others: list[Message] = []
-    quick([message] * 3, landings.append, others.append)
-    assert [landing.row for landing in landings] == [expected] * 3
+    for _ in range(3):
+        # One by one, until its names are known and its schema, and then by one call.
+        quick([message] * 3, landings.append, others.append)
+    assert [landing.row for landing in landings] == [expected] * 9
     assert not others
 
 
@@ -186,31 +192,6 @@ def test_parsers_of_every_type_may_be_thrown_away(data_type: Any) -> None:
 
 
 # Mutants: each leaves a check out, and must be found by a message that the property holds as well.
-
-
-def joined(contract: TableContract) -> BatchDecoder:
-    """The batch as one JSON array, believed when it has as many elements as there are messages."""
-    read = msgspec.json.Decoder(list[UsualEvent])
-    quick = batch_decoder(contract, "load")
-
-    def decode(batch: Sequence[Message]) -> Any:
-        read_events = read.decode(b"[" + b",".join(message.data for message in batch) + b"]")
-        assert len(read_events) == len(batch)
-        texts = [msgspec.json.encode(one) for one in read_events]
-        return quick([msgspec.structs.replace(one, data=text) for one, text in zip(batch, texts, strict=True)])
-
-    return decode
-
-
-def test_a_joined_batch_would_let_one_message_reach_into_the_next() -> None:
-    good = event().data
-    first, second = good + b"," + good[:-1], b'"op":"d"}'
-    batch = [told(first), told(b',"x":1,' + second)]
-    mutant = [told(good + b"," + good[:-1]), told(b'"ts_ms":5}')]
-    assert_same(SIMPLE, batch_decoder(SIMPLE, "load"), batch)
-    assert_same(SIMPLE, batch_decoder(SIMPLE, "load"), mutant)
-    with pytest.raises(AssertionError):
-        assert_same(SIMPLE, joined(SIMPLE), mutant)
 
 
 @pytest.mark.parametrize(
