@@ -50,11 +50,13 @@ from devstack.bigquery.shims import (
     script_variables,
     statements,
     storage_server,
+    storage_version,
     strict_json,
     system_views,
     table_patch,
     text_to_time,
     thread_cursors,
+    threaded_statements,
     time_differences,
     time_formats,
 )
@@ -64,6 +66,7 @@ PINNED_VERSION = "1.4.0"
 _PATCHES = (
     # start and storage
     no_spatial,
+    storage_version,
     thread_cursors,
     no_snapshots,
     held_instants,
@@ -90,6 +93,7 @@ _PATCHES = (
     script_variables,
     merge_cardinality,
     kept_translations,
+    threaded_statements,
     # functions and types
     catalog_types,
     numeric_precision,

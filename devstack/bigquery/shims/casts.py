@@ -17,8 +17,10 @@ _DIGITS = "regexp_extract(cast(x as varchar), '[.]([0-9]+)', 1)"
 
 # Each branch goes through text, so that it compiles for a value of any type; typeof() is known at compile time,
 # so only one branch is left to run. Fractions of a second are written in threes, trailing zeros in groups.
+# Of a macro that is declared twice DuckDB binds the one whose parameter fits best, so a text costs next to nothing.
+# JSON would count as text and is told apart before.
 MACROS = (
-    f"""bq_string(x) as case
+    f"""bq_text_of(x) as case
         when typeof(x) like 'DECIMAL%' and contains(cast(x as varchar), '.')
             then rtrim(rtrim(cast(x as varchar), '0'), '.')
         when typeof(x) in ('DOUBLE', 'FLOAT') then case
@@ -27,12 +29,15 @@ MACROS = (
             else format('{{:.17g}}', {_DOUBLE})
         end
         when typeof(x) = 'BLOB' then decode(cast(cast(x as varchar) as blob))
-        when typeof(x) = 'JSON' then json_extract_string(cast(x as varchar), '$')
         when typeof(x) like 'TIMESTAMP%' and {_DIGITS} != '' then regexp_replace(
             cast(x as varchar), '[.][0-9]+',
             '.' || rpad({_DIGITS}, case when length({_DIGITS}) <= 3 then 3 else 6 end, '0')
         )
         else cast(x as varchar)
+    end, (x varchar) as x""",
+    """bq_string(x) as case
+        when typeof(x) = 'JSON' then json_extract_string(cast(x as varchar), '$')
+        else bq_text_of(x)
     end""",
     """bq_is_integer(x) as
         typeof(x) != 'VARCHAR'

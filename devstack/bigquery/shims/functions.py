@@ -9,11 +9,14 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
+import duckdb
 from bqemulator.jobs import executor
 from bqemulator.sql import translator
 from bqemulator.storage.engine import DuckDBEngine
 from sqlglot import exp, generator
 from sqlglot.dialects.dialect import Dialect
+
+from core.errors import ConfigurationError
 
 
 @dataclass(frozen=True)
@@ -44,7 +47,13 @@ def install(rules: Sequence[Rule], macros: Sequence[str]) -> None:
     def register_with_macros(engine: DuckDBEngine) -> None:
         register(engine)
         for macro in macros:
-            engine.connection.execute(f"create or replace macro {macro}")
+            try:
+                engine.connection.execute(f"create or replace macro {macro}")
+            except duckdb.BinderException as fault:
+                raise ConfigurationError(
+                    "the data folder was made by an earlier version, and cannot hold the functions of this one: "
+                    f"start with an empty folder ({str(fault).splitlines()[0]})"
+                ) from fault
 
     vars(translator)["get_all_rules"] = lambda: [*rules, *own_rules()]
     DuckDBEngine._register_builtin_udfs = register_with_macros  # noqa: SLF001

@@ -26,8 +26,10 @@ _BY_LAMBDA: Final = """list_transform(
 _WRITTEN_OUT: Final = "bq_json_of(typeof(x), bq_string(x))"
 
 
-def _macro(name: str, scalar: str) -> str:
-    return f"""{name}(x) as case
+# What needs none of that is most of what is asked for: of a macro that is declared twice DuckDB binds the one whose
+# parameter fits best, and so of a text nothing but its quotes. JSON would count as text, and is its own.
+def _macros(name: str, scalar: str) -> tuple[str, str]:
+    of_a_kind = f"""{name}_of(x) as case
         when x is null then 'null'
         when typeof(x) = 'BLOB' then '"' || to_base64(bq_bytes(x)) || '"'
         when typeof(x) like 'DECIMAL%)' or typeof(x) in (
@@ -35,7 +37,14 @@ def _macro(name: str, scalar: str) -> str:
         )
             then {scalar}
         else cast(to_json(x) as varchar)
-    end"""
+    end, (x varchar) as coalesce(cast(to_json(x) as varchar), 'null')"""
+    return (
+        of_a_kind,
+        f"""{name}(x) as case
+        when typeof(x) = 'JSON' then coalesce(cast(x as varchar), 'null')
+        else {name}_of(x)
+    end""",
+    )
 
 
 MACROS = (
@@ -49,8 +58,8 @@ MACROS = (
         when contains(text, '.') or abs(try_cast(text as hugeint)) > {_EXACT_IN_JAVASCRIPT} then '"' || text || '"'
         else text
     end""",
-    _macro("bq_to_json_string", _BY_LAMBDA),
-    _macro("bq_to_json_string_in_merge", _WRITTEN_OUT),
+    *_macros("bq_to_json_string", _BY_LAMBDA),
+    *_macros("bq_to_json_string_in_merge", _WRITTEN_OUT),
 )
 
 

@@ -11,6 +11,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+import duckdb
 import httpx
 import pytest
 from google.auth.credentials import AnonymousCredentials
@@ -80,6 +81,12 @@ def test_it_keeps_its_data_listens_on_loopback_only_and_stops_cleanly(tmp_path: 
         assert server.returncode == 0, errors
 
 
+def test_a_file_that_cannot_hold_its_functions_is_refused(tmp_path: Path) -> None:
+    duckdb.connect(str(tmp_path / "bqemulator.duckdb")).close()  # as earlier versions made it
+    with pytest.raises(UnavailableError, match="start with an empty folder"), running_bigquery(data_dir=tmp_path):
+        pass
+
+
 def test_a_server_that_cannot_start_says_why(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     with pytest.raises(UnavailableError, match="File exists"), running_bigquery(data_dir=tmp_path / "file"):
@@ -94,14 +101,17 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[int, BigQ
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="threads are counted in /proc")
-def test_no_request_starts_a_thread(server: tuple[int, BigQueryAddress]) -> None:
+def test_no_request_starts_a_thread_but_the_one_that_runs_a_statement(server: tuple[int, BigQueryAddress]) -> None:
     process, address = server
     url = f"{address.rest_url}{PROJECT}"
-    tasks = Path(f"/proc/{process}/task")
-    before = {task.name for task in tasks.iterdir()}
     assert httpx.post(f"{url}/datasets", json={"datasetReference": {"datasetId": "threads"}}, timeout=30).is_success
     query: Any = {"query": "create table threads.t as select 1 as a", "useLegacySql": False}
     job = httpx.post(f"{url}/jobs", json={"configuration": {"query": query}}, timeout=30).json()
+    tasks = Path(f"/proc/{process}/task")
+    before = {task.name for task in tasks.iterdir()}
+    for again in ("select 1", "create or replace table threads.t as select 2 as a"):
+        query["query"] = again
+        assert httpx.post(f"{url}/jobs", json={"configuration": {"query": query}}, timeout=30).is_success
     for path in ("datasets", "datasets/threads", "datasets/threads/tables", "datasets/threads/tables/t"):
         assert httpx.get(f"{url}/{path}", timeout=30).is_success
     assert httpx.get(f"{url}/jobs/{job['jobReference']['jobId']}", timeout=30).json()["status"]["state"] == "DONE"
