@@ -184,7 +184,7 @@
 -#}
 {% macro _cdc_held_versions(changes, rows, key, columns, reach) -%}
     {#- in unit tests, the table is the name of a CTE -#}
-    {%- set there = columns if this is string or not execute else adapter.get_columns_in_relation(this) | map(attribute='name') | list -%}
+    {%- set there = columns if this is string or not execute else columns_held() | map(attribute='name') | list -%}
     {%- set version -%}
             {%- for column in key + columns %}
             {{ 'held.' if column in key or column in there else 'null as ' }}{{ column }},
