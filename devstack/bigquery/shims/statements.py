@@ -7,6 +7,7 @@ a mend is written once, for one statement, and never sees half of two.
 from __future__ import annotations
 
 import contextlib
+import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -22,6 +23,13 @@ from sqlglot import exp
 from devstack.bigquery.shims.kept_texts import kept_answer
 
 DIALECT = "bigquery"
+
+# No semicolon, and no quote that is left open: whoever may be a script, or no GoogleSQL, is read in full.
+_NO_SCRIPT = re.compile(
+    r"(?:\s|/\*.*?\*/)*(?:select|with|create(?:\s+or\s+replace)?\s+(?:table|view)|insert|update|delete|merge)\b"
+    r"""(?:[^;'"`]++|'(?:[^'\\;]|\\[^;])*+'|"(?:[^"\\;]|\\[^;])*+"|`[^`;]*+`)*+""",
+    re.DOTALL | re.IGNORECASE,
+)
 
 
 @dataclass(frozen=True)
@@ -126,6 +134,8 @@ def is_single(sql: str) -> bool:
     Returns:
         True when it is; False also when it cannot be read.
     """
+    if _NO_SCRIPT.fullmatch(sql):  # a script has semicolons, or begins with a word of its own
+        return True
     with contextlib.suppress(DomainError):  # the emulator parses it again, and reports what is wrong
         statements = parse_script(sql).statements
         return len(statements) == 1 and isinstance(statements[0], SqlStmt)
