@@ -12,7 +12,7 @@ import psutil
 
 from bench.result import Run
 from core.settings import Settings
-from pipeline.dbt_project import fresh
+from pipeline.dbt_project import collecting_rarely, fresh
 
 ROOT: Final = Path(__file__).parents[1]
 
@@ -113,7 +113,8 @@ class Dbt:
         from dbt.cli.main import dbtRunner
 
         manifest = None if self._manifest is None else fresh(self._manifest)
-        outcome = dbtRunner(manifest=manifest).invoke([*arguments, *self._options])
+        with collecting_rarely():
+            outcome = dbtRunner(manifest=manifest).invoke([*arguments, *self._options])
         if not outcome.success:
             results = getattr(outcome.result, "results", None) or ()
             faults = [f"{each.node.name}: {each.message}" for each in results if each.status in ("error", "fail")]

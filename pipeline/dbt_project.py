@@ -4,12 +4,14 @@ A dbt command line spends about half of a small build on starting up. `dbtRunner
 already parsed spends none of it: https://docs.getdbt.com/reference/programmatic-invocations.
 """
 
+import contextlib
 import dataclasses
+import gc
 import json
 import pickle
 import threading
 import time
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
@@ -28,6 +30,8 @@ _KINDS: Final[dict[str, NodeKind]] = {
     "test": "test",
     "unit_test": "unit_test",
 }
+# After how many new objects the garbage collector looks at them, some hundred megabytes at most.
+_NEW_OBJECTS: Final = 200_000
 _OUTCOMES: Final[dict[str, NodeOutcome]] = {
     "success": "ok",
     "pass": "ok",
@@ -195,9 +199,10 @@ class DbtProject:
         # Imported here because dbt takes a second or two to load, which `--help` should not wait for.
         from dbt.cli.main import dbtRunner
 
-        outcome = dbtRunner(manifest=manifest, callbacks=[self._log_warning, *callbacks]).invoke(
-            [*arguments, *self._common_arguments()]
-        )
+        with collecting_rarely():
+            outcome = dbtRunner(manifest=manifest, callbacks=[self._log_warning, *callbacks]).invoke(
+                [*arguments, *self._common_arguments()]
+            )
         if isinstance(outcome.exception, KeyboardInterrupt | SystemExit):
             raise outcome.exception
         return outcome
@@ -232,6 +237,26 @@ class DbtProject:
             "--no-send-anonymous-usage-stats",
             "--no-use-colors",
         ]
+
+
+@contextlib.contextmanager
+def collecting_rarely() -> Iterator[None]:
+    """Let Python look for garbage in cycles less often, and never among what was there before.
+
+    A parsed project is 300,000 objects that live as long as the process. Whenever dbt has made enough new ones, Python
+    goes through all of them, 0.25 s each time: a sixth of what dbt takes for a small build.
+
+    Yields:
+        While dbt runs.
+    """
+    thresholds = gc.get_threshold()
+    gc.freeze()
+    gc.set_threshold(_NEW_OBJECTS, *thresholds[1:])
+    try:
+        yield
+    finally:
+        gc.set_threshold(*thresholds)
+        gc.unfreeze()
 
 
 def fresh(manifest: Any) -> Any:
