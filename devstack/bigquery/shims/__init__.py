@@ -32,6 +32,7 @@ from devstack.bigquery.shims import (
     grants,
     held_instants,
     implicit_unnests,
+    jobs_in_flight,
     json_functions,
     json_texts,
     kept_generators,
@@ -82,6 +83,7 @@ _PATCHES = (
     query_route,
     dry_run_bytes,
     fast_failure,
+    jobs_in_flight,
     direct_routes,  # after those that replace routes
     # statements, as a whole
     implicit_unnests,

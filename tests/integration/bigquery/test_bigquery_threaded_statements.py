@@ -30,6 +30,19 @@ def test_a_request_need_not_wait_for_another_ones_statement(client: bigquery.Cli
         assert sum(1 for _ in slow.result()) == 1
 
 
+def test_a_job_that_is_sent_again_while_it_runs_runs_once(client: bigquery.Client, dataset: str) -> None:
+    table, job_id = f"{dataset}.once", f"job-of-{dataset}"
+    client.query_and_wait(f"create table {table} (counted int64)")
+    path = f"/projects/{client.project}/jobs"
+    query = {"query": f"insert into {table} (counted) {SLOW}", "useLegacySql": False}
+    job = {"jobReference": {"jobId": job_id}, "configuration": {"query": query}}
+    with ThreadPoolExecutor(2) as pool:
+        sent = [pool.submit(client._connection.api_request, "POST", path, data=job) for _ in range(2)]
+        answers = [each.result() for each in sent]
+    assert [answer["status"]["state"] for answer in answers] == ["DONE", "DONE"]
+    assert client.get_table(table).num_rows == 1
+
+
 @pytest.mark.parametrize(
     "change",
     [
