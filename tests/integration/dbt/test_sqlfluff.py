@@ -26,6 +26,22 @@ from {{ ref('dim_members') }}
 {{ 'group by' if target.type == 'bigquery' }}
 """
 
+# The SQL of these comes from the same macros as that of the others, over other columns; `make lint` reads them, too.
+ALIKE: Final = tuple(
+    f"dbt_project/models/structure/member/str_member_{table}.sql"
+    for table in (
+        "addresses",
+        "consents",
+        "emails",
+        "identities",
+        "interactions",
+        "phones",
+        "points",
+        "profiles",
+        "tiers",
+    )
+)
+
 # Rules of what is written, not of what macros make of it: `make lint` sees to them, and they take half the time.
 OF_WHAT_IS_WRITTEN: Final = "layout.spacing, layout.long_lines, layout.keyword_newline"
 
@@ -35,7 +51,8 @@ def copied(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A copy of the project with two faults planted.
 
     Three queries are a union over all tables, each part by the same macros; over two of the tables they say
-    as much, and take a tenth of the minutes.
+    as much, and take a tenth of the minutes. Of the models of one table each, those with keys, arrays, JSON and money
+    of their own are read.
     """
     folder = tmp_path_factory.mktemp("style")
     for name in PROJECT:
@@ -43,6 +60,7 @@ def copied(tmp_path_factory: pytest.TempPathFactory) -> Path:
         copy(ROOT / name, folder / name)
     (folder / PLANTED).write_text(BADLY_WRITTEN)
     (folder / UNPARSABLE).write_text(HALF_WRITTEN)
+    (folder / ".sqlfluffignore").write_text("\n".join(ALIKE))
     _replace(folder / "macros/cdc/contract.sql", r"return\(\[.*?\]\)", "return(['member_preferences', 'members'])")
     _replace(folder / ".sqlfluff", r"^exclude_rules = ", f"exclude_rules = {OF_WHAT_IS_WRITTEN}, ")
     return folder
@@ -59,7 +77,9 @@ def test_all_that_dbt_renders_keeps_to_the_style(structure_warehouse: Warehouse,
         file["filepath"]: {violation["code"] for violation in file["violations"]}
         for file in _linted(structure_warehouse, copied)
     }
-    assert set(codes) == {str(path.relative_to(copied)) for path in (copied / "dbt_project").rglob("*.sql")}
+    written = {str(path.relative_to(copied)) for path in (copied / "dbt_project").rglob("*.sql")}
+    assert set(codes) == written - set(ALIKE)
+    assert written > set(ALIKE)
     assert {path: found for path, found in codes.items() if found} == {
         PLANTED: {"CP01", "CP02"},
         UNPARSABLE: {"PRS"},
