@@ -1,11 +1,10 @@
 """Runs a job once, though it was sent twice.
 
 BigQuery answers `jobs.insert` at once, and whoever asks again for a job that runs is told so. The emulator answers when
-the statement has ended, which may be later than a client waits: Google's sends the request again after two minutes,
-under the same id. That one waits here for the statement that is running.
+the statement has ended, which may be later than a client waits: dbt's sends the request again after a minute, under
+the same id. That one waits here for the statement that is running.
 
-Source: BigQuery REST, "jobs.insert", `jobReference.jobId`; google-auth's `requests` transport, whose default time limit
-is 120 s.
+Source: BigQuery REST, "jobs.insert", `jobReference.jobId`; dbt-bigquery's profile, `job_creation_timeout_seconds`.
 """
 
 from __future__ import annotations
