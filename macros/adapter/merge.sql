@@ -12,7 +12,7 @@
     {%- set predicates = [] + (incremental_predicates or []) -%}
     {%- set partitions = partition_ranges() -%}
     {%- if partitions -%}
-        {%- set touched = run_query(partitions_touched(partitions, source)).rows -%}
+        {%- set touched = noted_touched() or run_query(partitions_touched(partitions, source)).rows -%}
         {%- set condition_of_partitions = partition_condition(partitions, touched, 'DBT_INTERNAL_DEST.') -%}
         {%- if condition_of_partitions -%}
             {%- do predicates.append(condition_of_partitions) -%}

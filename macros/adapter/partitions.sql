@@ -83,6 +83,21 @@
 
 
 {#-
+    Notes what the model being built touches, as its SQL has just been limited to it: the merge needs not ask what its
+    source holds, for it can be nothing else. `touched`: the rows of `partitions_touched`.
+-#}
+{% macro note_touched(touched) -%}
+    {%- do answers_of_this_run().update({'touched of ' ~ this: touched}) -%}
+{%- endmacro %}
+
+
+{#- What was noted of the model being built; none when its SQL is not limited. -#}
+{% macro noted_touched() -%}
+    {{ return(answers_of_this_run().get('touched of ' ~ this)) }}
+{%- endmacro %}
+
+
+{#-
     The condition that a key is one of those touched; none when none is. Where a partition's keys are few, they are named,
     so that BigQuery reads of it the blocks that hold them: the table is clustered by the key. Where they are many, their
     range is, for they are all over its blocks. Of very many partitions it makes one range: a statement has its limits.

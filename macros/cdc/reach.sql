@@ -21,10 +21,11 @@
     {%- if condition is none -%}
         {{ return(none) }}
     {%- endif -%}
-    {{ return({
-        'condition': condition,
-        'truncates': touched | selectattr('truncates') | list | length > 0,
-    }) }}
+    {%- set truncates = touched | selectattr('truncates') | list | length > 0 -%}
+    {%- if not truncates -%}
+        {%- do note_touched(touched) -%}
+    {%- endif -%}
+    {{ return({'condition': condition, 'truncates': truncates}) }}
 {%- endmacro %}
 
 

@@ -134,6 +134,14 @@ def test_only_what_is_touched_is_named(course: tuple[dict[str, list[Event]], lis
     assert low.select(table).count("as held") == rest.select(table).count("as held") + 1
 
 
+def test_what_is_touched_is_asked_once(course: tuple[dict[str, list[Event]], list[Sent]]) -> None:
+    _, (_, low, rest, _) = course
+    for table in INTERVALS:
+        assert sum("as partition_number" in sql for sql in rest.statements[table]) == 1
+        # a truncate adds rows to what is merged, of any key
+        assert sum("as partition_number" in sql for sql in low.statements[table]) == 2
+
+
 def test_many_keys_of_a_partition_are_named_by_their_range(
     course: tuple[dict[str, list[Event]], list[Sent]],
 ) -> None:
