@@ -37,6 +37,9 @@ ROLES = {
     "roles/storage.objectUser",
 }
 
+# INFORMATION_SCHEMA shows an account its own jobs when it may list jobs, which no predefined role allows without more.
+OWN_ROLE = "projects/acme-millrace/roles/millrace_pipeline"
+
 Change = dict[str, Any]
 
 
@@ -88,7 +91,7 @@ def grants(plan: list[Change]) -> list[tuple[str, str, str]]:
     found = []
     for change in plan:
         after = change["change"]["after"]
-        if "_iam_" not in change["type"]:
+        if not change["type"].endswith("_iam_member"):
             continue
         target = next(
             (after[k] for k in ("dataset_id", "subscription", "topic", "secret_id", "bucket", "name") if k in after),
@@ -120,14 +123,21 @@ def test_every_contract_has_its_topic_subscription_and_raw_table(plan: list[Chan
 def test_nobody_gets_more_than_a_named_role_on_a_named_thing(plan: list[Change]) -> None:
     roles = grants(plan)
     assert roles
-    assert {role for _, _, role in roles} == ROLES
+    assert {role for _, _, role in roles} == {*ROLES, OWN_ROLE}
     on_project = {role for _, target, role in roles if target == "project"}
-    assert on_project <= {"roles/bigquery.jobUser", "roles/bigquery.readSessionUser"}
+    assert on_project <= {"roles/bigquery.jobUser", "roles/bigquery.readSessionUser", OWN_ROLE}
     assert not re.search(r"allUsers|allAuthenticatedUsers", json.dumps(plan))
 
 
+def test_who_builds_may_ask_bigquery_what_its_jobs_did_and_no_more(plan: list[Change]) -> None:
+    """The statement that writes audit.model_runs reads INFORMATION_SCHEMA.JOBS_BY_USER, which jobUser alone may not."""
+    [role] = planned(plan, "google_project_iam_custom_role")
+    assert (role["role_id"], role["permissions"]) == ("millrace_pipeline", ["bigquery.jobs.list"])
+    assert ("module.pipeline_identity", "project", OWN_ROLE) in grants(plan)
+
+
 def test_only_members_are_added_so_that_no_grant_made_elsewhere_is_removed(plan: list[Change]) -> None:
-    iam = {change["type"] for change in plan if "_iam_" in change["type"]}
+    iam = {change["type"] for change in plan if "_iam_" in change["type"]} - {"google_project_iam_custom_role"}
     assert iam
     assert all(name.endswith("_iam_member") for name in iam)
 

@@ -13,6 +13,25 @@ resource "google_project_iam_member" "this" {
   member  = google_service_account.this.member
 }
 
+# A role's name takes no hyphens.
+resource "google_project_iam_custom_role" "this" {
+  count = length(var.project_permissions) > 0 ? 1 : 0
+
+  project     = var.project
+  role_id     = replace(var.account_id, "-", "_")
+  title       = "Millrace: ${var.account_id}"
+  description = "What no predefined role allows so narrowly."
+  permissions = var.project_permissions
+}
+
+resource "google_project_iam_member" "own" {
+  count = length(var.project_permissions) > 0 ? 1 : 0
+
+  project = var.project
+  role    = "projects/${var.project}/roles/${google_project_iam_custom_role.this[0].role_id}"
+  member  = google_service_account.this.member
+}
+
 resource "google_bigquery_dataset_iam_member" "this" {
   for_each = var.dataset_roles
 

@@ -4,6 +4,7 @@ output "email" {
 
   depends_on = [
     google_project_iam_member.this,
+    google_project_iam_member.own,
     google_bigquery_dataset_iam_member.this,
     google_pubsub_subscription_iam_member.subscriber,
     google_pubsub_subscription_iam_member.viewer,
@@ -17,6 +18,7 @@ output "grants" {
   description = "All that the account may do, for tests and reviews."
   value = sort(concat(
     [for role in var.project_roles : "project ${role}"],
+    [for permission in var.project_permissions : "project permission ${permission}"],
     [for dataset, role in var.dataset_roles : "dataset ${dataset} ${role}"],
     [for subscription in values(var.subscriptions) : "subscription ${subscription} roles/pubsub.subscriber"],
     [for subscription in values(var.subscriptions) : "subscription ${subscription} roles/pubsub.viewer"],

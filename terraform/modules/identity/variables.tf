@@ -29,6 +29,17 @@ variable "project_roles" {
   }
 }
 
+variable "project_permissions" {
+  description = "Single permissions on the whole project, of which no role holds so little; they make a role of the account's own."
+  type        = set(string)
+  default     = []
+
+  validation {
+    condition     = alltrue([for permission in var.project_permissions : contains(["bigquery.jobs.list"], permission)])
+    error_message = "Only bigquery.jobs.list may span the project: it lets an account read in INFORMATION_SCHEMA what its own jobs did."
+  }
+}
+
 variable "dataset_roles" {
   description = "Role on each dataset the account may touch, by dataset id."
   type        = map(string)

@@ -27,6 +27,9 @@ module "pipeline_identity" {
   description   = "Builds the zones with dbt; reads raw, never writes it."
   project_roles = ["roles/bigquery.jobUser"]
 
+  # After each build it reads in INFORMATION_SCHEMA.JOBS_BY_USER how the rows of its merges divide, for audit.model_runs.
+  project_permissions = ["bigquery.jobs.list"]
+
   dataset_roles = {
     (module.warehouse.datasets["raw"])       = "roles/bigquery.dataViewer"
     (module.warehouse.datasets["structure"]) = "roles/bigquery.dataEditor"
