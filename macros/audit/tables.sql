@@ -101,10 +101,21 @@
 {% macro audit_make_table(name) -%}
     {%- set relation = audit_relation(name) -%}
     {%- if not adapter.get_relation(relation.database, relation.schema, relation.identifier) -%}
-        {%- do adapter.create_schema(relation) -%}
+        {%- do audit_make_dataset(relation) -%}
         {%- do run_query(audit_create_table(relation, audit_tables()[name])) -%}
     {%- endif -%}
     {{ return(relation) }}
+{%- endmacro %}
+
+
+{#-
+    Create the dataset of a relation unless it is there. It is asked for first: BigQuery refuses `create schema if not
+    exists` to who may make no datasets, also where there is one, and in production nobody who builds may.
+-#}
+{% macro audit_make_dataset(relation) -%}
+    {%- if not adapter.check_schema_exists(relation.database, relation.schema) -%}
+        {%- do adapter.create_schema(relation) -%}
+    {%- endif -%}
 {%- endmacro %}
 
 

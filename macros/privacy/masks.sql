@@ -151,7 +151,7 @@
 {% macro privacy_load_key() -%}
     {%- if execute -%}
         {%- set relation = privacy_key_relation() -%}
-        {%- do adapter.create_schema(relation) -%}
+        {%- do audit_make_dataset(relation) -%}
         {%- do run_query("create or replace table " ~ relation ~ " (key string)") -%}
         {%- do adapter.upload_file(
             env_var('MILLRACE_PRIVACY_KEY_FILE'), relation.database, relation.schema, relation.identifier,

@@ -32,7 +32,7 @@
 {#- Makes the tables that are missing; the scores' comes last, so that where it is the others are. -#}
 {% macro quality_create_tables() -%}
     {%- if quality_relation('quality_scores') is none -%}
-        {%- do adapter.create_schema(quality_table('quality_scores')) -%}
+        {%- do audit_make_dataset(quality_table('quality_scores')) -%}
         {%- for name, columns in quality_tables().items() -%}
             {%- call statement('create_' ~ name) -%}
 create table if not exists {{ quality_table(name) }}

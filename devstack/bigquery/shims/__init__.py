@@ -38,6 +38,7 @@ from devstack.bigquery.shims import (
     kept_generators,
     kept_translations,
     merge_cardinality,
+    missing_datasets,
     needless_parses,
     needless_questions,
     no_snapshots,
@@ -78,6 +79,7 @@ _PATCHES = (
     append_rows,
     # REST
     table_patch,
+    missing_datasets,
     range_partitions,
     row_counts,
     query_route,

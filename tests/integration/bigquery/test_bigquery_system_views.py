@@ -38,6 +38,12 @@ def test_the_table_listing_counts_rows_even_after_dml(dataset: str, rows: Rows) 
     assert listed == [("t", 1, 3, True), ("v", 2, 0, True)]
 
 
+def test_a_dataset_that_is_not_there_has_no_list_of_tables(client: bigquery.Client, dataset: str) -> None:
+    assert list(client.list_tables(dataset)) == []
+    with pytest.raises(NotFound):
+        list(client.list_tables(f"{dataset}_nowhere"))
+
+
 def test_system_views_can_be_joined_and_filtered(client: bigquery.Client, dataset: str, rows: Rows) -> None:
     rows("create table t (a int64 not null, b string) options (description = 'a \"t\"')")
     joined = f"""

@@ -2,8 +2,11 @@
 
 from dataclasses import replace
 from datetime import timedelta
+from typing import Any
 
 import pytest
+from dbt.cli.main import dbtRunner
+from parsed_project import for_one_command, options
 from structure_events import Event, Row
 from structure_histories import Plan, deliver, histories
 from structure_oracle import state
@@ -129,6 +132,33 @@ def test_rows_that_no_run_has_applied_are_not_lost(structure_warehouse: Warehous
     structure_warehouse.build(("str_truncates", f"str_{table}"))
     structure_warehouse.land(second)
     assert _fates(structure_warehouse, table, overlap_minutes=99_999)["lost"] == 0
+
+
+@pytest.mark.parametrize(
+    ("command", "tables"),
+    [
+        (("run", "--select", "str_erasures"), ("runs", "model_runs")),
+        (("test", "--select", "str_erasures_key_is_unique"), ("quality_results", "quality_failures", "quality_scores")),
+    ],
+)
+def test_tables_are_made_in_a_dataset_that_is_there_by_who_may_make_none(
+    structure_warehouse: Warehouse, command: tuple[str, ...], tables: tuple[str, ...]
+) -> None:
+    """`create schema if not exists` needs leave to make datasets, which the account that builds has not."""
+    structure_warehouse.dbt(*command)  # whatever stands before, the dataset does now
+    for table in tables:
+        structure_warehouse.client.delete_table(f"audit.{table}")
+    statements: list[str] = []
+
+    def listen(event: Any) -> None:
+        if event.info.name == "SQLQuery":
+            statements.append(event.data.sql.lower())
+
+    runner = dbtRunner(manifest=for_one_command(structure_warehouse.manifest), callbacks=[listen])
+    assert runner.invoke([*command, *options(structure_warehouse.folder)]).success
+    assert sum("create table if not exists" in statement for statement in statements) == len(tables)
+    assert [statement for statement in statements if "create schema" in statement] == []
+    assert set(tables) <= {table.table_id for table in structure_warehouse.client.list_tables("audit")}
 
 
 def _rows_in_of_a_build(warehouse: Warehouse, table: str) -> int:
