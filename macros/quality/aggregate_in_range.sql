@@ -17,7 +17,7 @@ counted as (
 
     select
         if({{ quality_outside('aggregated.measure', min, max) }}, greatest(aggregated.row_count, 1), 0) as failing_rows,
-        greatest(aggregated.row_count, 1) as checked_rows,
+        aggregated.row_count as checked_rows,
         cast(aggregated.measure as string) as measure
     from aggregated
 

@@ -1,6 +1,7 @@
 {#-
     Consistency: fails for every key whose measures, summed, differ between this table and another by more than the
-    tolerance, or that one of them lacks. `measure` and `of` are SQL expressions over this table and over the other.
+    tolerance; a key that one of them lacks has 0 there. `measure` and `of` are SQL expressions over this table and over
+    the other.
 -#}
 {% test balances_with(model, key, measure, to, of, among='true', tolerance=0) %}
 
@@ -32,7 +33,7 @@ compared as (
 
     select
         balance_key,
-        abs(ifnull(here.measure, 0) - ifnull(there.measure, 0)) > {{ tolerance }} as is_off
+        {{ quality_outside('abs(ifnull(here.measure, 0) - ifnull(there.measure, 0))', max=tolerance) }} as is_off
     from here
     full outer join there
         using (balance_key)

@@ -1,4 +1,7 @@
-{#- Consistency: fails for every span [from, to) that is empty, or that reaches into the next one of the same key. -#}
+{#-
+    Consistency: fails for every span [from, to) that is empty, or that reaches into the next one of the same key, as one
+    without an end does.
+-#}
 {% test has_no_overlap(model, key, from, to, without_gaps=false) %}
 
 {{ config(fail_calc=quality_fail_calc(), meta={'dimension': 'consistency'}) }}
@@ -19,7 +22,8 @@ judged as (
 
     select
         span_key,
-        ends_at <= begins_at or ifnull(ends_at {{ '!=' if without_gaps else '>' }} next_begins_at, false) as is_broken
+        ends_at <= begins_at
+        or ifnull(ends_at {{ '!=' if without_gaps else '>' }} next_begins_at, next_begins_at is not null) as is_broken
     from neighbours
 
 ),

@@ -7,31 +7,13 @@
 {{ config(fail_calc=quality_fail_calc(), meta={'dimension': 'completeness'}) }}
 with
 
-present as (
-
-    select count(*) as row_count
-    from {{ model }}
-
-),
-
-expected as (
-
-    select count(*) as row_count
-    from {{ given }}
-    where {{ among }}
-
-),
-
-counted as (
-
-    select
-        if(present.row_count = 0, expected.row_count, 0) as failing_rows,
-        expected.row_count as checked_rows,
-        expected.row_count as expected_rows
-    from present
-    cross join expected
-
-)
+{{ quality_compared_counts(
+    model,
+    given,
+    among,
+    failing_rows='if(present.row_count = 0, expected.row_count, 0)',
+    checked_rows='expected.row_count'
+) }}
 
 {{ quality_verdict('counted') }},
     [concat('no row of ', cast(counted.expected_rows as string))] as failing_keys

@@ -4,31 +4,13 @@
 {{ config(fail_calc=quality_fail_calc(), meta={'dimension': 'accuracy'}) }}
 with
 
-present as (
-
-    select count(*) as row_count
-    from {{ model }}
-
-),
-
-expected as (
-
-    select count(*) as row_count
-    from {{ to }}
-    where {{ among }}
-
-),
-
-counted as (
-
-    select
-        abs(present.row_count - expected.row_count) as failing_rows,
-        greatest(present.row_count, expected.row_count) as checked_rows,
-        expected.row_count as expected_rows
-    from present
-    cross join expected
-
-)
+{{ quality_compared_counts(
+    model,
+    to,
+    among,
+    failing_rows='abs(present.row_count - expected.row_count)',
+    checked_rows='greatest(present.row_count, expected.row_count)'
+) }}
 
 {{ quality_verdict('counted') }},
     [concat('expected ', cast(counted.expected_rows as string), ' rows')] as failing_keys
