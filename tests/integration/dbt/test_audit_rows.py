@@ -124,6 +124,30 @@ def test_a_table_that_lost_all_its_rows_is_noticed(structure_warehouse: Warehous
     assert emptied["lost"] == sum(before[name] for name in ("applied", "superseded", "lost")) > 0
 
 
+def test_the_rule_that_nothing_is_lost_judges_every_row_and_names_the_table(structure_warehouse: Warehouse) -> None:
+    tables, table = structure_warehouse.contracts, "member_tiers"
+    for name in tables:
+        structure_warehouse.empty(name)
+    [events] = deliver(histories(tables[table], 6, Plan(number=3)), 6, 1)
+    structure_warehouse.land(events)
+    structure_warehouse.build(("str_truncates", *(f"str_{name}" for name in tables)))
+    rule = ("test", "--select", "structure_conserves_rows", "--vars", "{audit_conservation_days: 9999}")
+    structure_warehouse.dbt(*rule)
+    kept = len(structure_warehouse.rows(f"structure.{table}"))
+    structure_warehouse.client.query_and_wait(f"delete from structure.{table} where true")
+    with pytest.raises(AssertionError):
+        structure_warehouse.dbt(*rule)
+    query = "(select * from audit.quality_results where rule = 'structure_conserves_rows' order by recorded_at)"
+    held, lost = structure_warehouse.rows(query)[-2:]
+    assert [(row["zone"], row["severity"], row["checked_rows"]) for row in (held, lost)] == [
+        ("structure", "error", len(events))
+    ] * 2
+    assert (held["status"], held["failing_rows"], lost["status"]) == ("pass", 0, "fail")
+    assert lost["failing_rows"] >= kept > 0
+    keys = structure_warehouse.rows(f"(select * from audit.quality_failures where run_id = '{lost['run_id']}')")
+    assert [row["failing_key"] for row in keys] == [table]
+
+
 def test_rows_that_no_run_has_applied_are_not_lost(structure_warehouse: Warehouse) -> None:
     table = "member_phones"
     structure_warehouse.empty(table)
