@@ -7,7 +7,7 @@ from typing import Annotated, Final
 
 import typer
 from rich.console import Console
-from rich.table import Table
+from rich.table import Column, Table
 
 from core.cli import usage
 from core.clients import bigquery_client
@@ -87,7 +87,10 @@ def _print(found: QualityReport, page: Path) -> None:
     )
     broken = [rule for rule in found.rules if rule.verdict != "passed"]
     if broken:
-        table = Table("rule", "verdict", "table", "failing", "of", "share", box=None, header_style="bold")
+        # the name is what one looks for: it is folded rather than cut
+        table = Table(
+            Column("rule", overflow="fold"), "verdict", "table", "failing", "of", "share", box=None, header_style="bold"
+        )
         for rule in broken[:_SHOWN]:
             rows = (f"{rule.failing_rows:,}", f"{rule.checked_rows:,}", share(rule.failing_share))
             table.add_row(rule.rule, rule.verdict, rule.table, *rows)

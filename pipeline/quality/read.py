@@ -124,9 +124,7 @@ def _rules(results: Iterable[Mapping[str, Any]], failures: Iterable[Mapping[str,
             message=_message(last, answer),
             sql=last["compiled_sql"] or "",
             failing_keys=tuple(keys[last["run_id"], rule]),
-            history=tuple(
-                Past(row["run_started_at"], verdict_of(row["status"]), row["failing_share"]) for row in asked
-            ),
+            history=tuple(_past(row) for row in asked),
         )
 
 
