@@ -187,7 +187,7 @@ def _print_line(summary: RunSummary) -> None:
 
 def _print_table(summary: RunSummary) -> None:
     console = Console()
-    table = Table("zone", "status", "models", "tests", "failed", "seconds", box=None, header_style="bold")
+    table = Table("zone", "status", "models", "tests", "warned", "failed", "seconds", box=None, header_style="bold")
     for zone in summary.zones:
         failed = zone.models_failed + zone.tests_failed
         colour = "green" if zone.succeeded else "red"
@@ -196,6 +196,7 @@ def _print_table(summary: RunSummary) -> None:
             f"[{colour}]{zone.status}[/]",
             str(zone.models_built),
             str(zone.tests_passed),
+            str(zone.tests_warned),
             str(failed),
             f"{zone.seconds:.1f}",
         )

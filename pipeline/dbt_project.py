@@ -30,6 +30,8 @@ _KINDS: Final[dict[str, NodeKind]] = {
     "test": "test",
     "unit_test": "unit_test",
 }
+# What dbt says in these of a rule that warns is part of the result.
+_TOLD_BY_RESULTS: Final = {"LogTestResult", "RunResultWarning", "RunResultWarningMessage"}
 # After how many new objects the garbage collector looks at them, some hundred megabytes at most.
 _NEW_OBJECTS: Final = 200_000
 _OUTCOMES: Final[dict[str, NodeOutcome]] = {
@@ -208,8 +210,10 @@ class DbtProject:
         return outcome
 
     def _log_warning(self, event: Any) -> None:
-        # Errors come back in the result; warnings come only this way, and the same ones with every build.
-        if event.info.level == "warn" and event.info.msg not in self._warnings:
+        # Errors, and rules that warn, come back in the result; other warnings come only this way, with every build.
+        if event.info.level != "warn" or event.info.name in _TOLD_BY_RESULTS:
+            return
+        if event.info.msg not in self._warnings:
             self._warnings.add(event.info.msg)
             _log.warning("dbt", code=event.info.code, detail=_one_line(event.info.msg))
 

@@ -3,11 +3,15 @@
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from datetime import datetime
-from typing import Any, Literal
+from typing import Any, Final, Literal
 
 NodeKind = Literal["model", "snapshot", "seed", "test", "unit_test", "other"]
 NodeOutcome = Literal["ok", "warning", "failed", "skipped"]
 ZoneStatus = Literal["succeeded", "failed", "locked", "skipped"]
+
+# Hooks, such as those that write the audit, are nodes to dbt, and neither models nor tests.
+_MODELS: Final[frozenset[NodeKind]] = frozenset({"model", "snapshot", "seed"})
+_TESTS: Final[frozenset[NodeKind]] = frozenset({"test", "unit_test"})
 
 
 @dataclass(frozen=True)
@@ -97,19 +101,19 @@ def zone_result(
         status="failed" if faults else "succeeded",
         started_at=started_at,
         seconds=seconds,
-        models_built=_count(nodes, "ok", tests=False),
-        models_failed=_count(nodes, "failed", tests=False),
-        tests_passed=_count(nodes, "ok", tests=True),
-        tests_warned=_count(nodes, "warning", tests=True),
-        tests_failed=_count(nodes, "failed", tests=True),
+        models_built=_count(nodes, "ok", _MODELS),
+        models_failed=_count(nodes, "failed", _MODELS),
+        tests_passed=_count(nodes, "ok", _TESTS),
+        tests_warned=_count(nodes, "warning", _TESTS),
+        tests_failed=_count(nodes, "failed", _TESTS),
         nodes_skipped=sum(node.outcome == "skipped" for node in nodes),
         errors=tuple(faults),
         nodes=nodes,
     )
 
 
-def _count(nodes: tuple[NodeResult, ...], outcome: NodeOutcome, *, tests: bool) -> int:
-    return sum(node.outcome == outcome and (node.kind in ("test", "unit_test")) == tests for node in nodes)
+def _count(nodes: tuple[NodeResult, ...], outcome: NodeOutcome, kinds: frozenset[NodeKind]) -> int:
+    return sum(node.outcome == outcome and node.kind in kinds for node in nodes)
 
 
 def _plain(value: Any) -> Any:

@@ -66,6 +66,9 @@ def build(
 
 
 def _log_result(result: ZoneResult, run_id: str) -> None:
+    for node in result.nodes:
+        if node.outcome == "warning":
+            _log.warning("rule warned", zone=result.zone, run_id=run_id, rule=node.name, detail=node.message)
     log = _log.info if result.succeeded else _log.error
     log(
         f"zone {result.status}",
@@ -74,5 +77,6 @@ def _log_result(result: ZoneResult, run_id: str) -> None:
         seconds=round(result.seconds, 3),
         models=result.models_built,
         tests=result.tests_passed,
+        warned=result.tests_warned,
         **({} if result.succeeded else {"errors": list(result.errors)}),
     )

@@ -23,6 +23,7 @@ version: "1.0"
 profile: tiny
 model-paths: [models]
 flags: {send_anonymous_usage_stats: false}
+on-run-end: ["select 1"]
 """,
     "profiles/profiles.yml": """
 tiny:
@@ -144,7 +145,7 @@ def test_a_zone_is_built_and_tested_again_and_again_from_one_parse(
             invocations.add(invocation)
             instants.add(instant)
     assert len(invocations) == len(instants) == 2, "a warm manifest must not freeze what is told by the run"
-    assert {node.kind for node in structure.nodes} == {"model", "test"}
+    assert {node.kind for node in structure.nodes} == {"model", "test", "other"}, "the other is the hook at the end"
     assert capfd.readouterr().out == "", "standard output belongs to our own results"
     assert [log["event"] for log in logs if "worth a look" in log.get("detail", "")] == ["dbt"], (
         "told once, not each time"
@@ -155,7 +156,11 @@ def test_a_zone_is_built_and_tested_again_and_again_from_one_parse(
 
 def test_failures_are_named_counted_and_stop_what_is_below(project: DbtProject, tmp_path: Path) -> None:
     build("structure", project, locks=tmp_path)
-    result = build("failing", project, locks=tmp_path)
+    with capture_logs() as logs:
+        result = build("failing", project, locks=tmp_path)
+    told = [(log["rule"], log["detail"]) for log in logs if log["event"] == "rule warned"]
+    assert told == [("accepted_values_doubtful_id__2", "Got 1 result, configured to warn if != 0")]
+    assert not [log for log in logs if log["event"] == "dbt" and "doubtful" in log["detail"]], "told once"
     assert result.status == "failed"
     assert (result.models_failed, result.tests_failed, result.tests_warned, result.nodes_skipped) == (1, 1, 1, 1)
     errors = sorted(result.errors)

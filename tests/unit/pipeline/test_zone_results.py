@@ -12,7 +12,7 @@ nodes = st.lists(
     st.builds(
         NodeResult,
         name=st.sampled_from(["str_members", "ref_member_profiles"]),
-        kind=st.sampled_from(["model", "snapshot", "seed", "test", "unit_test"]),
+        kind=st.sampled_from(["model", "snapshot", "seed", "test", "unit_test", "other"]),
         outcome=st.sampled_from(["ok", "warning", "failed", "skipped"]),
         seconds=st.floats(0, 10),
         rows=st.none() | st.integers(0, 10),
@@ -30,7 +30,8 @@ def test_every_node_is_counted_once_and_one_failure_fails_the_zone(nodes: tuple[
         + result.tests_warned + result.tests_failed + result.nodes_skipped
     )  # fmt: skip
     warned_models = sum(node.outcome == "warning" and node.kind in {"model", "snapshot", "seed"} for node in nodes)
-    assert counted + warned_models == len(nodes)
+    hooks = sum(node.kind == "other" and node.outcome != "skipped" for node in nodes)
+    assert counted + warned_models + hooks == len(nodes)
     failed = [node for node in nodes if node.outcome == "failed"]
     assert result.succeeded is not bool(failed)
     assert result.errors == tuple(f"{node.name}: because" for node in failed)
