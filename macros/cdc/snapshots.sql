@@ -21,7 +21,7 @@
         'unique_key': key,
         'updated_at': updated_at,
         'row_changed': '(' ~ (told_by_hash if '_row_hash' in held else told_by_time) ~ ')',
-        'scd_id': snapshot_hash_arguments([key, updated_at, '_source_position', '_row_hash']),
+        'scd_id': snapshot_hash_arguments([key, updated_at, '_source_position', '_source_sequence', '_row_hash']),
         'invalidate_hard_deletes': hard_deletes == 'invalidate',
         'hard_deletes': hard_deletes,
     }) }}
@@ -74,21 +74,40 @@
     before the one it follows. dbt dates a deletion by when it was noticed: who was back by then was never gone. Versions
     that held for no time at all are left out.
 
-    `snapshot`: the relation. `key`: its unique key.
+    `snapshot`: the relation. `key`: its unique key. `deletions`: a CTE of the key and `deleted_at`, when the source deleted
+    what is gone now; it dates the deletion that holds better than dbt does, where it says anything. A truncate
+    tells no time for it: a row it deleted keeps that of its last change.
 -#}
-{% macro scd2_versions(snapshot, key) -%}
+{% macro scd2_versions(snapshot, key, deletions=none) -%}
+    {%- set in_order = 'partition by ' ~ key ~ ' order by _source_position, ifnull(_source_sequence, 0), is_deleted, dated_at' -%}
     with
+
+    stated as (
+
+        select
+            told.*,
+            cast(told.dbt_is_deleted as bool) as is_deleted,
+            {% if deletions -%}
+            coalesce(deletions.deleted_at, told.dbt_valid_from) as dated_at
+            {%- else -%}
+            told.dbt_valid_from as dated_at
+            {%- endif %}
+        from {{ snapshot }} as told
+        {%- if deletions %}
+        left join {{ deletions }} as deletions
+            on told.{{ key }} = deletions.{{ key }}
+            and told.dbt_is_deleted = 'True'
+            and told.dbt_valid_to = timestamp '9999-12-31 00:00:00+00:00'
+        {%- endif %}
+
+    ),
 
     dated as (
 
         select
             *,
-            cast(dbt_is_deleted as bool) as is_deleted,
-            ifnull(lead(dbt_valid_from) over (
-                partition by {{ key }}
-                order by _source_position, dbt_is_deleted, dbt_valid_from
-            ), dbt_valid_from) as next_dated_at
-        from {{ snapshot }}
+            ifnull(lead(dated_at) over ({{ in_order }}), dated_at) as next_dated_at
+        from stated
 
     ),
 
@@ -96,9 +115,8 @@
 
         select
             *,
-            max(if(is_deleted, least(dbt_valid_from, next_dated_at), dbt_valid_from)) over (
-                partition by {{ key }}
-                order by _source_position, is_deleted, dbt_valid_from
+            max(if(is_deleted, least(dated_at, next_dated_at), dated_at)) over (
+                {{ in_order }}
                 rows between unbounded preceding and current row
             ) as effective_from
         from dated
@@ -109,16 +127,13 @@
 
         select
             *,
-            lead(effective_from, 1, timestamp '9999-12-31 00:00:00+00:00') over (
-                partition by {{ key }}
-                order by _source_position, is_deleted, dbt_valid_from
-            ) as effective_to
+            lead(effective_from, 1, timestamp '9999-12-31 00:00:00+00:00') over ({{ in_order }}) as effective_to
         from begun
 
     )
 
     select
-        * except (next_dated_at),
+        * except (dated_at, next_dated_at),
         row_number() over (partition by {{ key }} order by effective_from) as version_number,
         effective_to = timestamp '9999-12-31 00:00:00+00:00' as is_current
     from chained

@@ -16,6 +16,7 @@ snapshots as (
         joined_at,
         closed_at,
         _source_position,
+        _source_sequence,
         dbt_is_deleted,
         dbt_valid_from,
         dbt_valid_to
@@ -29,40 +30,13 @@ deletions as (
         member_id,
         _source_ts as deleted_at
     from {{ ref('str_members') }}
-    where is_deleted
-
-),
-
--- the snapshot dates a deletion by when it noticed; while the member is gone, the source knows better
-dated as (
-
-    select
-        snapshots.dbt_scd_id,
-        snapshots.member_id,
-        snapshots.status,
-        snapshots.gender,
-        snapshots.country_code,
-        snapshots.language_code,
-        snapshots.birth_date,
-        snapshots.home_store_id,
-        snapshots.referrer_member_id,
-        snapshots.is_test,
-        snapshots.joined_at,
-        snapshots.closed_at,
-        snapshots._source_position,
-        snapshots.dbt_is_deleted,
-        coalesce(deletions.deleted_at, snapshots.dbt_valid_from) as dbt_valid_from
-    from snapshots
-    left join deletions
-        on snapshots.member_id = deletions.member_id
-        and snapshots.dbt_is_deleted = 'True'
-        and snapshots.dbt_valid_to = timestamp '9999-12-31 00:00:00+00:00'
+    where _op = 'DELETE'
 
 ),
 
 versions as (
 
-    {{ scd2_versions('dated', 'member_id') }}
+    {{ scd2_versions('snapshots', 'member_id', 'deletions') }}
 
 ),
 

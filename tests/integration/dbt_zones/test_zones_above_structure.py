@@ -15,11 +15,12 @@ from zones_costs import Costs
 from zones_future import mutants
 from zones_places import cell
 from zones_rows import AS_OF, Row
-from zones_warehouse import ANALYTICS, Build, Restated, Warehouse
+from zones_warehouse import ANALYTICS, HISTORIES, REFINED, Build, Restated, Warehouse
 
 FACTS = "analytics.fct_transactions"
-# Analytics that describe an instant; facts and history hold all there is.
+# What describes an instant; facts and histories hold all there is.
 TIMED = ("analytics.ms_member", "analytics.member_months")
+OF_AN_INSTANT = (*(f"refined.member_{name}" for name in REFINED), *TIMED)
 
 
 def column(rows: Iterable[Row], key: str, *names: str) -> dict[Any, Any]:
@@ -199,7 +200,7 @@ def test_boundaries_that_are_no_names_are_refused(warehouse: Warehouse, first: B
 def test_no_feature_sees_what_was_added_after_its_instant(first: Build, later: Build) -> None:
     assert len(later.given.tables["members"]) > len(first.given.tables["members"])
     before = {row["member_id"] for row in first.given.tables["members"]}
-    for table in (*(name for name in first.built if name.startswith("refined.")), *TIMED):
+    for table in OF_AN_INSTANT:
         found = later.built[table]
         if not table.startswith("analytics."):
             found = [row for row in found if row["member_id"] in before]
@@ -214,7 +215,7 @@ def test_no_feature_sees_what_was_changed_or_deleted_after_its_instant(first: Bu
     }
     assert {table for table, *fate in fates if fate == [False, True]} == set(first.given.tables)
     assert len({table for table, *fate in fates if fate == [True, False]}) >= 5
-    for table in (*(name for name in first.built if name.startswith("refined.")), *TIMED):
+    for table in OF_AN_INSTANT:
         assert restated.build.built[table] == first.built[table], table
 
 
@@ -274,6 +275,21 @@ def test_analytics_hold_no_personal_data_in_clear(first: Build) -> None:
     assert "canary" in repr(first.built["refined.member_profiles"]).casefold()
     for table in ANALYTICS:
         assert "canary" not in repr(first.built[f"analytics.{table}"]).casefold(), table
+
+
+@pytest.mark.parametrize("table", HISTORIES)
+def test_histories_hold_every_row_as_it_is(first: Build, table: str) -> None:
+    """Of deleted members and test accounts, too; how rows came to be so is told by tests of structure."""
+    given = [row for row in first.given.tables[f"member_{table}"] if not row["is_deleted"]]
+    found = first.built[f"refined.member_{HISTORIES[table]}"]
+    assert len(found) == len(given) > 0
+    expected = {row["_event_id"].replace("event", "version-event"): row for row in given}
+    for row in found:
+        (version,) = [value for name, value in row.items() if name.endswith("_version_key")]
+        assert (row["version"], row["is_current"], row["is_deleted"]) == (1, True, False)
+        told = {name: value for name, value in expected.pop(version).items() if name in row}
+        assert {name: row[name] for name in told} == told
+    assert not expected
 
 
 def test_an_incremental_run_ends_where_a_full_refresh_does(second: Build, fresh: Build) -> None:

@@ -28,8 +28,12 @@ REFINED = (
     *("profiles", "contacts", "addresses", "consents", "preferences", "loyalty", "activity"),
     *("events", "sessions", "behaviour", "consent_periods"),
 )
+HISTORIES = {"addresses": "address_versions", "consents": "consent_versions", "tiers": "tier_versions"}
 ANALYTICS = ("ms_member", "dim_members", "fct_transactions", "member_months")
-BUILT = (*(f"refined.member_{name}" for name in REFINED), *(f"analytics.{name}" for name in ANALYTICS))
+BUILT = (
+    *(f"refined.member_{name}" for name in (*REFINED, *HISTORIES.values())),
+    *(f"analytics.{name}" for name in ANALYTICS),
+)
 FOREVER = datetime(9999, 12, 31, tzinfo=UTC)
 _METADATA = {
     "is_deleted": "bool",
@@ -94,15 +98,15 @@ class Warehouse:
     manifest: Any
 
     def load(self, tables: Tables) -> None:
-        """Replace the structure tables, and the snapshot of members by one version each."""
+        """Replace the structure tables, and the snapshots by one version of each row."""
         for dataset in ("structure", "snapshots", "refined", "analytics"):
             self.client.create_dataset(dataset, exists_ok=True)
         for name, contract in CONTRACTS.items():
             columns = {column.name: str(column.data_type) for column in contract.columns} | _METADATA
             self._replace(f"structure.{name}", columns, tables.get(name, []))
-            if name == "members":
+            if name == "members" or name.removeprefix("member_") in HISTORIES:
                 versions = [snapshot_of(row) for row in tables[name] if not row["is_deleted"]]
-                self._replace("snapshots.snp_members", columns | _SNAPSHOT, versions)
+                self._replace(f"snapshots.snp_{name}", columns | _SNAPSHOT, versions)
 
     def load_raw(self, *states: Tables) -> None:
         """Fill the raw tables with what led from one state of structure to the next."""
@@ -170,13 +174,13 @@ def connect(rest_url: str, folder: Path, manifest: Any) -> Warehouse:
     return warehouse
 
 
-def snapshot_of(member: Row) -> Row:
-    """Return the only version of a member in the snapshot."""
-    return member | {
-        "dbt_scd_id": f"version-{member['_event_id']}",
+def snapshot_of(row: Row) -> Row:
+    """Return the only version of a row in its snapshot."""
+    return row | {
+        "dbt_scd_id": f"version-{row['_event_id']}",
         "dbt_is_deleted": "False",
-        "dbt_updated_at": member["_source_ts"],
-        "dbt_valid_from": member["_source_ts"],
+        "dbt_updated_at": row["_source_ts"],
+        "dbt_valid_from": row["_source_ts"],
         "dbt_valid_to": FOREVER,
     }
 

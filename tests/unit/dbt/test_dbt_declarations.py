@@ -67,7 +67,8 @@ def test_snapshots_hold_the_columns_of_their_contract(path: Path) -> None:
     own = [column["name"] for column in snapshot["columns"] if not column["name"].startswith(("_", "dbt_"))]
     sql = (STRUCTURE / f"live/str_{contract.name}_live.sql").read_text(encoding="utf-8")
     assert own == [column.name for column in contract.columns]
-    assert re.findall(r"^    (\w+),?$", sql, re.MULTILINE) == [*own, "_source_ts", "_source_position"]
+    taken = re.findall(r"^    (?:.* as )?(\w+),?$", sql, re.MULTILINE)
+    assert taken == [*own, "_source_ts", "_source_position", "_source_sequence", "_row_hash"]
 
 
 def test_every_macro_is_documented_with_its_arguments() -> None:

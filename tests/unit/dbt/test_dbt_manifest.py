@@ -22,9 +22,13 @@ ZONES = ("structure", "snapshots", "refined", "analytics")
 # What may be read besides the own zone: structure alone reads raw, and no zone is skipped but for these.
 ABOVE = {"structure": set(), "snapshots": {"structure"}, "refined": {"structure"}, "analytics": {"refined"}}
 SKIPS = {
-    # facts and history are taken from where they are whole; refined keeps neither transactions nor versions
+    # facts and history are taken from where they are whole; refined keeps no transactions, and of members no versions
     "fct_transactions": {"structure"},
     "dim_members": {"structure", "snapshots"},
+    # history is what snapshots hold, and they are taken of structure alone
+    "ref_member_address_versions": {"snapshots"},
+    "ref_member_consent_versions": {"snapshots"},
+    "ref_member_tier_versions": {"snapshots"},
 }
 
 # These look at every raw table by their nature.

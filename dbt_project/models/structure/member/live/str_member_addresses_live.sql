@@ -17,8 +17,9 @@ select
     valid_to,
     created_at,
     updated_at,
-    _source_ts,
+    coalesce(_source_ts, _ingestion_ts) as _source_ts,
     _source_position,
+    _source_sequence,
     {{ cdc_row_hash('member_addresses') }} as _row_hash
 from {{ ref('str_member_addresses') }}
 where not is_deleted

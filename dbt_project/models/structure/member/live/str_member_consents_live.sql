@@ -13,8 +13,9 @@ select
     expires_at,
     created_at,
     updated_at,
-    _source_ts,
+    coalesce(_source_ts, _ingestion_ts) as _source_ts,
     _source_position,
+    _source_sequence,
     {{ cdc_row_hash('member_consents') }} as _row_hash
 from {{ ref('str_member_consents') }}
 where not is_deleted

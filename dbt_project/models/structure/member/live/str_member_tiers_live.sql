@@ -10,8 +10,9 @@ select
     ends_on,
     created_at,
     updated_at,
-    _source_ts,
+    coalesce(_source_ts, _ingestion_ts) as _source_ts,
     _source_position,
+    _source_sequence,
     {{ cdc_row_hash('member_tiers') }} as _row_hash
 from {{ ref('str_member_tiers') }}
 where not is_deleted

@@ -17,8 +17,9 @@ select
     closed_at,
     created_at,
     updated_at,
-    _source_ts,
+    coalesce(_source_ts, _ingestion_ts) as _source_ts,
     _source_position,
+    _source_sequence,
     {{ cdc_row_hash('members') }} as _row_hash
 from {{ ref('str_members') }}
 where not is_deleted
