@@ -126,6 +126,8 @@ def mutations(rule: Rule, columns: Mapping[str, str], contract: TableContract | 
         yield Mutation(_BY_KIND[rule.kind](rule))
         if rule.kind == "is_fresh":
             yield Mutation(_emptied(rule))
+        if rule.kind == "has_no_overlap":
+            yield Mutation(_spoilt(rule, {rule.arguments["to"]: "cast(null as timestamp)"}))
         if rule.kind == "in_range" and columns[_column(rule)] in ("FLOAT", "FLOAT64") and "max" in rule.arguments:
             yield Mutation(_spoilt(rule, {_column(rule): "cast('nan' as float64)"}))
 
