@@ -7,10 +7,11 @@ rates as (
         rate_date,
         rate_to_eur
     from {{ ref('exchange_rates') }}
+    where rate_to_eur is not null
 
 )
 
--- a rate holds until the next one: a day without one takes the last known, never a later one
+-- a rate holds until the next one: a day without one, be it a Sunday or a gap, takes the last known, never a later one
 select
     -- ids
     concat(currency_code, '|', cast(rate_date as string)) as fx_rate_key,

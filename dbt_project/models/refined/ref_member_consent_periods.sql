@@ -26,14 +26,16 @@ consents as (
 
 ),
 
--- a statement counts from the moment it was made; one that does not say for what, or where, counts for nothing
+-- a statement counts from the moment it was made, for each channel it speaks for; one that does not say for what, or
+-- where, counts for nothing
 statements as (
 
     select
         consents.consent_id,
         consents.member_id,
         consents.purpose,
-        consents.channel,
+        covered_channel as channel,
+        consents.channel = 'any' as is_blanket,
         consents.state,
         consents.legal_basis,
         consents.text_version,
@@ -42,35 +44,16 @@ statements as (
         consents.expires_at
     from consents
     inner join members on consents.member_id = members.member_id
+    cross join unnest(
+        if(consents.channel = 'any', ['email', 'sms', 'push', 'post', 'any'], [consents.channel])
+    ) as covered_channel
     where consents.captured_at <= {{ as_of() }}
         and consents.purpose is not null
         and consents.channel is not null
 
 ),
 
--- a statement about any channel speaks for each of them
-per_channel as (
-
-    select
-        statements.consent_id,
-        statements.member_id,
-        statements.purpose,
-        covered_channel as channel,
-        statements.channel = 'any' as is_blanket,
-        statements.state,
-        statements.legal_basis,
-        statements.text_version,
-        statements.captured_in,
-        statements.captured_at,
-        statements.expires_at
-    from statements
-    cross join unnest(
-        if(statements.channel = 'any', ['email', 'sms', 'push', 'post', 'any'], [statements.channel])
-    ) as covered_channel
-
-),
-
--- of statements of the same instant a withdrawal decides
+-- of statements of the same instant one that grants nothing decides, and a withdrawal before one that is not understood
 deciding as (
 
     select
@@ -85,11 +68,11 @@ deciding as (
         captured_in,
         captured_at,
         expires_at
-    from per_channel
+    from statements
     where true
     qualify row_number() over (
         partition by member_id, purpose, channel, captured_at
-        order by state = 'withdrawn' desc, consent_id desc
+        order by coalesce(state = 'granted', false), state = 'withdrawn' desc, consent_id desc
     ) = 1
 
 ),
@@ -157,7 +140,7 @@ select
 
     -- state
     state,
-    state = 'granted' as is_granted,
+    coalesce(state = 'granted', false) as is_granted,
     is_blanket,
 
     -- evidence

@@ -38,7 +38,8 @@ marketing_consents as (
 
 ),
 
--- every topic is marketing: without a standing consent the wish for messages counts for nothing
+-- every topic is marketing: without a standing consent the wish for messages counts for nothing. Nothing is allowed but
+-- by a wish and a grant that say so: what is not told, or not understood, allows nothing.
 decided as (
 
     select
@@ -50,11 +51,11 @@ decided as (
         preferences.quiet_hours,
         preferences.updated_at,
         case
-            when not preferences.is_enabled then 'switched_off'
-            when marketing_consents.state is null then 'consent_missing'
+            when not coalesce(preferences.is_enabled, false) then 'switched_off'
+            when marketing_consents.state = 'granted' then 'allowed'
             when marketing_consents.state = 'withdrawn' then 'consent_withdrawn'
             when marketing_consents.state = 'expired' then 'consent_expired'
-            else 'allowed'
+            else 'consent_missing'
         end as decision
     from preferences
     inner join members on preferences.member_id = members.member_id

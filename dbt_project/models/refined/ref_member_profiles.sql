@@ -78,7 +78,7 @@ statements as (
 
     select
         member_id,
-        source_code,
+        coalesce(source_code, 'unknown') as source_code,
         profile_id as statement_id,
         first_name,
         last_name,
@@ -128,17 +128,16 @@ ranked as (
 
 ),
 
--- per attribute: the most trusted system that states it; within a system the latest statement
+-- per attribute: the most trusted system that states it; within a system the latest statement. A value is chosen with
+-- where it comes from, in one piece: a statement that leaves out its system or its time is not given another's.
 golden as (
 
     select
         member_id,
         {%- for attribute in attributes %}
-        first_value({{ attribute }} ignore nulls) over by_trust as {{ attribute }},
-        first_value(if({{ attribute }} is null, null, source_code) ignore nulls) over by_trust
-            as {{ attribute }}_source,
-        first_value(if({{ attribute }} is null, null, stated_at) ignore nulls) over by_trust
-            as {{ attribute }}_stated_at,
+        first_value(
+            if({{ attribute }} is null, null, struct({{ attribute }} as value, source_code, stated_at)) ignore nulls
+        ) over by_trust as {{ attribute }},
         {%- endfor %}
         count(*) over by_trust as statements,
         row_number() over (
@@ -162,9 +161,9 @@ select
 
     -- golden attributes, each with where it came from and when that system last changed its statement
     {%- for attribute in attributes %}
-    golden.{{ attribute }},
-    golden.{{ attribute }}_source,
-    golden.{{ attribute }}_stated_at,
+    golden.{{ attribute }}.value as {{ attribute }},
+    golden.{{ attribute }}.source_code as {{ attribute }}_source,
+    golden.{{ attribute }}.stated_at as {{ attribute }}_stated_at,
     {%- endfor %}
 
     -- attributes only the member's account holds
@@ -177,7 +176,7 @@ select
     golden.statements,
 
     -- booleans
-    members.is_test,
+    coalesce(members.is_test, false) as is_test,
 
     -- timestamps
     members.joined_at,

@@ -30,7 +30,7 @@ SET: Final[Mapping[str, Mapping[str, str]]] = {
     "str_member_tiers_ends_after_start": {"ends_on": "date '2001-01-01'"},
     "str_member_transactions_sign_agrees_with_type": {"transaction_type": "'refund'", "amount": "cast(1 as numeric)"},
     "ref_member_profiles_birth_date_range": {"birth_date": "date '1899-12-31'"},
-    "ref_member_profiles_first_name_has_provenance": {"first_name": "'A'", "first_name_source": "cast(null as string)"},
+    "ref_member_profiles_attributes_have_provenance": {"last_name": "'A'", "last_name_source": "cast(null as string)"},
     "ref_member_contacts_reachable_needs_an_address": {"is_email_reachable": "not is_email_reachable"},
     "ref_member_addresses_place_agrees_with_level": {"geocode_level": "'none'", "latitude": "1.0"},
     "ref_member_consents_granted_agrees_with_state": {"is_granted": "true", "state": "'withdrawn'"},
