@@ -92,7 +92,10 @@ def _print(found: QualityReport, page: Path) -> None:
             Column("rule", overflow="fold"), "verdict", "table", "failing", "of", "share", box=None, header_style="bold"
         )
         for rule in broken[:_SHOWN]:
-            rows = (f"{rule.failing_rows:,}", f"{rule.checked_rows:,}", share(rule.failing_share))
+            found_rows = (
+                (f"{rule.failing_rows:,}", f"{rule.checked_rows:,}") if rule.could_run else ("could not run", "—")
+            )
+            rows = (*found_rows, share(rule.failing_share))
             table.add_row(rule.rule, rule.verdict, rule.table, *rows)
         console.print(table)
     for score in found.latest("zone"):

@@ -53,6 +53,7 @@ class RuleResult:
         owner: who to call.
         tolerated_share: share of the rows that may break it.
         verdict: what came of it; skipped when the latest run could not ask it, as what it reads was not built.
+        could_run: whether its statement could be run; a rule that could not is broken, and counted as one row.
         failing_rows: rows that broke it when it was last asked; 0 when it never was.
         checked_rows: rows it looked at then.
         failing_share: the one by the other, from 0 to 1.
@@ -77,6 +78,7 @@ class RuleResult:
     owner: str
     tolerated_share: float
     verdict: Verdict
+    could_run: bool
     failing_rows: int
     checked_rows: int
     failing_share: float

@@ -145,6 +145,24 @@ def test_a_rule_whose_model_was_not_built_has_not_passed(clean: Warehouse, tmp_p
     assert found["history"]
 
 
+def test_a_rule_that_cannot_be_run_is_broken_and_says_why(clean: Warehouse, tmp_path: Path) -> None:
+    rule = "str_member_tiers_ends_after_start"
+    clean.rows("alter table structure.member_tiers rename column ends_on to ended_on")
+    clean.dbt("test", "--select", rule)
+    clean.rows("alter table structure.member_tiers rename column ended_on to ends_on")
+    result = CliRunner().invoke(app, ["quality", "report", "--output", str(tmp_path), "--json"])
+    [found] = [each for each in json.loads(result.stdout)["rules"] if each["rule"] == rule]
+    assert result.exit_code == 1
+    assert (found["verdict"], found["could_run"], found["failing_share"], found["failing_keys"]) == (
+        "failed",
+        False,
+        1,
+        [],
+    )
+    assert "ends_on" in found["message"]
+    clean.dbt("test", "--select", rule)
+
+
 def test_a_rule_of_two_zones_counts_for_the_one_it_is_asked_with(clean: Warehouse) -> None:
     clean.dbt("test", "--select", "refined_conserves_members", "analytics_conserves_members")
     found = clean.rows("select distinct rule, zone, table_name from audit.quality_results where kind = 'singular'")

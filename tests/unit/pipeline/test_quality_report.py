@@ -25,6 +25,7 @@ RULE = RuleResult(
     owner="loyalty-data",
     tolerated_share=0.0,
     verdict="passed",
+    could_run=True,
     failing_rows=0,
     checked_rows=1_234,
     failing_share=0.0,
@@ -112,6 +113,15 @@ def test_a_rule_that_found_no_row_to_check_is_no_part_of_a_score() -> None:
     page = render(made)
     assert "<b>1</b> with nothing to check" in page
     assert '<td class="num zero">nothing to check</td>' in page
+
+
+def test_a_rule_that_could_not_be_run_is_broken_and_claims_no_rows() -> None:
+    fault = "Database Error <b>no such column</b>"
+    page = render(report(replace(BROKEN, could_run=False, failing_rows=1, checked_rows=1, message=fault)))
+    assert "<h1>Rules are broken</h1>" in page
+    assert "could not be run on structure.members" in page
+    assert "1 of 1 rows" not in page
+    assert "Database Error &lt;b&gt;" in page
 
 
 @given(st.floats(0, 1))
