@@ -30,7 +30,7 @@
                 'failed': ['int64', 'Nodes that failed.'],
                 'warned': ['int64', 'Tests that warned.'],
                 'skipped': ['int64', 'Nodes that were left out because one above them failed.'],
-                'bytes_processed': ['int64', 'Bytes that the final statements of all nodes read; null where BigQuery does not tell.'],
+                'bytes_processed': ['int64', 'Bytes that the final statements of models, snapshots and seeds read; null where BigQuery does not tell.'],
                 'slot_ms': ['int64', 'Slot time they took, in milliseconds; null where BigQuery does not tell.'],
             },
         },

@@ -1,5 +1,6 @@
 """What every build leaves in the audit tables, and that no raw row is lost without a test failing."""
 
+import json
 from dataclasses import replace
 from datetime import timedelta
 from typing import Any
@@ -156,6 +157,32 @@ def test_rows_that_no_run_has_applied_are_not_lost(structure_warehouse: Warehous
     structure_warehouse.build(("str_truncates", f"str_{table}"))
     structure_warehouse.land(second)
     assert _fates(structure_warehouse, table, overlap_minutes=99_999)["lost"] == 0
+
+
+def test_how_the_rows_of_merges_divide_lands_at_the_models_that_made_them(structure_warehouse: Warehouse) -> None:
+    """What only BigQuery tells: its view of jobs is a table here, and the statement the one that is sent to it."""
+    structure_warehouse.build(("str_erasures",))
+    started_at = "2026-03-01 00:00:00+00:00"
+    made = [{"model_name": name, "node_id": name, "started_at": started_at, "seconds": 0.5, "job_id": job}
+            for name, job in (("merged", "b"), ("unknown", "c"), ("a_view", None))]  # fmt: skip
+    columns = [f"rows_{verb}" for verb in ("inserted", "updated", "deleted")]
+    replaced = {column: f"dml_rows.{column}" for column in columns}
+    insert = structure_warehouse.compiled(
+        "{{ audit_insert(audit_relation('model_runs'), audit_tables()['model_runs'],"
+        f" fromjson('{json.dumps(made)}'), {replaced}, audit_dml_rows(fromjson('{json.dumps(made)}'))) }}}}"
+    )
+    jobs = ", ".join(
+        f"struct('{job}' as job_id, current_timestamp() as creation_time,"
+        f" struct({count} as inserted_row_count, 2 as updated_row_count, 0 as deleted_row_count) as dml_statistics)"
+        for job, count in (("a", 1), ("b", 5))
+    )
+    view = "`millrace-local`.`region-us`.INFORMATION_SCHEMA.JOBS_BY_USER"
+    assert view in insert
+    structure_warehouse.client.query_and_wait(insert.replace(view, f"unnest([{jobs}])"))
+    found = {row["model_name"]: row for row in _audit(structure_warehouse, "model_runs")}
+    assert [found["merged"][column] for column in columns] == [5, 2, 0]
+    assert found["merged"]["seconds"] == 0.5
+    assert {found[name][column] for name in ("unknown", "a_view") for column in columns} == {None}
 
 
 @pytest.mark.parametrize(
