@@ -23,5 +23,7 @@
         cast({{ source.latitude }} as float64) as latitude,
         cast({{ source.longitude }} as float64) as longitude
     from `{{ source.relation }}`
+    where {{ source.latitude }} is not null
+        and {{ source.longitude }} is not null
     {%- endfor %}
 {%- endmacro %}

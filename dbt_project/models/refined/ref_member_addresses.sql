@@ -106,25 +106,41 @@ located as (
 
 ),
 
--- the longest prefix knows best; letters belong together, so that B for Birmingham does not take Bath's BA1
-postcode_places as (
+-- What a postcode begins with, to be looked up by equality: the whole postcodes of a country are many. Letters belong
+-- together, so that B for Birmingham does not take Bath's BA1. No postcode is longer than 12 characters.
+prefixes as (
 
     select
         located.address_id,
+        located.country_code,
+        prefix_length,
+        substr(located.postal_code, 1, prefix_length) as postcode_prefix
+    from located
+    cross join unnest(generate_array(1, least(length(located.postal_code), 12))) as prefix_length
+    where not regexp_contains(substr(located.postal_code, prefix_length, 2), r'^[A-Z]{2}$')
+
+),
+
+-- the longest prefix knows best
+postcode_places as (
+
+    select
+        prefixes.address_id,
         postcode_areas.area_level,
         postcode_areas.latitude,
         postcode_areas.longitude
-    from located
+    from prefixes
     inner join postcode_areas
-        on located.country_code = postcode_areas.country_code
-        and starts_with(located.postal_code, postcode_areas.postcode_prefix)
-    where not regexp_contains(
-        substr(located.postal_code, length(postcode_areas.postcode_prefix), 2),
-        r'^[A-Z]{2}$'
-    )
+        on prefixes.country_code = postcode_areas.country_code
+        and prefixes.postcode_prefix = postcode_areas.postcode_prefix
+    where true
     qualify row_number() over (
-        partition by located.address_id
-        order by length(postcode_areas.postcode_prefix) desc, postcode_areas.area_level = 'postcode' desc
+        partition by prefixes.address_id
+        order by
+            prefixes.prefix_length desc,
+            postcode_areas.area_level = 'postcode' desc,
+            postcode_areas.latitude,
+            postcode_areas.longitude
     ) = 1
 
 ),
