@@ -1,6 +1,7 @@
 """One local BigQuery for the module: built once, then kept up to date."""
 
 from collections.abc import Iterator
+from datetime import timedelta
 from decimal import Decimal
 from typing import Any
 
@@ -31,6 +32,7 @@ def first(warehouse: Warehouse) -> Build:
     """A build with its data tests, of empty zones."""
     given = StructureRows(seed=20260301, members=60)
     add_oddities(given)
+    add_reachable(given)
     warehouse.load(given.tables)
     # the ledger is drawn at random, so that many a balance is negative
     warehouse.dbt("build", *_ZONES, "--exclude", "test_type:unit", *_UNLIKELY)
@@ -68,7 +70,10 @@ def restated(warehouse: Warehouse, first: Build, fresh: Build) -> Restated:
     sql = warehouse.compiled()["ref_member_preferences"]
     honest = warehouse.ask(sql)
     caught = [(place, warehouse.ask(mutant) != honest) for place, mutant in mutants(sql, of_macros=True)]
-    return Restated(Build(given, warehouse.built()), tuple(caught))
+    build = Build(given, warehouse.built())
+    after = (AS_OF + timedelta(hours=2)).strftime("%Y-%m-%dT%H:%M:%SZ")
+    warehouse.dbt("run", "--select", "path:dbt_project/models/refined", "ms_member", as_of=after)
+    return Restated(build, tuple(caught), warehouse.rows("analytics.ms_member"))
 
 
 @pytest.fixture(scope="module")
@@ -96,6 +101,22 @@ def add_oddities(given: StructureRows) -> None:
     given.add("member_preferences", **own, channel="email", topic=None, is_enabled=False)
     untold = given.transaction() | {"status": None, "payment_method": None, "currency_code": "EUR"}
     given.add("member_transactions", **own, **untold)
+
+
+def add_reachable(given: StructureRows) -> None:
+    """Make a member reachable by every channel, one of those whose consents `restate` changes afterwards."""
+    members = [row for row in given.tables["members"] if row["member_id"] % 16 == 8]
+    member = next(row for row in members if not row["is_deleted"] and not row["is_test"])
+    member["status"] = "active"
+    own = {"member_id": member["member_id"], "is_deleted": False}
+    said = {"purpose": "marketing", "channel": "any", "state": "granted", "captured_at": AS_OF, "expires_at": None}
+    given.add("member_consents", **own, **said, consent_id=8_000_005)
+    given.add("member_emails", **own, email_id=8_000_006, email="canary@example.com", is_verified=True)
+    number = {"phone_number": "+43 664 1234567", "phone_type": "mobile", "is_verified": True, "is_reachable": True}
+    given.add("member_phones", **own, **number, phone_id=8_000_007)
+    given.add("member_addresses", **own, address_id=8_000_008, country_code="DE", postal_code="10115")
+    for wish in given.tables["member_preferences"]:
+        wish["is_enabled"] |= wish["member_id"] == member["member_id"]
 
 
 def change(given: StructureRows) -> None:

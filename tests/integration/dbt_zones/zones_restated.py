@@ -15,7 +15,17 @@ TRUNCATED: Final = "member_cases"
 """The table that is emptied after the instant."""
 
 _CHANGED: Final[Mapping[str, Row]] = {
-    "members": {"status": "suspended", "home_store_id": 99, "first_name": "Canary-Restated", "is_test": True},
+    "members": {
+        "status": "suspended",
+        "home_store_id": 99,
+        "first_name": "Canary-Restated",
+        "referrer_member_id": 99,
+        "birth_date": date(1950, 1, 1),
+        "gender": "diverse",
+        "country_code": "CH",
+        "language_code": "rm",
+        "joined_at": AS_OF - timedelta(days=9),
+    },
     "member_profiles": {"income_band": "restated", "first_name": "Canary-Restated", "household_size": 9},
     "member_emails": {"email": "restated@example.com", "is_verified": False},
     "member_phones": {"phone_number": "+43 664 7654321", "is_reachable": False},
@@ -54,6 +64,8 @@ def restate(given: StructureRows) -> None:
                     _touch(given, row, is_deleted=not row["is_deleted"])
                 case 2 if not row["is_deleted"] and table not in _FACTS:
                     _touch(given, row, updated_at=row.get("updated_at") or AS_OF, _op="SNAPSHOT")
+                case 3 if not row["is_deleted"] and table == "members":
+                    _touch(given, row, updated_at=LATER, is_test=not row["is_test"])
 
 
 def raw_rows(contracts: Contracts, *states: Tables) -> dict[str, list[Row]]:

@@ -77,10 +77,12 @@ class Restated:
     Attributes:
         build: what went in and what came out.
         caught: each cut of `as_of_rows`, by what follows it, and whether a model that forgets it finds anything else.
+        members: what `ms_member` says of an instant of the same day by which the changes had been made.
     """
 
     build: Build
     caught: tuple[tuple[str, bool], ...]
+    members: list[Row]
 
 
 @dataclass(frozen=True)
