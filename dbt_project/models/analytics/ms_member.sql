@@ -108,7 +108,7 @@ behaviour as (
 
 ),
 
--- a member is profiled as a whole: who withdrew that on one channel is not
+-- a member is profiled as a whole: who withdrew that on one channel is not, nor whose word on one is not understood
 permissions as (
 
     select
@@ -118,7 +118,7 @@ permissions as (
         logical_or(is_granted and purpose = 'marketing' and channel = 'push') as allows_push,
         logical_or(is_granted and purpose = 'marketing' and channel = 'post') as allows_post,
         logical_or(is_granted and purpose = 'profiling')
-        and not logical_or(purpose = 'profiling' and state = 'withdrawn') as allows_profiling
+        and not logical_or(purpose = 'profiling' and coalesce(state not in ('granted', 'expired'), true)) as allows_profiling
     from consents
     group by member_id
 

@@ -1,4 +1,4 @@
--- Minutes after the end of a window in which an event still counts as on time; the pipeline's allowed lateness.
+-- Minutes by which the watermark is taken to trail the clock: until then an event is on time; the pipeline's allowed lateness.
 {% set lateness = whole_number('activity_allowed_lateness_minutes', 0, 10) %}
 
 with
@@ -20,7 +20,7 @@ events as (
 
 ),
 
--- the pane an event fired in, in the terms of Beam: the window's end stands in for the watermark
+-- the pane an event fired in, in the terms of Beam: early before the window's end, on time until the watermark passes it
 timed as (
 
     select
