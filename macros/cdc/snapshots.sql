@@ -29,12 +29,19 @@
 
 
 {#-
-    What a snapshot merges, as dbt writes it; dbt asks for it twice in every build, and each time has BigQuery tell the
-    columns of the query. The strategy, which is one for the whole build of a snapshot, keeps it.
+    What a snapshot merges, as dbt writes it, but that a deletion is known by the version it ends, and not by when it was
+    noticed: two builds that notice it at once make one of it. dbt asks for this twice in every build, and each time has
+    BigQuery tell the columns of the query; the strategy, which is one for the whole build of a snapshot, keeps it.
 -#}
 {% macro bigquery__snapshot_staging_table(strategy, source_sql, target_relation) -%}
     {%- if 'staging_sql' not in strategy -%}
-        {%- do strategy.update({'staging_sql': default__snapshot_staging_table(strategy, source_sql, target_relation)}) -%}
+        {%- set staging_sql = default__snapshot_staging_table(strategy, source_sql, target_relation) -%}
+        {%- set by_time = snapshot_hash_arguments(['dbt_scd_id', snapshot_get_time()]) -%}
+        {%- if strategy.hard_deletes == 'new_record' and staging_sql.count(by_time) != 1 -%}
+            {{ exceptions.raise_compiler_error("dbt writes its snapshots in another way than this version of bigquery__snapshot_staging_table knows; review macros/cdc/snapshots.sql") }}
+        {%- endif -%}
+        {%- set by_version = snapshot_hash_arguments(['dbt_scd_id', "'deleted'"]) -%}
+        {%- do strategy.update({'staging_sql': staging_sql | replace(by_time, by_version)}) -%}
     {%- endif -%}
     {{ return(strategy.staging_sql) }}
 {%- endmacro %}

@@ -96,42 +96,6 @@ single_values as (
 
 )
 
-select
-    table_name,
-    column_name,
-    data_type,
-    value,
-    reason,
-    _op,
-    _key,
-    payload,
-    before,
-    _source_system,
-    _source_table,
-    _source_ts,
-    _source_position,
-    _event_id,
-    _ingestion_ts,
-    _load_id
-from whole_rows
-
+select * from whole_rows
 union all
-
-select
-    table_name,
-    column_name,
-    data_type,
-    value,
-    reason,
-    _op,
-    _key,
-    payload,
-    before,
-    _source_system,
-    _source_table,
-    _source_ts,
-    _source_position,
-    _event_id,
-    _ingestion_ts,
-    _load_id
-from single_values
+select * from single_values
