@@ -13,7 +13,9 @@ from core.identifiers import qualified
 from core.settings import Settings
 from pipeline.quality.result import Past, QualityReport, RuleResult, Score, by_urgency, verdict_of
 
+# A zone that is built every minute leaves a million rows in the days that are looked back; so much of them is shown.
 _RUNS_SHOWN: Final = 20
+_SCORES_SHOWN: Final = 30
 
 
 def read_report(client: bigquery.Client, settings: Settings, *, now: datetime, days: int) -> QualityReport:
@@ -77,6 +79,7 @@ def _scores_sql(settings: Settings) -> str:
         select zone, scope, name, run_started_at, score, rules
         from {table}
         where run_started_at >= @since and score is not null
+        qualify row_number() over (partition by zone, scope, name order by recorded_at desc) <= {_SCORES_SHOWN}
         order by recorded_at
     """  # noqa: S608 - the names are checked
 
@@ -87,6 +90,7 @@ def _failures_sql(settings: Settings) -> str:
         select run_id, rule, failing_key
         from {table}
         where run_started_at >= @since
+        qualify rank() over (partition by rule order by recorded_at desc) = 1
         order by failing_key
     """  # noqa: S608 - the names are checked
 

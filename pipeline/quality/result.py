@@ -127,7 +127,7 @@ class QualityReport:
         made_at: when this was read (UTC).
         since: the oldest run that was looked at (UTC).
         rules: the latest result of every rule, failures first.
-        scores: every score since then, oldest first.
+        scores: the latest scores of each zone, table and dimension since then, oldest first.
     """
 
     project: str

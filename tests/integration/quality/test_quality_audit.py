@@ -1,6 +1,7 @@
 """What dbt leaves in the audit dataset after rules were broken, and the report that reads it."""
 
 import json
+from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import groupby
@@ -117,6 +118,24 @@ def test_the_report_tells_what_is_broken_and_fails(tmp_path: Path) -> None:
     page = (tmp_path / "report.html").read_text(encoding="utf-8")
     assert "Rules are broken" in page
     assert json.loads((tmp_path / "report.json").read_text(encoding="utf-8")) == document
+
+
+@pytest.mark.usefixtures("broken")
+def test_a_report_over_many_runs_reads_no_more_of_them_than_it_shows(clean: Warehouse, tmp_path: Path) -> None:
+    earlier = "timestamp_sub({0}, interval number second) as {0}"
+    again = f"'again' as run_id, {earlier.format('run_started_at')}, {earlier.format('recorded_at')}"
+    for table in ("quality_scores", "quality_failures"):
+        clean.rows(
+            f"insert into audit.{table} select * except (number) replace ({again})"
+            f" from audit.{table} cross join unnest(generate_array(1, 50)) as number"
+        )
+    result = CliRunner().invoke(app, ["quality", "report", "--output", str(tmp_path), "--json"])
+    for table in ("quality_scores", "quality_failures"):
+        clean.rows(f"delete from audit.{table} where run_id = 'again'")
+    document = json.loads(result.stdout)
+    counted = Counter((score["zone"], score["scope"], score["name"]) for score in document["scores"])
+    assert set(counted.values()) == {30}
+    assert document["rules"][0]["failing_keys"] == ["1", "2"]
 
 
 @pytest.mark.usefixtures("broken")
