@@ -1,4 +1,7 @@
-{#- Timeliness: fails when the newest instant of the column is older than `max_hours`, or there is none. -#}
+{#-
+    Timeliness: fails when the newest instant of the column is older than `max_hours`, or there is none. What lies ahead says
+    nothing of how fresh the table is: one row of a wrong clock would keep it fresh for years.
+-#}
 {% test is_fresh(model, column_name, max_hours) %}
 
 {{ config(fail_calc=quality_fail_calc(), meta={'dimension': 'timeliness'}) }}
@@ -8,6 +11,7 @@ newest as (
 
     select max({{ column_name }}) as newest_at
     from {{ model }}
+    where {{ column_name }} <= {{ as_of() }}
 
 ),
 

@@ -126,6 +126,7 @@ def mutations(rule: Rule, columns: Mapping[str, str], contract: TableContract | 
         yield Mutation(_BY_KIND[rule.kind](rule))
         if rule.kind == "is_fresh":
             yield Mutation(_emptied(rule))
+            yield Mutation(f"{_aged(rule)} union all {_ahead(rule)}")
         if rule.kind == "has_no_overlap":
             yield Mutation(_spoilt(rule, {rule.arguments["to"]: "cast(null as timestamp)"}))
         if rule.kind == "in_range" and columns[_column(rule)] in ("FLOAT", "FLOAT64") and "max" in rule.arguments:
@@ -174,6 +175,12 @@ def _emptied(rule: Rule) -> str:
 
 def _aged(rule: Rule) -> str:
     return f"select * replace ({LONG_AGO} as {_column(rule)}) from {rule.relation}"
+
+
+def _ahead(rule: Rule) -> str:
+    """One row of a clock that runs ahead by years."""
+    ahead = f"timestamp '2100-01-01 00:00:00+00' as {_column(rule)}"
+    return f"(select * replace ({ahead}) from {rule.relation} limit 1)"
 
 
 def _out_of_range(rule: Rule) -> str:
