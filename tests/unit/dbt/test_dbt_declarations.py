@@ -10,6 +10,7 @@ import yaml
 from core.contracts import TableContract, load_contracts
 
 ROOT = Path(__file__).parents[3]
+RAW = ROOT / "dbt_project/models/raw/member"
 STRUCTURE = ROOT / "dbt_project/models/structure/member"
 SNAPSHOTS = ROOT / "dbt_project/snapshots"
 CONTRACTS = load_contracts(ROOT / "dbt_project/models/raw")
@@ -41,6 +42,17 @@ def test_structure_yaml_has_the_columns_of_the_contract(contract: TableContract)
         assert said["data_type"] == ENFORCED.get(column.data_type, column.data_type)
         assert said.get("config", {}).get("meta", {}).get("pii") == column.pii
         assert ({"type": "not_null"} in said.get("constraints", [])) == column.is_key
+
+
+@tables
+def test_every_column_that_may_be_null_says_what_null_means(contract: TableContract) -> None:
+    """In the contract and in structure; of all others, structure promises that they are never null."""
+    (source,) = yaml.safe_load((RAW / f"{contract.name}.yml").read_text(encoding="utf-8"))["sources"]
+    (table,) = source["tables"]
+    for declaring in (table, declared(STRUCTURE / f"str_{contract.name}.yml", "models")):
+        said = {column["name"]: column["description"] for column in declaring["columns"]}
+        unsaid = [c.name for c in contract.columns if c.is_nullable and not c.is_key and "null" not in said[c.name]]
+        assert unsaid == []
 
 
 @tables
