@@ -24,7 +24,7 @@ counted as (
 )
 
 {{ quality_verdict('counted') }},
-    [ifnull({{ quality_shown('counted.measure', expression) }}, 'null')] as failing_keys
+    [{{ quality_shown('counted.measure', expression) }}] as failing_keys
 from counted
 
 {% endtest %}

@@ -51,7 +51,7 @@ select
 {% macro quality_key(columns=none) -%}
     {%- set parts = [] -%}
     {%- for name in columns or quality_key_columns(quality_tested()) -%}
-        {%- do parts.append("ifnull(" ~ quality_shown(name) ~ ", 'null')") -%}
+        {%- do parts.append(quality_shown(name)) -%}
     {%- endfor -%}
     {{ return(parts[0] if parts | length == 1 else 'concat(' ~ parts | join(", '|', ") ~ ')') }}
 {%- endmacro %}
@@ -59,17 +59,17 @@ select
 
 {#-
     A value as text that reports may show: by `privacy_reference` when it is made of a column with a PII class, else as it
-    is. `expression`: what it is made of, where `sql` only names the result.
+    is; null as a word. `expression`: what it is made of, where `sql` only names the result.
 -#}
 {% macro quality_shown(sql, expression=none) -%}
     {%- set columns = quality_tested().get('columns', {}) -%}
     {%- for word in modules.re.findall('[a-z_][a-z0-9_]*', (expression or sql) | lower) if word in columns -%}
         {%- set pii = columns[word].get('config', {}).get('meta', {}).get('pii') -%}
         {%- if pii -%}
-            {{ return(privacy_reference(sql, pii)) }}
+            {{ return('ifnull(' ~ privacy_reference(sql, pii) ~ ", 'null')") }}
         {%- endif -%}
     {%- endfor -%}
-    {{ return('cast(' ~ sql ~ ' as string)') }}
+    {{ return('ifnull(cast(' ~ sql ~ " as string), 'null')") }}
 {%- endmacro %}
 
 

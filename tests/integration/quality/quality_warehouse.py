@@ -86,14 +86,29 @@ class Warehouse:
         Returns:
             How many rows violate each.
         """
-        found: dict[int, int] = {}
+        return [int(value) for value in self._measured("violations", asked)]
+
+    def keys_named(self, asked: Sequence[tuple[Rule, str | None]]) -> list[int]:
+        """Count the failing keys that rules name; a key that is null counts for none.
+
+        Args:
+            asked: as of `violations`.
+
+        Returns:
+            How many keys each names.
+        """
+        counted = "if((select logical_or(key is null) from unnest(failing_keys) as key), 0, array_length(failing_keys))"
+        return [int(value) for value in self._measured(counted, asked)]
+
+    def _measured(self, expression: str, asked: Sequence[tuple[Rule, str | None]]) -> list[Any]:
+        found: dict[int, Any] = {}
         for first in range(0, len(asked), _AT_ONCE):
             parts = [
-                f"select {number} as number, violations from ({_sql(*asked[number])})"
+                f"select {number} as number, {expression} as measure from ({_sql(*asked[number])})"
                 for number in range(first, min(first + _AT_ONCE, len(asked)))
             ]
             rows = self.client.query_and_wait(" union all ".join(parts))
-            found |= {row["number"]: int(row["violations"]) for row in rows}
+            found |= {row["number"]: row["measure"] for row in rows}
         return [found[number] for number in range(len(asked))]
 
     def rows(self, sql: str) -> list[dict[str, Any]]:

@@ -33,6 +33,18 @@ def test_every_corruption_is_caught_by_its_rule(clean: Warehouse) -> None:
     assert survived == [], "\n".join(f"{rule.name} does not see {mutation.source}" for rule, mutation in survived)
 
 
+def test_what_breaks_a_rule_is_named_by_keys_that_can_be_read(clean: Warehouse) -> None:
+    each = [(rule, mutation.source) for rule in clean.rules for mutation in _mutations(clean, rule)]
+    nulls = (
+        (rule, f"select * replace (cast(null as {clean.columns[rule.relation][name]}) as {name}) from {rule.relation}")
+        for rule in clean.rules
+        if (name := str(rule.arguments.get("key"))) in clean.columns[rule.relation]
+    )
+    each += [(replace(rule, name=f"{rule.name}, of no key"), source) for rule, source in nulls]
+    named = clean.keys_named(each)
+    assert [rule.name for (rule, _), count in zip(each, named, strict=True) if count == 0] == []
+
+
 def test_the_control_rules_that_cannot_fail_are_all_found_out(clean: Warehouse) -> None:
     """One rule of each kind is made blind, by a condition under which nothing violates; every one has to be noticed."""
     blind = {
