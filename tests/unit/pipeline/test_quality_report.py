@@ -117,7 +117,10 @@ def test_a_rule_that_found_no_row_to_check_is_no_part_of_a_score() -> None:
 
 def test_a_rule_that_could_not_be_run_is_broken_and_claims_no_rows() -> None:
     fault = "Database Error <b>no such column</b>"
-    page = render(report(replace(BROKEN, could_run=False, failing_rows=1, checked_rows=1, message=fault)))
+    page = render(
+        report(replace(BROKEN, could_run=False, severity="warn", failing_rows=1, checked_rows=1, message=fault))
+    )
+    assert "stops what is built from the table" in page
     assert "<h1>Rules are broken</h1>" in page
     assert "could not be run on structure.members" in page
     assert "1 of 1 rows" not in page
