@@ -1,7 +1,7 @@
 {#-
-    Whether a raw row belongs to a member that was erased: it states the member, or it states none and is about a row that
-    was the member's. A row that states another is theirs, though it was the erased one's before, or has the key of a row
-    that was. The list is short, and BigQuery hands it to every worker.
+    Whether a raw row belongs to a member that was erased: it states the member, in its image or, where that states none,
+    in its key; or it states none and is about a row that was the member's. A row that states another is theirs, though it
+    was the erased one's before, or has the key of a row that was. The list is short, and BigQuery hands it to every worker.
 
     `image`: the row image, a JSON object or null. `table`: expression of the raw table's name; that of the model's own by
     default. `erasures`: the list, where it is not `str_erasures` by ref().
@@ -47,10 +47,14 @@
 {%- endmacro %}
 
 
-{#- The member a row states, and for those that state none its key, against the list. -#}
+{#- The member that a row or its key states, and for rows that state none their key, against the list. -#}
 {% macro _is_erased_by(stated, table, erasures) -%}
     (
-        ifnull({{ stated }} in (select erased.member_id from {{ erasures }} as erased), false)
+        ifnull(
+            coalesce({{ stated }}, {{ _member_stated(cdc_json_object('_key')) }})
+            in (select erased.member_id from {{ erasures }} as erased),
+            false
+        )
         or (
             {{ stated }} is null
             and ifnull({{ _is_key_erased(table, '_key', erasures) }}, false)
@@ -72,7 +76,13 @@
 
 {#- The first number that calls itself member_id, in a text that may be anything. -#}
 {% macro _member_named(text) -%}
-    safe_cast(regexp_extract({{ text }}, r'"member_id"\s*:\s*"?([0-9]+)') as int64)
+    safe_cast(regexp_extract({{ text }}, {{ _member_naming() }}) as int64)
+{%- endmacro %}
+
+
+{#- The pattern of a number that calls itself member_id. -#}
+{% macro _member_naming() -%}
+    r'"member_id"\s*:\s*"?([0-9]+)'
 {%- endmacro %}
 
 

@@ -178,16 +178,30 @@
 {%- endmacro %}
 
 
-{#- A letter may not say which table it was for; then a key that is noted for any is enough. -#}
+{#-
+    A letter may hold a row as it was and as it became, of two members: it goes when either is erased, since its text cannot be
+    parted. It may not say which table it was for; then a key that is noted for any is enough. Letters are found again by
+    what they hold, for nothing else of them is surely their own.
+-#}
 {% macro _erasure_of_dead_letters(letters, erasures) -%}
-    {%- set stated = _member_named('safe_convert_bytes_to_string(data)') -%}
+    {%- set text = 'safe_convert_bytes_to_string(data)' -%}
     delete from {{ letters }}
     where
         dead_lettered_at >= timestamp '{{ cdc_beginning() }}'
         and (
-            ifnull({{ stated }} in (select erased.member_id from {{ erasures }} as erased), false)
+            ifnull(
+                data in (
+                    select letter.data
+                    from {{ letters }} as letter
+                    cross join unnest(regexp_extract_all({{ text }}, {{ _member_naming() }})) as stated
+                    inner join {{ erasures }} as erased
+                        on safe_cast(stated as int64) = erased.member_id
+                    where letter.dead_lettered_at >= timestamp '{{ cdc_beginning() }}'
+                ),
+                false
+            )
             or (
-                {{ stated }} is null
+                {{ _member_named(text) }} is null
                 and ifnull(
                     if(
                         table_name is null,
