@@ -51,6 +51,23 @@ def test_the_filter_on_the_erased_is_seen_in_every_structure_model(recording: Re
     assert {f"model.millrace.str_{table}" for table in tables} - asking == set()
 
 
+@pytest.mark.parametrize(
+    ("form", "what"),
+    [
+        (r"as names_no_key", "asks which keys it is going to touch"),
+        (r"(?s)^create or replace table .* where \(\w+ in \([\d, ]+\)\)", "makes only those of what it merges"),
+        (r"(?s)^create or replace table .*as truncation", "and all, as the table is truncated"),
+        (r"(?s)^select\s+div\(.*__dbt_tmp`\s+\) as touched", "asks what a truncate has touched"),
+        (r"(?s)\bmerge into .*\(DBT_INTERNAL_DEST\.\w+ in \(", "merges into the keys it touches"),
+    ],
+)
+def test_an_increment_into_a_large_table_is_seen_of_every_table(recording: Recording, form: str, what: str) -> None:
+    pruned = re.compile(form)
+    seen = {s.node for s in recording.statements if s.erased and pruned.search(s.sql)}
+    tables = {source.name for source in recording.manifest.sources.values() if source.source_name == "member"}
+    assert {f"model.millrace.str_{table}" for table in tables} - seen == set(), what
+
+
 def test_rows_of_a_past_instant_are_seen_of_every_table_that_is_read_so(recording: Recording) -> None:
     told = [*(ROOT / "dbt_project/models/refined").glob("*.sql"), *(ROOT / "dbt_project/tests").rglob("*.sql")]
     calls = re.compile(r"as_of_rows\(ref\('str_(\w+)'\)")
@@ -84,6 +101,13 @@ def test_every_insert_is_seen(recording: Recording, table: str) -> None:
         r"(?s)^insert into .*quality_failures.*cross join unnest\(failing_keys\)",
         r"select hash_key\.key from ",
         r"(?s)^merge into ",
+        # of a table that lacks a column, as its contract has grown
+        r"(?s)^create or replace table .*\bnull as annual_income,",
+        # what the project says of a table, and of a seed
+        r'(?s)^create or replace table .*OPTIONS\(\s*description="""',
+        r'(?s)^alter table `[^`]+`\.`refined`\.`\w+` set OPTIONS\(\s*description="""',
+        # how fresh a source is
+        r"(?s)max\(_ingestion_ts\) as max_loaded_at.*from `[^`]+`\.`raw`",
     ],
 )
 def test_every_form_is_seen(recording: Recording, form: str) -> None:
