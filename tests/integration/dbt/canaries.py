@@ -1,6 +1,7 @@
 """Canaries: a value of its own in every column of personal data of every raw table, and where each of them shows up."""
 
 import base64
+import hashlib
 import json
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
@@ -37,12 +38,14 @@ class Canary:
         column: the column.
         value: what is planted.
         songs: texts that give it away, in lower case; any of them does.
+        digests: hashes of it without a key, in lower case, which anybody can try values against.
     """
 
     table: str
     column: str
     value: Any
     songs: frozenset[str]
+    digests: frozenset[str]
 
     @property
     def name(self) -> str:
@@ -65,7 +68,7 @@ def _canary(table: str, column: Column, number: int) -> Canary:
     value: Any
     match column.data_type:
         case "date":
-            value = date(1951, 7, number)
+            value = date(1951, 7, 1) + timedelta(days=number)
             songs = {value.isoformat()}
         case "numeric":
             value = Decimal(f"471{number}.35")
@@ -78,7 +81,17 @@ def _canary(table: str, column: Column, number: int) -> Canary:
             songs = {f"canary{number}q", base64.b64encode(value).decode().lower(), value.hex()}
         case _:
             value, songs = _text(column, number)
-    return Canary(table, column.name, value, frozenset(song.lower() for song in songs))
+    return Canary(table, column.name, value, frozenset(song.lower() for song in songs), frozenset(_digests(value)))
+
+
+def _digests(value: Any) -> Iterator[str]:
+    """Yield hashes of a value as it is and as it is often normalised, in hexadecimal digits and in base64."""
+    text = value.decode() if isinstance(value, bytes) else str(value)
+    for form in {text, text.lower(), text.upper(), text.replace(" ", "")}:
+        for algorithm in ("md5", "sha1", "sha256", "sha512"):
+            digest = hashlib.new(algorithm, form.encode(), usedforsecurity=False).digest()
+            yield digest.hex()
+            yield base64.b64encode(digest).decode().lower()
 
 
 def _text(column: Column, number: int) -> tuple[str, set[str]]:
@@ -127,7 +140,7 @@ def _value(column: Column) -> Any:
 def heard(text: str, planted: Iterable[Canary]) -> set[str]:
     """Return the names of the canaries that a text gives away."""
     low = text.lower()
-    return {canary.name for canary in planted if any(song in low for song in canary.songs)}
+    return {canary.name for canary in planted if any(song in low for song in canary.songs | canary.digests)}
 
 
 def heard_in_table(client: bigquery.Client, table: str, planted: Iterable[Canary]) -> set[str]:

@@ -113,7 +113,10 @@ def test_every_personal_column_is_planted_and_reaches_structure(planted: Planted
             assert name in found[f"{dataset}.{name.partition('.')[0]}"], (dataset, name)
     assert planted.heard_in("structure")["structure.quarantine"]
     wrong = [row for row in planted.warehouse.rows("structure.quarantined_values") if row["_op"] != "READ"]
-    assert {f"{row['table_name']}.{row['column_name']}" for row in wrong} == every(planted)
+    contracts = planted.warehouse.contracts
+    # whatever is told is JSON, so that no value of a JSON column is wrong
+    casting = {c.name for c in planted.canaries if contracts[c.table].column(c.column).data_type != "json"}
+    assert {f"{row['table_name']}.{row['column_name']}" for row in wrong} == casting
     assert {row["value"][:4] for row in wrong} == {"tok_"}
     assert heard_in_table(planted.warehouse.client, "structure.quarantined_values", planted.canaries) == set()
     assert planted.heard_in("refined").keys() >= {"refined.member_profiles", "refined.member_contacts"}
@@ -160,15 +163,16 @@ def test_the_reports_of_reconciliation_hold_none(planted: Planted, tmp_path: Pat
 
 
 def test_a_leak_would_be_seen(planted: Planted, tmp_path: Path) -> None:
-    """The control of every other detector: one column in clear, and each of them tells which."""
+    """The control of every other detector: one column in clear, one hashed without a key, and each tells which."""
     client = planted.warehouse.client
     (leaked,) = [canary for canary in planted.canaries if canary.name == "member_profiles.biography"]
     client.query_and_wait(
-        "create table analytics.leak as select biography as note from structure.member_profiles where member_id = 1"
+        "create table analytics.leak as select profiles.biography as note, to_hex(sha256(emails.email)) as digest "
+        "from structure.member_profiles as profiles inner join structure.member_emails as emails using (member_id)"
     )
     client.query_and_wait(f"update audit.quality_failures set failing_key = '{leaked.value}' where rule = '{RULES[0]}'")
     try:
-        assert planted.heard_in("analytics") == {"analytics.leak": {leaked.name}}
+        assert planted.heard_in("analytics") == {"analytics.leak": {leaked.name, "member_emails.email"}}
         assert planted.heard_in("audit") == {"audit.quality_failures": {leaked.name}}
         report(planted, tmp_path)
         assert heard_in_files(tmp_path, planted.canaries) == {

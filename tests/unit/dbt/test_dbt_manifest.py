@@ -199,6 +199,25 @@ def test_analytics_holds_no_column_of_a_personal_class(project: dict[str, Any]) 
     assert shown == set()
 
 
+def test_a_personal_column_keeps_its_class_in_every_zone(project: dict[str, Any]) -> None:
+    """By it refined and snapshots get their policy tags."""
+    classes = {
+        column["name"]: pii
+        for source in project["sources"].values()
+        for column in source["columns"].values()
+        if (pii := column["config"]["meta"].get("pii"))
+    }
+    lost = {
+        f"{node['name']}.{name}"
+        for node in _nodes(project)
+        if _zone(node) != "structure"
+        for name, column in node["columns"].items()
+        if name in classes and column["config"]["meta"].get("pii") != classes[name]
+    }
+    assert len(classes) > 20
+    assert lost == set()
+
+
 def _nodes(project: dict[str, Any]) -> Iterator[dict[str, Any]]:
     for node in project["nodes"].values():
         if node["resource_type"] in ("model", "snapshot"):
