@@ -63,6 +63,10 @@ def test_raw_keeps_whole_days_and_what_structure_has_not_applied(warehouse: Ware
     # what was counted of the rows that are gone is forgotten, too
     counted = {table: sum(row["found_count"] for row in _counts(warehouse, table)) for table in (TABLE, LATE_TABLE)}
     assert counted == {TABLE: len(AGES) - len(past), LATE_TABLE: len(AGES)}
+    # and what is done is done
+    again = {row["table_name"]: row for row in maintain(raw_retention_days=KEPT_DAYS)}
+    assert f"raw.{TABLE}" not in again
+    assert again[f"raw.{LATE_TABLE}"]["rows_deleted"] == 0
 
 
 def test_a_dry_run_counts_and_deletes_nothing(warehouse: Warehouse, maintain: Maintain) -> None:
