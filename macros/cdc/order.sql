@@ -33,17 +33,18 @@
 {% macro cdc_is_newer() -%}
     {%- set theirs = cdc_order_key('DBT_INTERNAL_SOURCE', 'DBT_INTERNAL_SOURCE.is_deleted') -%}
     {%- set ours = cdc_order_key('DBT_INTERNAL_DEST', 'DBT_INTERNAL_DEST.is_deleted') -%}
-    (
+    if(
         {{ theirs }} > {{ ours }}
         or (
             {{ theirs }} = {{ ours }}
             and DBT_INTERNAL_SOURCE._carried is distinct from DBT_INTERNAL_DEST._carried
-        )
-    )
-    and if(
-        {{ _cdc_is_overtaken() }},
-        error('another build has merged into this table meanwhile; nothing is lost: build it again'),
-        true
+        ),
+        if(
+            {{ _cdc_is_overtaken() }},
+            error('another build has merged into this table meanwhile; nothing is lost: build it again'),
+            true
+        ),
+        false
     )
 {%- endmacro %}
 
