@@ -26,39 +26,13 @@
 {#-
     When the merge may update a row it holds: the change is newer, or it is the same one and knows more about
     columns that the source had left out. Models hand it to the merge as `meta: merge_update_when`.
-
-    Of columns that were left out it never knows less, for it was made from the row that is held; unless another build has
-    merged in between. Then the build fails, and the next one reads both changes.
 -#}
 {% macro cdc_is_newer() -%}
     {%- set theirs = cdc_order_key('DBT_INTERNAL_SOURCE', 'DBT_INTERNAL_SOURCE.is_deleted') -%}
     {%- set ours = cdc_order_key('DBT_INTERNAL_DEST', 'DBT_INTERNAL_DEST.is_deleted') -%}
-    if(
-        {{ theirs }} > {{ ours }}
-        or (
-            {{ theirs }} = {{ ours }}
-            and DBT_INTERNAL_SOURCE._carried is distinct from DBT_INTERNAL_DEST._carried
-        ),
-        if(
-            {{ _cdc_is_overtaken() }},
-            error('another build has merged into this table meanwhile; nothing is lost: build it again'),
-            true
-        ),
-        false
-    )
-{%- endmacro %}
-
-
-{#- Whether a column that the change leaves out was carried from an older change than the one that the table has it from. -#}
-{% macro _cdc_is_overtaken() -%}
-    exists(
-        select 1
-        from unnest(regexp_extract_all(DBT_INTERNAL_SOURCE._carried, r'"[A-Za-z0-9_]+":"[^"]*"')) as carried
-        where regexp_extract(carried, r':"([^"]*)"$') < coalesce(
-            -- cut, for paths have to be constants
-            split(split(DBT_INTERNAL_DEST._carried, concat(split(carried, ':')[safe_offset(0)], ':"'))[safe_offset(1)], '"')[safe_offset(0)],
-            json_value(DBT_INTERNAL_DEST._carried, '$._row'),
-            {{ cdc_order_key('DBT_INTERNAL_DEST', "DBT_INTERNAL_DEST._op = 'DELETE'") }}
-        )
+    {{ theirs }} > {{ ours }}
+    or (
+        {{ theirs }} = {{ ours }}
+        and DBT_INTERNAL_SOURCE._carried is distinct from DBT_INTERNAL_DEST._carried
     )
 {%- endmacro %}
