@@ -192,6 +192,35 @@ def test_a_merge_with_an_ambiguous_source_is_refused(condition: str, refused: bo
         assert rows("select k, v from t order by k, v") == [("a", "new"), ("b", "old"), ("c", "x"), ("c", "y")]
 
 
+@pytest.mark.parametrize(
+    ("on", "clause", "refused"),
+    [
+        ("s.k = d.k", "when matched and exists(select 1 from unnest(s.tags) as tag where tag = 'a') then delete", True),
+        ("s.k = d.k", "when matched then update set v = (select max(tag) from unnest(D.tags) as tag)", True),
+        ("s.k = (select max(tag) from unnest(d.tags) as tag)", "when matched then delete", True),
+        ("s.k = d.k", "when matched and s.k = (select max(k) from {dataset}.t) then delete", False),
+        (
+            "s.k = d.k",
+            "when matched and array_length(s.tags) = 1 then update set v = case when true then 'b' end",
+            False,
+        ),
+    ],
+)
+def test_a_merge_that_asks_a_subquery_about_its_row_is_refused(
+    on: str, clause: str, refused: bool, rows: Rows, dataset: str
+) -> None:
+    rows("create table t as select 'a' as k, 'old' as v, ['a'] as tags")
+    merge = f"""merge into t as d using (select case when true then k end as k, tags from t) as s on {on}
+        {clause.format(dataset=dataset)}"""
+    if refused:
+        with pytest.raises(BadRequest, match="Correlated subqueries are not supported"):
+            rows(merge)
+        assert rows("select v from t") == [("old",)]
+    else:
+        rows(merge)
+        assert rows("select v from t") != [("old",)]
+
+
 def test_a_table_with_bignumeric_is_created_at_once(client: bigquery.Client, dataset: str, rows: Rows) -> None:
     client.create_table(bigquery.Table(f"{client.project}.{dataset}.t", [bigquery.SchemaField("n", "BIGNUMERIC")]))
     rows("insert into t (n) values (bignumeric '1.123456789012345678')")
