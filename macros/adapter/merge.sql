@@ -25,7 +25,25 @@
     {%- if merge.count(clause) != 1 -%}
         {{ exceptions.raise_compiler_error("dbt writes its merge in another way than this version of bigquery__get_merge_sql knows; review macros/adapter/merge.sql") }}
     {%- endif -%}
-    {{ return(merge | replace(clause, 'when matched and (' ~ condition ~ ') then update')) }}
+    {{ return(merge | replace(clause, 'when matched and ' ~ _merge_condition(condition) ~ ' then update')) }}
+{%- endmacro %}
+
+
+{#- The condition under which a row is updated; an error where another build has merged something newer meanwhile. -#}
+{% macro _merge_condition(condition) -%}
+    {%- set overtaken = cdc_is_overtaken() -%}
+    {%- if overtaken is none -%}
+        {{ return('(' ~ condition ~ ')') }}
+    {%- endif -%}
+    if(
+        {{ condition }},
+        if(
+            {{ overtaken }},
+            error('another build has merged into this table meanwhile; nothing is lost: build it again'),
+            true
+        ),
+        false
+    )
 {%- endmacro %}
 
 

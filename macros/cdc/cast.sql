@@ -12,10 +12,9 @@
 
 {% macro cdc_cast(column, data_type, columns=none, image='_image') -%}
     {%- if columns is not none -%}
-        {#- what PostgreSQL can store out of line, and Debezium therefore leave out; see also `cdc_omits_any_column` -#}
         {%- do columns.append({
             'name': column,
-            'is_omissible': data_type in ['string', 'bytes', 'json', 'array<string>', 'array<int64>'],
+            'is_omissible': data_type in cdc_omissible_types(),
         }) -%}
     {%- endif -%}
     {%- set text = "json_value(" ~ image ~ ", '$." ~ column ~ "')" -%}
@@ -176,4 +175,10 @@
 
 {% macro cdc_unavailable_marker_base64() -%}
     X19kZWJleml1bV91bmF2YWlsYWJsZV92YWx1ZQ==
+{%- endmacro %}
+
+
+{#- Types that PostgreSQL can store out of line, and Debezium therefore leave out; see also `cdc_omits_any_column`. -#}
+{% macro cdc_omissible_types() -%}
+    {{ return(['string', 'bytes', 'json', 'array<string>', 'array<int64>']) }}
 {%- endmacro %}

@@ -1,4 +1,4 @@
-"""Two builds at once: of changes that tell every column nothing is lost, and a snapshot holds each version once.
+"""Two builds at once: one that the other has overtaken puts nothing older back, and nothing that has landed is lost.
 
 The pipeline's ledger lets one build of a zone run at a time; whoever runs dbt beside it is not asked.
 """
@@ -19,16 +19,19 @@ from structure_histories import BEGINNING, Plan, deliver, histories
 from structure_oracle import differences, state
 from structure_warehouse import Warehouse, comparable
 
-SNAPSHOTTED: Final = "member_tiers"
+CLASHING: Final = "member_tiers"
+"""A change leaves a column out, and the change that tells it lands when the first build has looked for it."""
 APART: Final = "member_cases"
 """Histories of which every change tells every column."""
-TABLES: Final = (SNAPSHOTTED, APART)
+TABLES: Final = (CLASHING, APART)
 MODELS: Final = ("str_truncates", *(f"str_{table}" for table in TABLES))
+NEWEST: Final = BEGINNING + timedelta(days=400)
+"""When a row lands that has the rest lie far behind, where no build looks again without cause."""
 _RUN_DBT: Final = (
     "import sys\nfrom dbt.cli.main import dbtRunner\nsys.exit(not dbtRunner().invoke(sys.argv[1:]).success)"
 )
 _PATIENCE_S: Final = 300
-SNAPSHOT: Final = f"snp_{SNAPSHOTTED}"
+SNAPSHOT: Final = f"snp_{CLASHING}"
 
 
 @dataclass(frozen=True)
@@ -48,18 +51,11 @@ class Course:
     landed: list[Event]
 
 
-def _tier(position: int, day: int, tier: str, reason: str, *, key: int = 1) -> Event:
+def _tier(position: int, day: int, tier: str, reason: str, *, key: int = 1, omits: bool = False) -> Event:
     after = {"tier_id": key, "member_id": 7, "tier": tier, "reason": reason, "started_on": BEGINNING.date()}
     after |= {"qualifying_points": None, "ends_on": None, "created_at": BEGINNING, "updated_at": BEGINNING}
-    return Event(
-        table=SNAPSHOTTED,
-        op="UPDATE",
-        event_id=f"{key}-{position}",
-        key=(key,),
-        position=position,
-        after=after,
-        landed_at=BEGINNING + timedelta(days=day),
-    )
+    return Event(table=CLASHING, op="UPDATE", event_id=f"{key}-{position}", key=(key,), position=position, after=after,
+                 landed_at=BEGINNING + timedelta(days=day), omitted=frozenset({"reason"} if omits else ()))  # fmt: skip
 
 
 @pytest.fixture(scope="module")
@@ -70,8 +66,8 @@ def course(structure_warehouse: Warehouse) -> Iterator[Course]:
     source = histories(warehouse.contracts[APART], 8, Plan(number=20, truncates=2, omits=()))
     before, first, meanwhile = deliver(source, 8, 3, very_late=0.2)
     before += [_tier(1, 1, "silver", "earned"), _tier(9, 400, "gold", "earned", key=9)]
-    first.append(_tier(3, 3, "gold", "retained"))
-    meanwhile.append(_tier(2, 2, "bronze", "earned"))
+    first.append(_tier(3, 3, "gold", "retained", omits=True))
+    meanwhile.append(_tier(2, 2, "bronze", "retained"))
     warehouse.land(before)
     warehouse.build(MODELS)
     warehouse.land(first)
@@ -109,10 +105,16 @@ def _build_beside(warehouse: Warehouse, command: str, nodes: Sequence[str]) -> N
     subprocess.run([sys.executable, "-c", _RUN_DBT, *arguments], check=True)
 
 
-def test_the_overtaken_build_puts_nothing_older_back(course: Course) -> None:
-    assert {course.first[model][0] for model in MODELS} == {"success"}
-    row = course.between[SNAPSHOTTED][(1,)]
+def test_a_build_that_would_put_something_older_back_fails(course: Course) -> None:
+    status, message = course.first[f"str_{CLASHING}"]
+    assert status == "error"
+    assert "another build has merged into this table meanwhile; nothing is lost: build it again" in message
+    row = course.between[CLASHING][(1,)]
     assert (row["tier"], row["reason"]) == ("gold", "retained")
+
+
+def test_a_build_that_puts_nothing_older_back_succeeds(course: Course) -> None:
+    assert course.first[f"str_{APART}"][0] == "success"
 
 
 @pytest.mark.parametrize("table", TABLES)
@@ -126,7 +128,7 @@ def test_nothing_is_lost(course: Course, structure_warehouse: Warehouse, table: 
 def test_two_snapshots_at_once_hold_each_version_once(structure_warehouse: Warehouse) -> None:
     """A row has been deleted, one has changed, and one has come; then the deleted one is back."""
     warehouse = structure_warehouse
-    warehouse.empty(SNAPSHOTTED)
+    warehouse.empty(CLASHING)
     stays, goes = (_tier(key, 1, "silver", "earned", key=key) for key in (1, 2))
     warehouse.land([stays, goes])
     warehouse.build(MODELS[:2])
@@ -154,7 +156,7 @@ def test_two_snapshots_at_once_hold_each_version_once(structure_warehouse: Wareh
     assert {version for version in _versions(warehouse) if version[0] == 2} == {
         (2, "silver", False, False), (2, "silver", True, False), (2, "gold", False, True),
     }  # fmt: skip
-    warehouse.empty(SNAPSHOTTED)
+    warehouse.empty(CLASHING)
 
 
 def _versions(warehouse: Warehouse) -> set[tuple[int, str, bool, bool]]:
