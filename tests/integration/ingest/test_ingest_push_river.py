@@ -116,7 +116,7 @@ async def test_what_is_pushed_lands_and_what_cannot_land_is_dead_lettered(
 async def test_more_than_fits_comes_again_until_all_of_it_has_landed(
     river: River, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    # Each refusal doubles the pause before the next try; of a few messages none is refused so often that it waits for long.
+    # Each refusal doubles the pause before the next try: of a few messages none waits for long.
     async with pushed_river(river, monkeypatch, outstanding_messages=2, batch_rows=2) as run:
         await asyncio.to_thread(river.publish_members, range(6))
         await settled(run, 6)
