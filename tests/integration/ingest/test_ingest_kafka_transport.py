@@ -204,7 +204,7 @@ async def test_a_rebalance_moves_partitions_without_loss(cluster: KafkaCluster) 
     cluster.create_topic(TOPIC, partitions=4)
     cluster.produce(TOPIC, [{**record, "partition": place % 4} for place, record in enumerate(numbered(200))])
     # Nobody leaves without a word here, and on a busy machine a heartbeat may be seconds late.
-    kafka = cluster.settings(session_timeout_ms=6_000)
+    kafka = cluster.settings(session_timeout_ms=6_000, revoke_wait_s=30)
     async with joined(kafka) as first:
         await until(lambda: len(first.messages) == 200)
         async with joined(kafka, ack_at_once) as second:
