@@ -90,6 +90,8 @@ def run(
 
     `pipeline run --once --zone structure --vars '{cdc_overlap_minutes: 2880}'`
 
+    `pipeline run --once --zone raw`
+
     `pipeline run --follow`
     """
     if once == follow:
@@ -98,7 +100,7 @@ def run(
         raise typer.BadParameter("--full-refresh and --vars go with --once: they are for single runs")
     with usage():
         settings, loaded = load_settings(), load_config(config)
-        zones = loaded.select(zone or ())
+        zones = loaded.select(zone or (), once=once)
     configure_logs(settings.log_format, settings.log_level)
     stop = _stop_on_sigterm()
     history = History(state / "runs.sqlite")

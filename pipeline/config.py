@@ -37,11 +37,15 @@ class ZoneConfig(_Strict):
         name: its name, and that of its dbt selector.
         every: its cadence: it is built once in each window of this length.
         after: zones that must have been built before it; they stand above it in the file.
+        once: whether `run --once` builds it unless zones are named.
+        freshness: whether `dbt source freshness` follows its build.
     """
 
     name: ZoneName
     every: Duration
     after: tuple[ZoneName, ...] = ()
+    once: bool = True
+    freshness: bool = False
 
 
 class ReconciliationConfig(_Strict):
@@ -83,11 +87,12 @@ class PipelineConfig(_Strict):
             above.add(zone.name)
         return self
 
-    def select(self, names: Collection[str]) -> tuple[ZoneConfig, ...]:
+    def select(self, names: Collection[str], *, once: bool = False) -> tuple[ZoneConfig, ...]:
         """Return the zones called `names`, or all of them when there is none, in the order of the file.
 
         Args:
             names: names of zones.
+            once: whether it is for a single run, of which those of `once: false` are no part unless named.
 
         Returns:
             The zones.
@@ -99,7 +104,9 @@ class PipelineConfig(_Strict):
         unknown = sorted(set(names) - set(known))
         if unknown:
             raise ConfigurationError(f"there is no zone {', '.join(unknown)}; pipeline.yml declares {', '.join(known)}")
-        return tuple(zone for zone in self.zones if not names or zone.name in names)
+        if names:
+            return tuple(zone for zone in self.zones if zone.name in names)
+        return tuple(zone for zone in self.zones if zone.once or not once)
 
 
 def load_config(path: Path) -> PipelineConfig:

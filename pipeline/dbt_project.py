@@ -29,9 +29,12 @@ _KINDS: Final[dict[str, NodeKind]] = {
     "seed": "seed",
     "test": "test",
     "unit_test": "unit_test",
+    "source": "freshness",
 }
 # What dbt says in these of a rule that warns is part of the result.
-_TOLD_BY_RESULTS: Final = {"LogTestResult", "RunResultWarning", "RunResultWarningMessage"}
+_TOLD_BY_RESULTS: Final = {"LogFreshnessResult", "LogTestResult", "RunResultWarning", "RunResultWarningMessage"}
+# The flag of a choice that is only there for sources without a column to tell their freshness by.
+_OF_METADATA_ONLY: Final = "bigquery_use_batch_source_freshness"
 # After how many new objects the garbage collector looks at them, some hundred megabytes at most.
 _NEW_OBJECTS: Final = 200_000
 _OUTCOMES: Final[dict[str, NodeOutcome]] = {
@@ -98,6 +101,10 @@ class DbtOutcome:
     artifacts: DbtArtifacts | None = None
 
 
+NOTHING: Final = DbtOutcome(nodes=(), errors=())
+"""What comes of asking dbt nothing."""
+
+
 @dataclass(frozen=True)
 class DbtOperation:
     """What an operation said.
@@ -158,6 +165,20 @@ class DbtProject:
             manifest = fresh(self._parsed())
             return _outcome(self._invoke(arguments, manifest), manifest)
 
+    def freshness(self) -> DbtOutcome:
+        """Run `dbt source freshness` over all sources.
+
+        Returns:
+            What came of it: a node for each source that says how fresh it has to be. Stale sources are data here, not
+            errors.
+
+        Raises:
+            ConfigurationError: when the project or its profile is not valid.
+        """
+        with self._busy:
+            manifest = fresh(self._parsed())
+            return _outcome(self._invoke(["source", "freshness"], manifest), manifest)
+
     def operate(self, macro: str, arguments: Mapping[str, Any]) -> DbtOperation:
         """Run a macro as `dbt run-operation` does.
 
@@ -212,6 +233,8 @@ class DbtProject:
     def _log_warning(self, event: Any) -> None:
         # Errors, and rules that warn, come back in the result; other warnings come only this way, with every build.
         if event.info.level != "warn" or event.info.name in _TOLD_BY_RESULTS:
+            return
+        if getattr(event.data, "flag_name", None) == _OF_METADATA_ONLY:
             return
         if event.info.msg not in self._warnings:
             self._warnings.add(event.info.msg)
@@ -311,15 +334,26 @@ def artifacts_of(result: Any, manifest: Any) -> DbtArtifacts | None:
 
 
 def _node_result(result: Any) -> NodeResult:
+    is_source = result.node.resource_type == "source"
     return NodeResult(
-        name=result.node.name,
+        # As the rule is called that audit keeps of it.
+        name=f"source_{result.node.source_name}_{result.node.name}_is_fresh" if is_source else result.node.name,
         kind=_KINDS.get(str(result.node.resource_type), "other"),
         # What is not known to be good counts as a failure.
         outcome=_OUTCOMES.get(str(result.status), "failed"),
         seconds=float(result.execution_time),
         rows=(result.adapter_response or {}).get("rows_affected"),
-        message=_one_line(result.message or ""),
+        message=_one_line(result.message or _newest_row(result)),
     )
+
+
+def _newest_row(result: Any) -> str:
+    """Say what a source's freshness was told from; nothing of other nodes."""
+    loaded_at = getattr(result, "max_loaded_at", None)
+    if loaded_at is None:
+        return ""
+    # dbt takes a table without rows for one whose newest is of the year 1.
+    return f"the newest row is of {loaded_at:%Y-%m-%d %H:%M:%S} UTC" if loaded_at.year > 1 else "it holds no row"
 
 
 def _one_line(text: object) -> str:

@@ -5,13 +5,13 @@ from dataclasses import asdict, dataclass
 from datetime import datetime
 from typing import Any, Final, Literal
 
-NodeKind = Literal["model", "snapshot", "seed", "test", "unit_test", "other"]
+NodeKind = Literal["model", "snapshot", "seed", "test", "unit_test", "freshness", "other"]
 NodeOutcome = Literal["ok", "warning", "failed", "skipped"]
 ZoneStatus = Literal["succeeded", "failed", "locked", "skipped"]
 
 # Hooks, such as those that write the audit, are nodes to dbt, and neither models nor tests.
 _MODELS: Final[frozenset[NodeKind]] = frozenset({"model", "snapshot", "seed"})
-_TESTS: Final[frozenset[NodeKind]] = frozenset({"test", "unit_test"})
+_TESTS: Final[frozenset[NodeKind]] = frozenset({"test", "unit_test", "freshness"})
 
 
 @dataclass(frozen=True)
@@ -46,7 +46,7 @@ class ZoneResult:
         seconds: wall time it took.
         models_built: models, snapshots and seeds written.
         models_failed: models, snapshots and seeds that failed.
-        tests_passed: tests that held.
+        tests_passed: tests that held, and sources that are fresh.
         tests_warned: tests that did not hold but only warn.
         tests_failed: tests that did not hold, or could not run.
         nodes_skipped: nodes not tried because something they need failed.

@@ -24,7 +24,7 @@ _LONGEST_WAIT = timedelta(seconds=60)
 class ZoneBuilder(Protocol):
     """Builds one zone; `pipeline.zones.build` with all but these bound."""
 
-    def __call__(self, zone: str, *, run_id: str) -> ZoneResult:
+    def __call__(self, zone: str, *, run_id: str, freshness: bool) -> ZoneResult:
         """Build `zone` and tell what came of it; LockedError when somebody else builds it."""
         ...
 
@@ -186,7 +186,7 @@ class Runner:
             _log.warning("zone skipped", zone=zone.name, run_id=run_id, reason=reason)
             return ZoneResult(zone.name, "skipped", self.clock(), 0.0, errors=(reason,))
         try:
-            result = self.build(zone.name, run_id=run_id)
+            result = self.build(zone.name, run_id=run_id, freshness=zone.freshness)
         except LockedError as error:
             _log.warning("zone locked", zone=zone.name, run_id=run_id, reason=str(error))
             return ZoneResult(zone.name, "locked", self.clock(), 0.0, errors=(str(error),))

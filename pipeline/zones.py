@@ -8,7 +8,7 @@ from typing import Final
 import structlog
 
 from core.clock import Clock, utc_now
-from pipeline.dbt_project import DbtProject
+from pipeline.dbt_project import NOTHING, DbtProject
 from pipeline.lineage.emit import Lineage
 from pipeline.locks import zone_lock
 from pipeline.results import ZoneResult, zone_result
@@ -24,6 +24,7 @@ def build(
     *,
     selector: str | None = None,
     full_refresh: bool = False,
+    freshness: bool = False,
     locks: Path = LOCK_FOLDER,
     run_id: str | None = None,
     clock: Clock = utc_now,
@@ -36,6 +37,7 @@ def build(
         project: the dbt project; give the same one for every zone, since it keeps its parsed manifest.
         selector: dbt selector of the zone; the zone's own name by default.
         full_refresh: whether incremental models are built anew.
+        freshness: whether to ask afterwards how fresh every source is; a stale one fails the zone.
         locks: folder of the locks that keep two runs of a zone apart.
         run_id: run of the pipeline this belongs to; a new one by default.
         clock: what time it is.
@@ -58,7 +60,9 @@ def build(
     with zone_lock(locks, zone, run, clock=clock):
         started_at, started = clock(), time.monotonic()
         outcome = project.build(selector or zone, full_refresh=full_refresh)
-        result = zone_result(zone, started_at, time.monotonic() - started, outcome.nodes, outcome.errors)
+        asked = project.freshness() if freshness else NOTHING
+        nodes, errors = outcome.nodes + asked.nodes, outcome.errors + asked.errors
+        result = zone_result(zone, started_at, time.monotonic() - started, nodes, errors)
     _log_result(result, run)
     if lineage is not None:
         lineage.send(result, outcome.artifacts, run)

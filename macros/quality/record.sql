@@ -97,7 +97,9 @@
         'seconds': result.execution_time,
         'description': 'Something lands regularly: ' ~ limits | join(', ') ~ ' without.',
         'message': none if status == 'pass' else (
-            'the newest row is of ' ~ result.max_loaded_at if result.max_loaded_at else result.message
+            result.message if not result.max_loaded_at
+            else 'it holds no row' if result.max_loaded_at.year == 1
+            else 'the newest row is of ' ~ result.max_loaded_at
         ),
         'compiled_sql': none,
         'has_keys': false,

@@ -148,7 +148,7 @@ def test_what_runs_runs_under_an_account_of_its_own_from_a_pinned_image(plan: li
     containers = [
         template["template"][0]["containers"][0] for template in (*jobs, *({"template": p["template"]} for p in pools))
     ]
-    assert len(containers) == 5
+    assert len(containers) == 6
     for container in containers:
         assert "@sha256:" in container["image"]
         secret = [env for env in container["env"] if re.search("TOKEN|SECRET|KEY", env["name"])]

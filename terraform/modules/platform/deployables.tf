@@ -89,6 +89,21 @@ module "sweep" {
   runtime                         = local.pipeline_runtime
 }
 
+# Of no zone that is built: it reads a week of raw.
+module "sources" {
+  source = "../job"
+  count  = local.deployed ? 1 : 0
+
+  name                            = "millrace-sources"
+  description                     = "Asks the rules of what was landed, and how fresh each source is; fails when one is broken."
+  args                            = ["run", "--once", "--json", "--zone", "raw"]
+  scheduler_service_account_email = module.scheduler_identity.email
+  schedule                        = var.sources_schedule
+  paused                          = var.schedules_paused
+  timeout_seconds                 = 3600
+  runtime                         = local.pipeline_runtime
+}
+
 # Tasks divide the tables, and the ranges of large ones, among themselves; the one that ends last merges what all have
 # found. A task that fails is tried again and does only the rest: also the merge, which exits 1 when tables differ.
 module "reconcile" {

@@ -56,5 +56,5 @@ output "grants" {
 
 output "deployables" {
   description = "Names of what runs; empty until images are given."
-  value       = concat(module.ingester[*].name, module.push[*].name, module.pipeline[*].name, module.reconcile[*].name, module.sweep[*].name, module.erasures[*].name)
+  value       = concat(module.ingester[*].name, module.push[*].name, module.pipeline[*].name, module.reconcile[*].name, module.sweep[*].name, module.sources[*].name, module.erasures[*].name)
 }

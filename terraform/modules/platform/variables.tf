@@ -112,6 +112,12 @@ variable "sweep_schedule" {
   default     = "15 3 * * *"
 }
 
+variable "sources_schedule" {
+  description = "When the rules of the sources and their freshness are asked: cron, in UTC."
+  type        = string
+  default     = "45 5 * * *"
+}
+
 variable "reconcile_schedule" {
   description = "When the warehouse is held against the snapshots: cron, in UTC."
   type        = string

@@ -33,5 +33,6 @@ def test_what_dbt_finds_is_kept_with_the_rules(structure_warehouse: Warehouse) -
     )
     assert late["description"] == "Something lands regularly: warns after 1 hour, fails after 24 hours without."
     assert (now - timedelta(hours=3)).strftime("%Y-%m-%d %H:%M") in late["message"]
+    assert found[f"raw.{EMPTY}"]["message"] == "it holds no row"
     scores = {row["name"]: row["score"] for row in warehouse.rows("audit.quality_scores") if row["scope"] == "table"}
     assert (scores[f"raw.{FRESH}"], scores[f"raw.{LATE}"]) == (100, 0)

@@ -44,12 +44,25 @@ selectors:
   - {name: refined, definition: {method: path, value: models/refined}}
   - {name: failing, definition: {method: path, value: models/failing}}
   - {name: nothing, definition: {method: path, value: models/nothing}}
+  - {name: raw, definition: {method: source, value: member}}
 """,
     "models/raw/raw.yml": """
 sources:
   - name: member
     schema: raw
-    tables: [{name: members}]
+    config:
+      loaded_at_field: landed_at
+      freshness: {warn_after: {count: 1, period: hour}, error_after: {count: 1, period: day}}
+    tables:
+      - {name: members, config: {freshness: null}}
+      - {name: tiers}
+      - {name: points}
+      - {name: cases}
+      - {name: phones}
+""",
+    "tests/tiers_have_rows.sql": """
+with counted as (select count(*) as n from {{ source('member', 'tiers') }})
+select n from counted where n = 0
 """,
     "models/structure/str_members.sql": """
 {{ config(materialized='incremental', unique_key='member_id') }}
@@ -110,6 +123,12 @@ def client() -> Iterator[bigquery.Client]:
             client.create_dataset("raw")
             client.create_dataset("tiny")
             client.query_and_wait("create table `millrace-local.raw.members` as select 1 as member_id")
+            for table, hours in (("tiers", 0), ("points", 3), ("cases", 100)):
+                client.query_and_wait(
+                    f"create table `millrace-local.raw.{table}` as"
+                    f" select timestamp_sub(current_timestamp(), interval {hours} hour) as landed_at"
+                )
+            client.query_and_wait("create table `millrace-local.raw.phones` (landed_at timestamp)")
             yield client
 
 
@@ -201,6 +220,21 @@ def test_a_variable_can_be_set_for_a_run(folder: Path, client: bigquery.Client, 
 def test_a_zone_that_somebody_else_builds_is_left_alone(project: DbtProject, tmp_path: Path) -> None:
     with zone_lock(tmp_path, "structure", "another"), pytest.raises(LockedError, match="run another"):
         build("structure", project, locks=tmp_path)
+
+
+def test_what_is_asked_of_the_sources_includes_how_fresh_they_are(project: DbtProject, tmp_path: Path) -> None:
+    plain = build("raw", project, locks=tmp_path)
+    assert (plain.status, plain.tests_passed) == ("succeeded", 1), "freshness is asked for where it is wanted"
+    with capture_logs() as logs:
+        result = build("raw", project, freshness=True, locks=tmp_path)
+    assert (result.status, result.tests_passed, result.tests_warned, result.tests_failed) == ("failed", 2, 1, 2)
+    errors = sorted(result.errors)
+    assert errors[0].startswith("source_member_cases_is_fresh: the newest row is of 20")
+    assert errors[1] == "source_member_phones_is_fresh: it holds no row"
+    [told] = [log for log in logs if log["event"] == "rule warned"]
+    assert told["rule"] == "source_member_points_is_fresh"
+    assert told["detail"].startswith("the newest row is of 20")
+    assert not [log for log in logs if log["event"] == "dbt"], "told once"
 
 
 def test_an_invalid_project_or_profile_is_told_before_anything_is_built(folder: Path, tmp_path: Path) -> None:

@@ -35,7 +35,7 @@ import pipeline.cli
 from pipeline.locks import zone_lock
 from pipeline.results import ZoneResult
 
-def build(zone, *, run_id, project, locks, full_refresh, lineage):
+def build(zone, *, run_id, freshness, project, locks, full_refresh, lineage):
     with zone_lock(locks, zone, run_id):
         Path(f"{zone}.begun").touch()
         deadline = time.monotonic() + 30
@@ -132,9 +132,17 @@ def inside(folder: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[list[tuple
     built: list[tuple[str, str | None, bool]] = []
 
     def build(
-        zone: str, *, run_id: str, project: DbtProject, locks: Path, full_refresh: bool, lineage: object
+        zone: str,
+        *,
+        run_id: str,
+        freshness: bool,
+        project: DbtProject,
+        locks: Path,
+        full_refresh: bool,
+        lineage: object,
     ) -> ZoneResult:
         assert run_id
+        assert not freshness
         assert locks == Path("build/pipeline/locks")
         built.append((zone, project.settings.target, full_refresh))
         return ZoneResult(zone, "succeeded", datetime.now(UTC), 0.1)

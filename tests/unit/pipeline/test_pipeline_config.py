@@ -25,7 +25,11 @@ def test_the_file_of_the_project_is_valid_and_its_zones_have_selectors() -> None
         "structure": timedelta(seconds=60),
         "refined": timedelta(seconds=300),
         "analytics": timedelta(seconds=300),
+        "raw": timedelta(days=1),
     }
+    assert [zone.name for zone in config.zones if zone.freshness] == ["raw"]
+    assert [zone.name for zone in config.select((), once=True)] == ["structure", "refined", "analytics"]
+    assert [zone.name for zone in config.select(("raw",), once=True)] == ["raw"]
     selectors = yaml.safe_load((REPOSITORY / "selectors.yml").read_text())["selectors"]
     assert set(cadences) <= {selector["name"] for selector in selectors}
     assert config.reconciliation is not None
@@ -81,7 +85,7 @@ def test_a_missing_file_is_told_with_the_option_that_names_it(tmp_path: Path) ->
 
 def test_zones_are_selected_in_the_order_of_the_file() -> None:
     config = load_config(REPOSITORY / "pipeline.yml")
-    assert [zone.name for zone in config.select([])] == ["structure", "refined", "analytics"]
+    assert [zone.name for zone in config.select([])] == ["structure", "refined", "analytics", "raw"]
     assert [zone.name for zone in config.select(["analytics", "structure"])] == ["structure", "analytics"]
     with pytest.raises(ConfigurationError, match=r"no zone bronze; .* declares structure, refined, analytics"):
         config.select(["structure", "bronze"])

@@ -28,8 +28,9 @@ def result(zone: str, status: ZoneStatus = "succeeded") -> ZoneResult:
 
 
 def _bound(build: Build) -> ZoneBuilder:
-    def bound(zone: str, *, run_id: str) -> ZoneResult:
+    def bound(zone: str, *, run_id: str, freshness: bool) -> ZoneResult:
         assert run_id
+        assert freshness == (zone == "raw")
         return build(zone)
 
     return bound
@@ -63,6 +64,11 @@ def test_all_zones_are_built_in_order_and_kept_in_the_history(history: History) 
         (zone, "succeeded", 13, 40) for zone in ("analytics", "refined", "structure")
     ]
     assert {run.run_id for run in kept} == {summary.run_id}
+
+
+def test_freshness_is_asked_of_the_zone_that_says_so(history: History) -> None:
+    raw = ZoneConfig(name="raw", every="1d", once=False, freshness=True)
+    assert outcomes(runner(history, result).run_once([*ZONES, raw]))[-1] == ("raw", "succeeded")
 
 
 def test_a_failing_zone_stops_those_below_it(history: History) -> None:

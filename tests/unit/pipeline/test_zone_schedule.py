@@ -66,8 +66,9 @@ class World:
     def clock(self) -> datetime:
         return self.now
 
-    def build(self, zone: str, *, run_id: str) -> ZoneResult:
+    def build(self, zone: str, *, run_id: str, freshness: bool) -> ZoneResult:
         assert run_id
+        assert not freshness
         number, started = len(self.built), self.now
         succeeded = self.outcomes[number % len(self.outcomes)]
         self.now += timedelta(seconds=self.seconds[number % len(self.seconds)])

@@ -18,7 +18,7 @@ run "it_deploys_everything" {
   }
 
   assert {
-    condition     = output.millrace.deployables == ["millrace-ingest", "millrace-pipeline", "millrace-reconcile", "millrace-sweep", "millrace-erasures"]
-    error_message = "Ingester, pipeline, sweep, reconciliation and erasures must run."
+    condition     = output.millrace.deployables == ["millrace-ingest", "millrace-pipeline", "millrace-reconcile", "millrace-sweep", "millrace-sources", "millrace-erasures"]
+    error_message = "Ingester, pipeline, sweep, sources, reconciliation and erasures must run."
   }
 }
