@@ -99,12 +99,35 @@
 
 {#- Create an audit table that is not there yet, and its dataset: two statements once, none afterwards. -#}
 {% macro audit_make_table(name) -%}
-    {%- set relation = audit_relation(name) -%}
-    {%- if not adapter.get_relation(relation.database, relation.schema, relation.identifier) -%}
+    {%- set relation, table = audit_relation(name), audit_tables()[name] -%}
+    {%- if adapter.get_relation(relation.database, relation.schema, relation.identifier) -%}
+        {%- do audit_add_columns(relation, table.columns) -%}
+    {%- else -%}
         {%- do audit_make_dataset(relation) -%}
-        {%- do run_query(audit_create_table(relation, audit_tables()[name])) -%}
+        {%- do run_query(audit_create_table(relation, table)) -%}
     {%- endif -%}
     {{ return(relation) }}
+{%- endmacro %}
+
+
+{#-
+    Add to a table the columns it was made without, by an older version of this project; rows of that time hold null.
+
+    `columns`: name to [type, description or none].
+-#}
+{% macro audit_add_columns(relation, columns) -%}
+    {%- set held = adapter.get_columns_in_relation(relation) | map(attribute='name') | list -%}
+    {%- set missing = columns.keys() | reject('in', held) | list -%}
+    {%- if missing -%}
+        {%- call statement('add_columns_to_' ~ relation.identifier) -%}
+            alter table {{ relation }}
+            {%- for column in missing %}
+            {%- set data_type, description = columns[column] %}
+            add column if not exists {{ column }} {{ data_type }}
+                {%- if description %} options (description = '{{ description }}'){% endif %}{{ ',' if not loop.last }}
+            {%- endfor %}
+        {%- endcall -%}
+    {%- endif -%}
 {%- endmacro %}
 
 

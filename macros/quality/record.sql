@@ -17,7 +17,7 @@
         {%- endif -%}
     {%- endfor -%}
     {%- if judged -%}
-        {%- do quality_create_tables() -%}
+        {%- do quality_make_tables() -%}
         {%- do run_query(quality_insert_results(judged)) -%}
         {%- set failed = judged | selectattr('has_keys') | list -%}
         {%- if failed -%}{%- do run_query(quality_insert_failures(failed)) -%}{%- endif -%}

@@ -29,9 +29,18 @@
 {%- endmacro %}
 
 
-{#- Makes the tables that are missing; the scores' comes last, so that where it is the others are. -#}
-{% macro quality_create_tables() -%}
-    {%- if quality_relation('quality_scores') is none -%}
+{#-
+    Makes the tables that are missing, and adds the columns they lack; the scores' comes last, so that where it is the
+    others are.
+-#}
+{% macro quality_make_tables() -%}
+    {%- if quality_relation('quality_scores') is not none -%}
+        {%- for name, types in quality_tables().items() -%}
+            {%- set columns = {} -%}
+            {%- for column, type in types.items() -%}{%- do columns.update({column: [type, none]}) -%}{%- endfor -%}
+            {%- do audit_add_columns(quality_table(name), columns) -%}
+        {%- endfor -%}
+    {%- else -%}
         {%- do audit_make_dataset(quality_table('quality_scores')) -%}
         {%- for name, columns in quality_tables().items() -%}
             {%- call statement('create_' ~ name) -%}

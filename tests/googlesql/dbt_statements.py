@@ -36,6 +36,8 @@ _TRUNCATED: Final = {
 }
 _GROWN: Final = "member_profiles"
 """A table that has columns of most types, and lacks them once: a contract that has grown."""
+_OLDER: Final[Mapping[str, str]] = {"audit.runs": "warned", "audit.quality_results": "owner"}
+"""Columns that tables of the audit lack once, as those that an older version made."""
 RESTORED: Final = re.compile(r"from `[^`]+`\.`?raw`?\.`?(\w+)`?")
 """Where a statement reads a raw table, as one above structure does only for rows of an instant of the past."""
 
@@ -98,7 +100,7 @@ def record(environment: Mapping[str, str], contracts: Contracts, folder: Path, m
     Then rows land, among them those of a member who is erased: for the statements of an increment that leaves somebody
     out, of a rule that fails, of rows as they were before all of it, and of operations that find something to delete.
     These increments read of each table what they touch only, first of keys, then all of it, as it is truncated; and one
-    of the tables has yet to get columns.
+    of the tables has yet to get columns, as have some of the audit.
 
     Args:
         environment: variables that say where the local BigQuery is; it must be empty.
@@ -166,11 +168,11 @@ def _told_to_bigquery(manifest: Any) -> Any:
 
 
 def _forget_columns(client: Any, contract: TableContract) -> None:
-    """Drop all columns of a structure table but its key, and the member by whom rows are erased."""
-    key = {column.name for column in contract.key}
-    for column in contract.columns:
-        if column.name not in key | {"member_id"}:
-            client.query_and_wait(f"alter table structure.{contract.name} drop column {column.name}")
+    """Drop some of the audit's, and all of a structure table but its key, and the member by whom rows are erased."""
+    held = {"member_id"} | {column.name for column in contract.key}
+    lost = [(f"structure.{contract.name}", column.name) for column in contract.columns if column.name not in held]
+    for table, column in [*_OLDER.items(), *lost]:
+        client.query_and_wait(f"alter table {table} drop column {column}")
 
 
 def _as_they_were(manifest: Any, listen: Any, folder: Path) -> Iterator[Statement]:

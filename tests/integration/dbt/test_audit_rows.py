@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 from dbt.cli.main import dbtRunner
+from google.cloud import bigquery
 from parsed_project import for_one_command, options
 from structure_events import Event, Row
 from structure_histories import Plan, deliver, histories
@@ -210,6 +211,32 @@ def test_tables_are_made_in_a_dataset_that_is_there_by_who_may_make_none(
     assert sum("create table if not exists" in statement for statement in statements) == len(tables)
     assert [statement for statement in statements if "create schema" in statement] == []
     assert set(tables) <= {table.table_id for table in structure_warehouse.client.list_tables("audit")}
+
+
+@pytest.mark.parametrize(
+    ("command", "table", "columns"),
+    [
+        (("run", "--select", "str_erasures"), "runs", {"warned", "target"}),
+        (("run", "--select", "str_erasures"), "model_runs", {"job_id"}),
+        (("test", "--select", "str_erasures_key_is_unique"), "quality_results", {"checked_rows"}),
+    ],
+)
+def test_tables_of_an_older_version_get_the_columns_they_lack(
+    structure_warehouse: Warehouse, command: tuple[str, ...], table: str, columns: set[str]
+) -> None:
+    client = structure_warehouse.client
+    structure_warehouse.dbt(*command)
+    made, kept = client.get_table(f"audit.{table}"), _audit(structure_warehouse, table)
+    for column in columns:
+        client.query_and_wait(f"alter table audit.{table} drop column {column}")
+    structure_warehouse.dbt(*command)
+    assert _types(client.get_table(f"audit.{table}")) == _types(made)
+    told = [[row[column] is not None for column in columns] for row in _audit(structure_warehouse, table)]
+    assert sum(map(all, told)) == sum(map(any, told)) == len(told) - len(kept) > 0
+
+
+def _types(table: bigquery.Table) -> dict[str, str]:
+    return {field.name: field.field_type for field in table.schema}
 
 
 def _rows_in_of_a_build(warehouse: Warehouse, table: str) -> int:
