@@ -1,14 +1,13 @@
 """A local BigQuery with structure tables, and dbt to build the zones above them."""
 
-import base64
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import UTC, date, datetime
-from decimal import Decimal
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+from bigquery_json import json_value, schema_field
 from dbt.cli.main import dbtRunner
 from google.api_core.client_options import ClientOptions
 from google.auth.credentials import AnonymousCredentials
@@ -151,9 +150,11 @@ class Warehouse:
     def _replace(self, table: str, columns: Mapping[str, str], rows: list[Row]) -> None:
         full_name = f"{self.client.project}.{table}"
         self.client.delete_table(full_name, not_found_ok=True)
-        made = self.client.create_table(bigquery.Table(full_name, schema=[_field(*item) for item in columns.items()]))
+        made = self.client.create_table(
+            bigquery.Table(full_name, schema=[schema_field(*item) for item in columns.items()])
+        )
         if rows:
-            known = [{name: _json(value) for name, value in row.items() if name in columns} for row in rows]
+            known = [{name: json_value(value) for name, value in row.items() if name in columns} for row in rows]
             assert self.client.insert_rows_json(made, known) == []
 
 
@@ -171,7 +172,7 @@ def connect(rest_url: str, folder: Path, manifest: Any) -> Warehouse:
         client.create_table(raw_table(load_settings(), contract))
     erasures = {"member_id": "int64", "table_name": "string", "_key": "string", "erased_at": "timestamp"}
     client.create_table(
-        bigquery.Table(f"{client.project}.structure.erasures", [_field(*item) for item in erasures.items()])
+        bigquery.Table(f"{client.project}.structure.erasures", [schema_field(*item) for item in erasures.items()])
     )
     return warehouse
 
@@ -185,20 +186,3 @@ def snapshot_of(row: Row) -> Row:
         "dbt_valid_from": row["_source_ts"],
         "dbt_valid_to": FOREVER,
     }
-
-
-def _field(name: str, data_type: str) -> bigquery.SchemaField:
-    if data_type.startswith("array"):
-        return bigquery.SchemaField(name, data_type.removeprefix("array<").removesuffix(">").upper(), mode="REPEATED")
-    return bigquery.SchemaField(name, data_type.upper())
-
-
-def _json(value: Any) -> Any:
-    match value:
-        case datetime() | date():
-            return value.isoformat()
-        case Decimal():
-            return str(value)
-        case bytes():
-            return base64.b64encode(value).decode()
-    return value

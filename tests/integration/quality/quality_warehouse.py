@@ -1,14 +1,13 @@
 """A local BigQuery whose every zone is built and clean, and every rule of the project as SQL that can be run alone."""
 
-import base64
 import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import date, datetime, timedelta
-from decimal import Decimal
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any, Final
 
+from bigquery_json import json_value, schema_field
 from dbt.cli.main import dbtRunner
 from google.cloud import bigquery
 from parsed_project import for_one_command, options
@@ -173,7 +172,7 @@ def load(client: bigquery.Client, settings: Settings, contracts: Contracts, worl
     for contract in contracts.values():
         client.create_table(raw_table(settings, contract))
         columns = {column.name: str(column.data_type) for column in contract.columns} | _METADATA
-        schema = [_field(*item) for item in columns.items()]
+        schema = [schema_field(*item) for item in columns.items()]
         made = client.create_table(bigquery.Table(f"{settings.project}.structure.{contract.name}", schema=schema))
         # of a member who was erased the truth knows nothing, while structure would keep the row as deleted
         known = [{**row, **_known_referrer(row, truth["members"])} for row in truth[contract.name].values()]
@@ -236,23 +235,4 @@ def _structure_row(contract: TableContract, number: int, row: Mapping[str, Any],
         "_ingestion_ts": world.now,
         "_carried": None,
     }
-    return {name: _json(value) for name, value in {**row, **metadata}.items()}
-
-
-def _field(name: str, data_type: str) -> bigquery.SchemaField:
-    if data_type.startswith("array"):
-        return bigquery.SchemaField(name, data_type.removeprefix("array<").removesuffix(">").upper(), mode="REPEATED")
-    return bigquery.SchemaField(name, data_type.upper())
-
-
-def _json(value: Any) -> Any:
-    match value:
-        case datetime() | date():
-            return value.isoformat()
-        case Decimal():
-            return str(value)
-        case bytes():
-            return base64.b64encode(value).decode()
-        case tuple():
-            return list(value)
-    return value
+    return {name: json_value(value) for name, value in {**row, **metadata}.items()}

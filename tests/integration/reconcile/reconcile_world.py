@@ -14,6 +14,7 @@ from typing import Any
 import httpx
 import pyarrow as pa
 import pyarrow.parquet as pq
+from bigquery_json import schema_field
 from google.cloud import bigquery
 
 from core.contracts import Contracts
@@ -65,12 +66,6 @@ _ARROW = {
 }
 
 
-def field(name: str, data_type: str) -> bigquery.SchemaField:
-    if data_type.startswith("array<"):
-        return bigquery.SchemaField(name, data_type[6:-1].upper(), "REPEATED")
-    return bigquery.SchemaField(name, data_type.upper())
-
-
 def load(client: bigquery.Client, name: str, schema: list[bigquery.SchemaField], table: pa.Table) -> None:
     """Make a table anew and load it."""
     client.delete_table(name, not_found_ok=True)
@@ -93,8 +88,8 @@ def load_structure(client: bigquery.Client, dataset: str, contracts: Contracts, 
         }
         arrays["is_deleted"] = pa.array([False] * len(rows))
         arrays["_ingestion_ts"] = pa.array([LANDED_AT] * len(rows), _ARROW["timestamp"])
-        schema = [field(column.name, column.data_type) for column in columns]
-        schema += [field("is_deleted", "bool"), field("_ingestion_ts", "timestamp")]
+        schema = [schema_field(column.name, column.data_type) for column in columns]
+        schema += [schema_field("is_deleted", "bool"), schema_field("_ingestion_ts", "timestamp")]
         load(client, f"{client.project}.{dataset}.{name}", schema, pa.table(arrays))
 
 

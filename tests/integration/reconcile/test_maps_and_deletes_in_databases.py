@@ -5,9 +5,10 @@ from typing import Any
 
 import pyarrow as pa
 import pytest
+from bigquery_json import schema_field
 from google.cloud import bigquery
 from postgres_server import execute, running_server
-from reconcile_world import DATASET, Estate, field, load
+from reconcile_world import DATASET, Estate, load
 
 from reconcile import ReconcileConfig, run
 from reconcile.result import ComparisonResult
@@ -46,13 +47,13 @@ def orders(estate: Estate) -> str:
         "tier": pa.array(keys, pa.int64()),
         "is_deleted": pa.array([True if key % 10 == 0 else None for key in keys]),
     }
-    money = bigquery.SchemaField("money", "RECORD", fields=[field("amount", "numeric")])
+    money = bigquery.SchemaField("money", "RECORD", fields=[schema_field("amount", "numeric")])
     schema = [
-        field("id", "int64"),
-        bigquery.SchemaField("place", "RECORD", fields=[field("city", "string"), money]),
-        field("name", "string"),
-        field("tier", "int64"),
-        field("is_deleted", "bool"),
+        schema_field("id", "int64"),
+        bigquery.SchemaField("place", "RECORD", fields=[schema_field("city", "string"), money]),
+        schema_field("name", "string"),
+        schema_field("tier", "int64"),
+        schema_field("is_deleted", "bool"),
     ]
     load(estate.client, f"{estate.client.project}.{DATASET}.{NAME}", schema, pa.table(rows))
     return f"{DATASET}.{NAME}"

@@ -10,8 +10,9 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from bigquery_json import schema_field
 from postgres_server import execute, running_server
-from reconcile_world import DATASET, Estate, field, load
+from reconcile_world import DATASET, Estate, load
 
 from core.settings import Settings
 from reconcile import ReconcileConfig, run
@@ -190,7 +191,7 @@ def test_counts_and_aggregates_read_no_row_of_the_database(folder: Path) -> None
 
 def test_bigquery_and_the_database_both_do_their_part(estate: Estate, rows: pa.Table) -> None:
     name = f"{estate.client.project}.{DATASET}.orders"
-    load(estate.client, name, [field(column, kind) for column, (kind, _) in COLUMNS.items()], rows)
+    load(estate.client, name, [schema_field(column, kind) for column, (kind, _) in COLUMNS.items()], rows)
     # BigQuery stores no null element.
     config = _config(f"{DATASET}.orders", table("edited"), columns={"tags": {"ignore": True}})
     by_value, _ = _run(config, estate.settings, mode="typed")

@@ -10,8 +10,9 @@ import msgspec
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from bigquery_json import schema_field
 from google.cloud import bigquery
-from reconcile_world import CHANGED, DATASET, EQUAL, LANDED_AT, ROOT, TAKEN_AT, Estate, field, load
+from reconcile_world import CHANGED, DATASET, EQUAL, LANDED_AT, ROOT, TAKEN_AT, Estate, load
 
 from core.clients import s3_client
 from core.errors import ConfigurationError, UnavailableError
@@ -143,10 +144,10 @@ def test_outside_local_a_missing_audit_table_is_a_fault_and_not_made(
 
 def test_rows_in_flight_are_set_aside(estate: Estate) -> None:
     schema = [
-        field("id", "int64"),
-        field("v", "string"),
-        field("is_deleted", "bool"),
-        field("_ingestion_ts", "timestamp"),
+        schema_field("id", "int64"),
+        schema_field("v", "string"),
+        schema_field("is_deleted", "bool"),
+        schema_field("_ingestion_ts", "timestamp"),
     ]
     later = TAKEN_AT + timedelta(microseconds=1)
     rows = [
@@ -232,7 +233,7 @@ def test_any_table_is_compared_by_the_warehouse_schema_with_its_mapping(estate: 
     load(
         estate.client,
         f"{estate.settings.project}.{DATASET}.everything",
-        [field(*item) for item in types.items()],
+        [schema_field(*item) for item in types.items()],
         table,
     )
     renamed = table.rename_columns([{"f": "ratio"}.get(name, name) for name in table.column_names])
@@ -319,7 +320,7 @@ def test_what_cannot_be_read_is_said_and_is_no_zero_rows(
 def test_a_table_that_vanishes_after_it_was_planned_is_unreadable(estate: Estate, tmp_path: Path, mode: Any) -> None:
     rows = pa.table({"id": list(range(50))})
     name = f"{estate.settings.project}.{DATASET}.vanishing"
-    load(estate.client, name, [field("id", "int64")], rows)
+    load(estate.client, name, [schema_field("id", "int64")], rows)
     pq.write_table(rows, tmp_path / "a.parquet")
     snapshot = {"type": "files", "uri": tmp_path.as_uri()}
     comparison = {"name": "v", "key": ["id"], "warehouse": f"{DATASET}.vanishing", "snapshot": snapshot}

@@ -11,7 +11,8 @@ from typing import Any
 
 import pyarrow as pa
 import pytest
-from reconcile_world import CHANGED, DATASET, EQUAL, ROOT, Estate, field, load
+from bigquery_json import schema_field
+from reconcile_world import CHANGED, DATASET, EQUAL, ROOT, Estate, load
 from typer.testing import CliRunner
 
 from core.clients import s3_client
@@ -222,9 +223,10 @@ def test_what_could_not_be_compared_is_no_table_that_needs_no_repair(command: An
 
 def test_repair_mends_what_differs_and_leaves_what_changed_since(command: Any, estate: Estate, tmp_path: Path) -> None:
     schema = [
-        field(n, t) for n, t in (("id", "int64"), ("note", "string"), ("size", "float64"), ("tags", "array<string>"))
+        schema_field(n, t)
+        for n, t in (("id", "int64"), ("note", "string"), ("size", "float64"), ("tags", "array<string>"))
     ]
-    schema.append(field("is_deleted", "bool"))
+    schema.append(schema_field("is_deleted", "bool"))
     warehouse = [(1, "same", 1.0, ["a"]), (2, "old'\n", None, []), (3, "extra", 2.0, ["b"]), (5, "late", 3.0, [])]
     snapshot = [(1, "same", 1.0, ["a"]), (2, "new'\\", -0.5, ["x", "y"]), (4, None, 4.5, ["c"]), (5, "new", 3.0, [])]
     types = (pa.int64(), pa.string(), pa.float64(), pa.list_(pa.string()))

@@ -7,7 +7,8 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from reconcile_world import DATASET, Estate, field, load
+from bigquery_json import schema_field
+from reconcile_world import DATASET, Estate, load
 
 from core.clock import utc_now
 from reconcile import ReconcileConfig, run
@@ -43,7 +44,7 @@ def tables(estate: Estate, tmp_path: Path) -> Path:
         (tmp_path / name).mkdir()
         pq.write_table(rows, tmp_path / name / "a.parquet")
         values = ["wrong" if n == WRONG else f"value {n}" for n in range(ROWS)]
-        schema = [field("id", "int64"), field("v", "string")]
+        schema = [schema_field("id", "int64"), schema_field("v", "string")]
         load(estate.client, f"{estate.client.project}.{DATASET}.{name}", schema, rows.set_column(1, "v", [values]))
     return tmp_path
 

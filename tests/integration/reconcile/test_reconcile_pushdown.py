@@ -12,7 +12,8 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from reconcile_world import DATASET, TAKEN_AT, Estate, field, load
+from bigquery_json import schema_field
+from reconcile_world import DATASET, TAKEN_AT, Estate, load
 
 from core.settings import Settings
 from reconcile import ReconcileConfig, run
@@ -103,7 +104,7 @@ def _put(estate: Estate, root: Path, name: str) -> Things:
     rows[24]["loose"], rows[25]["loose"], ours[22]["loose"] = "a b", None, "n/a"
     ours.append(ours[500])  # doubled
     ours.append(_row(ROWS) | {"id": 2**62})  # extra, and beyond every key of the snapshot
-    schema = [field(name, kind) for name, (kind, _) in TYPES.items()]
+    schema = [schema_field(name, kind) for name, (kind, _) in TYPES.items()]
     arrow = pa.schema([(name, kind) for name, (_, kind) in TYPES.items()])
     load(estate.client, f"{estate.client.project}.{DATASET}.{name}", schema, pa.Table.from_pylist(ours, arrow))
     folder = root / "s1" / name

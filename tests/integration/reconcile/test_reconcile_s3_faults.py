@@ -11,8 +11,9 @@ import msgspec
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from bigquery_json import schema_field
 from botocore.exceptions import IncompleteReadError, ResponseStreamingError
-from reconcile_world import DATASET, TAKEN_AT, Estate, faulty_proxy, field, load
+from reconcile_world import DATASET, TAKEN_AT, Estate, faulty_proxy, load
 from urllib3.exceptions import HTTPError
 
 from core.clients import s3_client
@@ -30,7 +31,7 @@ ROWS = 1_005
 def things(estate: Estate) -> None:
     s3_client(estate.settings).create_bucket(Bucket=BUCKET)
     table = pa.table({"id": range(ROWS), "v": [f"value {n}" for n in range(ROWS)]})
-    schema = [field("id", "int64"), field("v", "string")]
+    schema = [schema_field("id", "int64"), schema_field("v", "string")]
     load(estate.client, f"{estate.settings.project}.{DATASET}.things", schema, table)
 
 

@@ -9,7 +9,8 @@ import duckdb
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from reconcile_world import ROOT, Estate, field, load
+from bigquery_json import schema_field
+from reconcile_world import ROOT, Estate, load
 
 ROWS = 80_000
 LIMIT_MB = 400
@@ -82,7 +83,11 @@ def sides(estate: Estate, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Both sizes, in the warehouse and as files."""
     folder = tmp_path_factory.mktemp("sides")
     estate.client.create_dataset(DATASET, exists_ok=True)
-    schema = [field("id", "int64"), *(field(f"text_{n}", "string") for n in range(4)), field("state", "string")]
+    schema = [
+        schema_field("id", "int64"),
+        *(schema_field(f"text_{n}", "string") for n in range(4)),
+        schema_field("state", "string"),
+    ]
     for count in (ROWS, 4 * ROWS):
         name = f"{estate.client.project}.{DATASET}.rows_{count}"
         load(estate.client, name, schema, _rows(count, is_changed=False))

@@ -7,7 +7,8 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from reconcile_world import DATASET, Estate, field, load
+from bigquery_json import schema_field
+from reconcile_world import DATASET, Estate, load
 from typer.testing import CliRunner
 
 from core.clock import utc_now
@@ -39,7 +40,7 @@ snapshot: {{uri: "{uri}", manifest: null}}
 def configured(estate: Estate, tmp_path: Path) -> Callable[[str], Path]:
     """A table of 200 rows, some of them wrong and one without a key, and its snapshot in four files in order."""
     rows = [(n, "old" if n % 50 == 7 else f"note {n}") for n in range(200) if n != 120]
-    schema = [field("id", "int64"), field("note", "string")]
+    schema = [schema_field("id", "int64"), schema_field("note", "string")]
     table = pa.table({"id": [*(n for n, _ in rows), None], "note": [*(note for _, note in rows), "nobody's"]})
     load(estate.client, f"{estate.client.project}.{DATASET}.widgets", schema, table)
     folder = tmp_path / "snapshots/2026-01-05/widgets"

@@ -7,9 +7,10 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from bigquery_json import schema_field
 from deltalake import write_deltalake
 from pyiceberg.catalog.sql import SqlCatalog
-from reconcile_world import DATASET, Estate, field, load
+from reconcile_world import DATASET, Estate, load
 
 from core.clients import s3_client
 from core.contracts import DataType
@@ -41,7 +42,7 @@ def _rows() -> pa.Table:
 @pytest.fixture(scope="module")
 def settings(estate: Estate) -> Settings:
     s3_client(estate.settings).create_bucket(Bucket=BUCKET)
-    schema = [field(name, kind) for name, kind in KINDS.items()]
+    schema = [schema_field(name, kind) for name, kind in KINDS.items()]
     load(estate.client, f"{estate.settings.project}.{DATASET}.{NAME}", schema, _rows())
     return estate.settings
 
