@@ -177,7 +177,7 @@ class DbtProject:
         """
         with self._busy:
             manifest = fresh(self._parsed())
-            return _outcome(self._invoke(["source", "freshness"], manifest), manifest)
+            return _outcome(self._invoke(["source", "freshness", "--no-write-json"], manifest), manifest)
 
     def operate(self, macro: str, arguments: Mapping[str, Any]) -> DbtOperation:
         """Run a macro as `dbt run-operation` does.
