@@ -97,7 +97,10 @@
 {%- endmacro %}
 
 
-{#- Create an audit table that is not there yet, and its dataset: two statements once, none afterwards. -#}
+{#-
+    Return an audit table: one that is not there yet is made, with its dataset, and one of an older version gets the columns
+    it lacks. Every other time it is only looked up.
+-#}
 {% macro audit_make_table(name) -%}
     {%- set relation, table = audit_relation(name), audit_tables()[name] -%}
     {%- if adapter.get_relation(relation.database, relation.schema, relation.identifier) -%}
