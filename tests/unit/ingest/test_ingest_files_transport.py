@@ -178,7 +178,7 @@ async def test_each_row_is_a_message_with_a_lasting_id(tmp_path: Path) -> None:
         assert first.publish_ts == (tmp_path / "members/a.ndjson").stat().st_mtime_ns // 1_000
         assert sorted(loader.records.rows) == [("a.ndjson", "loaded", 3), ("b.ndjson.gz", "loaded", 2)]
         write(tmp_path, "members/c.ndjson", 1)
-        await until(lambda: len(loader.messages) == 6)
+        await until(lambda: len(loader.messages) == 6 and loader.transport.is_idle)
     assert loader.context.progress.acked == 6
 
 
