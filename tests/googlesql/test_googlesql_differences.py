@@ -39,6 +39,8 @@ class Difference:
     avoid: str | None = None
 
 
+_PART = r"extract\(\s*(?:week|millisecond|microsecond)\b"
+
 DIFFERENCES = (
     Difference("1 = '1'", "True", REFUSED),
     Difference("safe_cast('t' as bool)", "True", ""),
@@ -49,6 +51,39 @@ DIFFERENCES = (
         "timestamp_value { seconds: 1772323200 }",
         r"_trunc\([^()]*,\s*week\s*\)",
     ),
+    Difference("extract(week from date '1933-01-08')", "1", "int64_value: 2", _PART),
+    Difference("extract(millisecond from timestamp '2026-01-01 00:00:25.886')", "25886", "int64_value: 886", _PART),
+    Difference("extract(microsecond from timestamp '2026-01-01 00:00:25.8')", "25800000", "int64_value: 800000", _PART),
+    Difference("unix_date(date_trunc(date '2026-01-01', isoweek))", REFUSED, "int64_value: 20451"),
+    # The years before 1000 are padded by %F alone there; ours names instants that are landed.
+    Difference("format_timestamp('%Y', timestamp '0001-01-01 00:00:00')", "'0001'", 'string_value: "1"'),
+    # What is cast to whole numbers has been rounded before, or is a text.
+    Difference("(select cast(x as int64) from unnest([-2.5]) as x)", "-2", "int64_value: -3"),
+    Difference(
+        "(select cast(cast(x as numeric) as string) from unnest([1e16]) as x)",
+        "'10000000000000000.905969664'",
+        'string_value: "10000000000000000"',
+    ),
+    # A float that only comes near to a tie, and the quotient of sums of money beyond fifteen digits.
+    Difference("round(2.675, 2)", "2.68", "double_value: 2.67"),
+    Difference("cast(numeric '1234567890.12' / 3 as string)", "'411522630.039999936'", 'string_value: "411522630.04"'),
+    Difference("cast(round(-0.3) as string)", "'-0'", 'string_value: "0"'),
+    Difference(
+        "struct(1 as a, cast(null as int64) as b) = struct(1 as a, 2 as b)",
+        "False",
+        "",
+        r"struct\([^()]*\) *(?:=|!=|<>|in) ",
+    ),
+    Difference(
+        "to_hex(concat(b'a', cast('\u00e9' as bytes)))",
+        "'615c7843335c784139'",
+        'string_value: "61c3a9"',
+        r"concat\([^()]*\bb'",
+    ),
+    # `_carried` is null either way.
+    Difference("array_to_string([cast(null as string)], ',')", "None", 'string_value: ""'),
+    Difference("initcap('\ufb01n')", "'FIn'", 'string_value: "\ufb01n"'),
+    Difference("reverse('e\u0301')", "'e\u0301'", 'string_value: "\u0301e"', r"\breverse\("),
     Difference(
         "to_json_string(struct(1.0 as a))", "'{\"a\":1.0}'", 'string_value: "{\\"a\\":1}"', r"to_json_string\(struct"
     ),
@@ -99,6 +134,7 @@ def local() -> Iterator[bigquery.Client]:
 def test_the_engines_still_differ(local: bigquery.Client, difference: Difference) -> None:
     assert _local(local, difference.expression) == difference.local
     assert _google(difference.expression) == difference.google
+    assert difference.local.strip("'") != difference.google.partition(": ")[2].strip('"')
 
 
 @pytest.mark.parametrize(

@@ -37,8 +37,7 @@ months as (
 
     select
         member_id,
-        -- cast, for the local stand-in makes more than a date of it
-        cast(date_trunc(activity_date, month) as date) as month,
+        date_trunc(activity_date, month) as month,
         count(distinct if(actions > 0, activity_date, null)) as active_days,
         sum(purchases) as purchases,
         sum(refunds) as refunds,
@@ -52,7 +51,7 @@ months as (
     from activity
     group by
         member_id,
-        cast(date_trunc(activity_date, month) as date)
+        date_trunc(activity_date, month)
 
 )
 

@@ -21,6 +21,7 @@ from devstack.bigquery.shims import (
     contracts,
     created_tables,
     dataset_tables,
+    date_truncations,
     decimal_literals,
     direct_routes,
     distinct_aggregates,
@@ -63,6 +64,7 @@ from devstack.bigquery.shims import (
     threaded_statements,
     time_differences,
     time_formats,
+    whole_seconds,
 )
 
 PINNED_VERSION = "1.4.0"
@@ -109,9 +111,10 @@ _PATCHES = (
     distinct_aggregates,
     time_differences,
     time_formats,
+    whole_seconds,
 )
 # What is mended first goes first: of the rules for one node the first is used, and a macro calls those before it.
-_CALLED = (casts, json_functions, text_to_time, json_texts, strict_json, base64_texts, blanks)
+_CALLED = (casts, json_functions, text_to_time, json_texts, strict_json, base64_texts, blanks, date_truncations)
 _FUNCTIONS = (json_texts, *(module for module in _CALLED if module is not json_texts), exact_microseconds)
 
 

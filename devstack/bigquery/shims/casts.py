@@ -29,7 +29,7 @@ MACROS = (
             else format('{{:.17g}}', {_DOUBLE})
         end
         when typeof(x) = 'BLOB' then decode(cast(cast(x as varchar) as blob))
-        when typeof(x) like 'TIMESTAMP%' and {_DIGITS} != '' then regexp_replace(
+        when typeof(x) like 'TIME%' and {_DIGITS} != '' then regexp_replace(
             cast(x as varchar), '[.][0-9]+',
             '.' || rpad({_DIGITS}, case when length({_DIGITS}) <= 3 then 3 else 6 end, '0')
         )

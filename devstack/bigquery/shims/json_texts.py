@@ -17,11 +17,11 @@ from devstack.bigquery.shims.functions import Rule, call
 _EXACT_IN_JAVASCRIPT: Final = 9007199254740992
 
 # A macro's argument is written out, and bound, wherever it is named. So a value's text is made once and goes through
-# a lambda, where it is a name: a statement with sixteen of these calls took DuckDB 54 ms to bind without it, now 15.
-# The conditions of a MERGE cannot hold a lambda; DuckDB 1.5 says "Unrecognized expression type in logical operator
-# visitor".
+# a lambda, where it is a name, and one that no table of a statement has: a statement with sixteen of these calls took
+# DuckDB 54 ms to bind without it, now 15. The conditions of a MERGE cannot hold a lambda; DuckDB 1.5 says "Unrecognized
+# expression type in logical operator visitor".
 _BY_LAMBDA: Final = """list_transform(
-    [{'kind': typeof(x), 'text': bq_string(x)}], lambda given: bq_json_of(given.kind, given.text)
+    [{'kind': typeof(x), 'text': bq_string(x)}], lambda bq_value: bq_json_of(bq_value.kind, bq_value.text)
 )[1]"""
 _WRITTEN_OUT: Final = "bq_json_of(typeof(x), bq_string(x))"
 
@@ -33,7 +33,7 @@ def _macros(name: str, scalar: str) -> tuple[str, str]:
         when x is null then 'null'
         when typeof(x) = 'BLOB' then '"' || to_base64(bq_bytes(x)) || '"'
         when typeof(x) like 'DECIMAL%)' or typeof(x) in (
-            'BIGINT', 'INTEGER', 'HUGEINT', 'DOUBLE', 'FLOAT', 'TIMESTAMP', 'TIMESTAMP WITH TIME ZONE'
+            'BIGINT', 'INTEGER', 'HUGEINT', 'DOUBLE', 'FLOAT', 'TIME', 'TIMESTAMP', 'TIMESTAMP WITH TIME ZONE'
         )
             then {scalar}
         else cast(to_json(x) as varchar)
@@ -53,7 +53,7 @@ MACROS = (
             when isfinite(try_cast(text as double)) then text
             else '"' || replace(text, 'inf', 'Infinity') || '"'
         end
-        when starts_with(kind, 'TIMESTAMP')
+        when starts_with(kind, 'TIME')
             then '"' || regexp_replace(replace(text, ' ', 'T'), '[+]00(?::00)?$', 'Z') || '"'
         when contains(text, '.') or abs(try_cast(text as hugeint)) > {_EXACT_IN_JAVASCRIPT} then '"' || text || '"'
         else text

@@ -67,6 +67,15 @@ def test_rows_that_become_visible_late_are_applied_by_the_next_run_and_read_once
     assert bounds(warehouse.build(MODELS)) == found[:1]
 
 
+@pytest.mark.parametrize("before_they_end", [timedelta(microseconds=1), timedelta(milliseconds=499)])
+def test_the_last_instants_of_ten_minutes_are_counted_to_them(warehouse: Warehouse, before_they_end: timedelta) -> None:
+    warehouse.land([landed(3, NEWEST + timedelta(minutes=10) - before_they_end)])
+    warehouse.build(MODELS)
+    again = warehouse.build(MODELS)
+    assert bounds(again) == [NEWEST + timedelta(minutes=10)]
+    assert NEWEST in {datetime.fromisoformat(text) for text in _LITERAL.findall(again["str_truncates"])}
+
+
 def test_a_truncate_that_becomes_visible_late_is_remembered(warehouse: Warehouse) -> None:
     warehouse.land([truncated(NEWEST - timedelta(days=30), 5)])
     warehouse.build(MODELS)
