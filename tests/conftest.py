@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import structlog
 from hypothesis import settings
 from xdist.remote import Producer
 from xdist.scheduler import LoadScopeScheduling
@@ -50,6 +51,13 @@ def pytest_runtest_protocol(item: pytest.Item) -> Generator[None, object, object
             for name in _TRACING:
                 patch.delenv(name, raising=False)
         return (yield)
+
+
+@pytest.fixture(autouse=True)
+def _logs_as_they_were() -> Iterator[None]:
+    """Let no test leave the log on a stream that is closed when its command has ended."""
+    yield
+    structlog.reset_defaults()
 
 
 @pytest.fixture(scope="session")

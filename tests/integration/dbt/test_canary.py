@@ -16,7 +16,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import structlog
 from canaries import Canary, canaries, events, heard, heard_in_files, heard_in_table
 from dbt.cli.main import dbtRunner
 from openlineage.client.serde import Serde
@@ -61,13 +60,6 @@ class Planted:
         """Return the canaries in each table of a dataset; tables without are left out."""
         found = {name: heard_in_table(self.warehouse.client, name, self.canaries) for name in self.tables(dataset)}
         return {name: names for name, names in found.items() if names}
-
-
-@pytest.fixture(autouse=True)
-def logs_as_they_were() -> Iterator[None]:
-    """Let no test leave the log on a stream that is closed when its command has ended."""
-    yield
-    structlog.reset_defaults()
 
 
 @pytest.fixture(scope="module")

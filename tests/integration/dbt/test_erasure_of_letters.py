@@ -37,6 +37,7 @@ def _bytes(text: str) -> str:
 def letters(structure_warehouse: Warehouse) -> Iterator[Warehouse]:
     client = structure_warehouse.client
     client.create_dataset("audit", exists_ok=True)
+    client.delete_table("audit.dead_letters", not_found_ok=True)
     client.create_table(DEAD_LETTERS.definition(structure_warehouse.settings))
     known = {"reason": "decode", "topic": "t", "dead_lettered_at": "2026-01-05T00:00:00Z"}
     rows = [

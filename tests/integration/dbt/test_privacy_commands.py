@@ -1,12 +1,11 @@
 """`pipeline privacy`: a member is erased by a command, while no zone is built."""
 
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
-import structlog
 from structure_warehouse import ROOT, Warehouse
 from typer.testing import CliRunner
 
@@ -18,13 +17,12 @@ Command = Callable[..., Any]
 
 
 @pytest.fixture
-def command(structure_warehouse: Warehouse, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Command]:
+def command(structure_warehouse: Warehouse, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Command:
     monkeypatch.setenv("DBT_PROFILES_DIR", str(ROOT / "profiles"))
     monkeypatch.setenv("DBT_TARGET_PATH", str(structure_warehouse.folder / "target"))
     monkeypatch.chdir(ROOT)
     options = ["--target", "local", "--state", str(tmp_path)]
-    yield lambda *arguments: CliRunner().invoke(app, ["privacy", *arguments, *options])
-    structlog.reset_defaults()
+    return lambda *arguments: CliRunner().invoke(app, ["privacy", *arguments, *options])
 
 
 def test_a_member_is_erased_and_kept_erased(command: Command, structure_warehouse: Warehouse) -> None:

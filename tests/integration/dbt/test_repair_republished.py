@@ -12,7 +12,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import structlog
 from structure_events import Event, Key, Row
 from structure_histories import BEGINNING
 from structure_warehouse import Warehouse
@@ -129,7 +128,6 @@ def broken(structure_warehouse: Warehouse, tmp_path_factory: pytest.TempPathFact
 
         set_up(load_settings(), Contracts({table: warehouse.contracts[table] for table in TABLES}))
         yield Broken(warehouse, lambda *a: CliRunner().invoke(app, list(a)))
-    structlog.reset_defaults()
 
 
 def _landed() -> int:

@@ -2,7 +2,6 @@
 
 import asyncio
 import json
-from collections.abc import Iterator
 from datetime import timedelta
 
 import pytest
@@ -13,13 +12,6 @@ from typer.testing import CliRunner, Result
 from ingest.cli import app
 
 PERSONAL = "Ada-4711"
-
-
-@pytest.fixture(autouse=True)
-def own_logs() -> Iterator[None]:
-    """A command run in this process leaves its log on a stream that is closed by now."""
-    yield
-    structlog.reset_defaults()
 
 
 @pytest.fixture

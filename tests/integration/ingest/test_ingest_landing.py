@@ -2,12 +2,10 @@
 
 import json
 import signal
-from collections.abc import Iterator
 from dataclasses import replace
 from datetime import UTC, datetime
 
 import pytest
-import structlog
 from ingest_river import River, event, member, topic_of
 from typer.testing import CliRunner
 
@@ -180,14 +178,6 @@ def test_the_command_prints_its_summary(river: River) -> None:
     assert summary["received"] == summary["acked"] == 3
 
 
-@pytest.fixture
-def own_logs() -> Iterator[None]:
-    """A command run in this process leaves its log on a stream that is closed by now."""
-    yield
-    structlog.reset_defaults()
-
-
-@pytest.mark.usefixtures("own_logs")
 def test_doctor_names_each_fault_with_its_fix(river: River, monkeypatch: pytest.MonkeyPatch) -> None:
     for name, value in river.environment().items():
         monkeypatch.setenv(name, value)

@@ -3,7 +3,6 @@
 from collections.abc import Iterator
 
 import pytest
-import structlog
 from reconcile_world import CHANGED, DATASET, EQUAL, ROOT, TAKEN_AT, Estate, load_structure
 
 from core.clients import bigquery_client, s3_client
@@ -13,13 +12,6 @@ from devstack.stack import Stack
 from devstack.world.planted import plant
 from devstack.world.snapshots import write_snapshot
 from devstack.world.world import World
-
-
-@pytest.fixture(autouse=True)
-def logs_as_they_were() -> Iterator[None]:
-    """Let no test leave the log on a stream that is closed when its command has ended."""
-    yield
-    structlog.reset_defaults()
 
 
 @pytest.fixture(scope="session")

@@ -5,10 +5,8 @@ import re
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
 
 import pytest
-import structlog
 from typer.testing import CliRunner
 
 from core.errors import ConfigurationError, UsageError
@@ -18,13 +16,6 @@ from ingest.progress import Progress
 from ingest.settings import load_ingest_settings
 
 runner = CliRunner()
-
-
-@pytest.fixture(autouse=True)
-def own_logs() -> Iterator[None]:
-    """A command run in this process leaves its log on a stream that is closed by now."""
-    yield
-    structlog.reset_defaults()
 
 
 def test_settings_come_from_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,6 +1,5 @@
 """No secret leaves the ingester but in the header it is meant for, however ill it was written."""
 
-from collections.abc import Iterator
 from pathlib import Path
 
 import httpx
@@ -23,13 +22,6 @@ from ingest.settings import IngestSettings
 
 CANARY = "s3cret-5f1c"
 QUICK = IngestSettings(fetch_attempts=2, retry_first_wait_s=0.001, retry_longest_wait_s=0.01)
-
-
-@pytest.fixture(autouse=True)
-def own_logs() -> Iterator[None]:
-    """A command run in this process leaves its log on a stream that is closed by now."""
-    yield
-    structlog.reset_defaults()
 
 
 async def test_a_token_with_a_line_end_behind_it_is_sent_without(monkeypatch: pytest.MonkeyPatch) -> None:

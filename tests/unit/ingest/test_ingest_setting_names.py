@@ -1,11 +1,9 @@
 """A misspelt setting is told with the name that was meant; what other commands read is left to them."""
 
 import re
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-import structlog
 from hypothesis import given
 from hypothesis import strategies as st
 from typer.testing import CliRunner
@@ -17,13 +15,6 @@ from ingest.setting_names import check_names, known_names
 ROOT = Path(__file__).parents[3]
 CANARY = "canary-5f1c"
 KNOWN = sorted(known_names())
-
-
-@pytest.fixture(autouse=True)
-def own_logs() -> Iterator[None]:
-    """A command run in this process leaves its log on a stream that is closed by now."""
-    yield
-    structlog.reset_defaults()
 
 
 @pytest.mark.parametrize("command", ["run", "doctor", "setup", "drift", "watermarks", "dead-letters list"])

@@ -1,11 +1,9 @@
 """What is written wrong ends a command with 2 before anything is asked, and the message says what to write instead."""
 
 import re
-from collections.abc import Iterator
 from contextlib import nullcontext
 
 import pytest
-import structlog
 from hypothesis import given
 from hypothesis import strategies as st
 from typer.testing import CliRunner
@@ -22,13 +20,6 @@ PUSH = {
     "INGEST_PUSH_AUDIENCE": "us",
     "INGEST_PUSH_SERVICE_ACCOUNT": "push@acme.example",
 }
-
-
-@pytest.fixture(autouse=True)
-def own_logs() -> Iterator[None]:
-    """A command run in this process leaves its log on a stream that is closed by now."""
-    yield
-    structlog.reset_defaults()
 
 
 @pytest.mark.parametrize(

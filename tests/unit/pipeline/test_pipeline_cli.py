@@ -12,7 +12,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import structlog
 
 from pipeline.cli import main
 from pipeline.dbt_project import DbtProject
@@ -156,7 +155,6 @@ def inside(folder: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[list[tuple
     before = signal.getsignal(signal.SIGTERM)
     yield built
     signal.signal(signal.SIGTERM, before)
-    structlog.reset_defaults()
 
 
 def call(monkeypatch: pytest.MonkeyPatch, *arguments: str) -> int:

@@ -3,7 +3,7 @@
 import gzip
 import io
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +12,6 @@ import msgspec
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-import structlog
 from structlog.testing import capture_logs
 from typer.testing import CliRunner
 
@@ -114,7 +113,7 @@ Run = Callable[..., Any]
 
 
 @pytest.fixture
-def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Run]:
+def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Run:
     """Compares a file with a column through the command; returns what it printed."""
     monkeypatch.chdir(tmp_path)
 
@@ -134,8 +133,7 @@ def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Run]:
         (tmp_path / "reconcile.yml").write_text(json.dumps({"version": 1, "comparisons": [comparison]}))
         return CliRunner().invoke(app, ["run", "--no-audit", "--output", "out", *more])
 
-    yield invoke
-    structlog.reset_defaults()  # the stream it logs to is closed by now
+    return invoke
 
 
 def _outputs(folder: Path, printed: Any, logs: Any) -> dict[str, str]:

@@ -1,7 +1,6 @@
 """What planning finds wrong: all of it at once, each fault with its line, and nothing left for the run to refuse."""
 
 import json
-from collections.abc import Iterator
 from datetime import UTC, date, datetime
 from decimal import Decimal
 from pathlib import Path
@@ -10,7 +9,6 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-import structlog
 from typer.testing import CliRunner, Result
 
 from core.contracts import DataType
@@ -44,12 +42,6 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     made = tmp_path_factory.mktemp("table")
     pq.write_table(pa.table(VALUES), made / "a.parquet")
     return made
-
-
-@pytest.fixture(autouse=True)
-def _logs_anew() -> Iterator[None]:
-    yield
-    structlog.reset_defaults()  # the stream it logs to is closed by now
 
 
 def _config(folder: Path, **said: Any) -> ReconcileConfig:

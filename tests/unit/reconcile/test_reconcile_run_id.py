@@ -1,7 +1,7 @@
 """Runs with a name: what ended is shown again to the same request alone, and what was unreadable is tried again."""
 
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -9,7 +9,6 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-import structlog
 from typer.testing import CliRunner
 
 from core.errors import UnavailableError
@@ -27,15 +26,14 @@ def _side(folder: Path, **columns: list[Any] | pa.Array) -> None:
 
 
 @pytest.fixture
-def command(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Command]:
+def command(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Command:
     """The command in a folder with two tables, of which `t` differs in seven rows."""
     monkeypatch.chdir(tmp_path)
     for name, left, right in (("u", 5, 5), ("t", 5, 12)):
         _side(tmp_path / f"{name}_w", id=list(range(left)))
         _side(tmp_path / f"{name}_s", id=list(range(right)))
     configure(tmp_path)
-    yield lambda *arguments: CliRunner().invoke(app, [*arguments, "--no-audit"])
-    structlog.reset_defaults()  # the stream it logs to is closed by now
+    return lambda *arguments: CliRunner().invoke(app, [*arguments, "--no-audit"])
 
 
 def configure(folder: Path, **more: Any) -> None:

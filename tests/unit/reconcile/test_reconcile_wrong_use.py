@@ -2,14 +2,13 @@
 
 import json
 import stat
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-import structlog
 from typer.testing import CliRunner
 
 from core.errors import ConfigurationError, UnavailableError
@@ -22,7 +21,7 @@ Command = Callable[..., Any]
 
 
 @pytest.fixture
-def command(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Command]:
+def command(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Command:
     """Runs the command over two files that differ in one value, with what is said of the comparison and of the run."""
     monkeypatch.chdir(tmp_path)
     for folder, value in (("w", "a"), ("s", "\x1b[31mred\x9b")):
@@ -38,8 +37,7 @@ def command(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Command
         (tmp_path / "reconcile.yml").write_text(json.dumps({"version": 1, "comparisons": [one], **more}))
         return CliRunner().invoke(app, list(arguments))
 
-    yield invoke
-    structlog.reset_defaults()  # the stream it logs to is closed by now
+    return invoke
 
 
 RUN = ("run", "--no-audit", "--output", "out")
