@@ -4,18 +4,27 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
+from local_bigquery import environment_of
 from structure_warehouse import ROOT, Warehouse, connect
 
 from core.contracts import load_contracts
 from core.settings import load_settings
-from devstack.bigquery import running_bigquery
+from devstack.bigquery import BigQueryAddress, running_bigquery
+
+Shared = tuple[BigQueryAddress, Warehouse]
 
 
 @pytest.fixture(scope="session")
-def structure_warehouse(tmp_path_factory: pytest.TempPathFactory, dbt_project: Any) -> Iterator[Warehouse]:
-    with running_bigquery() as address, pytest.MonkeyPatch.context() as patch:
-        patch.setenv("BIGQUERY_EMULATOR_HOST", address.rest_url)
-        patch.setenv("BIGQUERY_STORAGE_EMULATOR_HOST", address.grpc_target)
-        patch.setenv("MILLRACE_PROJECT", "millrace-local")
-        contracts = load_contracts(ROOT / "dbt_project/models/raw")
-        yield connect(load_settings(), contracts, tmp_path_factory.mktemp("dbt"), dbt_project)
+def shared_warehouse(tmp_path_factory: pytest.TempPathFactory, dbt_project: Any) -> Iterator[Shared]:
+    with running_bigquery() as address:
+        with environment_of(address):
+            contracts = load_contracts(ROOT / "dbt_project/models/raw")
+            made = connect(load_settings(), contracts, tmp_path_factory.mktemp("dbt"), dbt_project)
+        yield address, made
+
+
+@pytest.fixture(scope="module")
+def structure_warehouse(shared_warehouse: Shared) -> Iterator[Warehouse]:
+    address, warehouse = shared_warehouse
+    with environment_of(address):
+        yield warehouse

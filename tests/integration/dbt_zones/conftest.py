@@ -6,6 +6,7 @@ from decimal import Decimal
 from typing import Any
 
 import pytest
+from local_bigquery import environment_of
 from zones_costs import costs_of
 from zones_future import add_future, mutants
 from zones_restated import restate
@@ -21,9 +22,7 @@ _UNLIKELY = ("ref_member_loyalty_balance_is_not_negative_unless_allowed",)
 
 @pytest.fixture(scope="module")
 def warehouse(tmp_path_factory: pytest.TempPathFactory, dbt_project: Any) -> Iterator[Warehouse]:
-    with running_bigquery() as address, pytest.MonkeyPatch.context() as patch:
-        patch.setenv("BIGQUERY_EMULATOR_HOST", address.rest_url)
-        patch.setenv("MILLRACE_PROJECT", "millrace-local")
+    with running_bigquery() as address, environment_of(address):
         yield connect(address.rest_url, tmp_path_factory.mktemp("dbt"), dbt_project)
 
 

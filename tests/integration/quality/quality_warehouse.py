@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -180,6 +181,7 @@ def load(client: bigquery.Client, settings: Settings, contracts: Contracts, worl
         assert client.insert_rows_json(made, rows) == []
 
 
+@contextmanager
 def make(settings: Settings, contracts: Contracts, folder: Path, manifest: Any) -> Iterator[Warehouse]:
     """Build every zone, test it once, and compile the rules, which then know what they found.
 
