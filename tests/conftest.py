@@ -15,6 +15,10 @@ from devstack.stack import Stack, running_stack
 
 ROOT = Path(__file__).parents[1]
 
+# Where one of these is set, as on a CI of GitHub, commands colour what they print, and tests look for words in it.
+for _name in ("GITHUB_ACTIONS", "FORCE_COLOR", "PY_COLORS"):
+    os.environ.pop(_name, None)
+
 # How long an example takes says nothing on a shared machine; everything else stays as hypothesis chose it.
 settings.register_profile("millrace", settings.default, deadline=None)
 settings.load_profile("millrace")

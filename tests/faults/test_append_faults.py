@@ -37,7 +37,9 @@ async def test_a_passing_fault_costs_nothing(faulty_river: OpenRiver, script: li
     faulty = FaultyWrite(script=list(script))
     async with faulty_river(faulty) as river:
         sent = numbers(river)
-        summary = await river.run(append_timeout_s=0.3)
+        # an answer that takes longer than this is a fault of its own, which only silence is to be
+        patience = {"append_timeout_s": 0.3} if any(answer.hangs for answer in script) else {}
+        summary = await river.run(**patience)
         assert Counter(faulty.landed_ids(river.settings.project)) == Counter(sent)
     assert (summary.landed, summary.acked, summary.dead_lettered) == (100, 100, 0)
     assert faulty.script == []
@@ -81,7 +83,9 @@ async def test_the_control_that_takes_a_fault_for_an_answer_loses_rows(
     faulty = FaultyWrite(script=list(script))
     async with faulty_river(faulty) as river:
         sent = numbers(river)
-        summary = await river.run(append_timeout_s=0.3)
+        # an answer that takes longer than this is a fault of its own, which only silence is to be
+        patience = {"append_timeout_s": 0.3} if any(answer.hangs for answer in script) else {}
+        summary = await river.run(**patience)
         lost = set(sent) - set(faulty.landed_ids(river.settings.project))
     assert lost
     assert summary.acked == 100

@@ -31,7 +31,7 @@ def in_kafka(bootstrap_servers: str, then: Callable[..., None], settings: Settin
     """Run the ingester on Kafka; processes are forked off one that knows nothing of a test's environment."""
     os.environ["MILLRACE_INGEST_TRANSPORT"] = "kafka"
     os.environ["MILLRACE_INGEST_KAFKA_BOOTSTRAP_SERVERS"] = bootstrap_servers
-    os.environ["MILLRACE_INGEST_KAFKA_SESSION_TIMEOUT_MS"] = "1000"
+    os.environ["MILLRACE_INGEST_KAFKA_SESSION_TIMEOUT_MS"] = "2000"
     os.environ["MILLRACE_INGEST_KAFKA_COMMIT_MS"] = "10"
     then(settings, failpoint)
 

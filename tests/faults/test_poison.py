@@ -84,7 +84,9 @@ def test_neighbours_of_poison_land_in_order_and_the_poison_is_dead_lettered(
         faulty = FaultyWrite()
         async with faulty_river(faulty) as river:
             sent = send(river, kinds)
-            summary = await river.run(batch_rows=batch_rows, append_concurrency=1, idle_s=0.1)
+            summary = await river.run_until(
+                lambda progress: progress.acked >= len(kinds), batch_rows=batch_rows, append_concurrency=1
+            )
             assert faults(faulty, river, sent) == out_of_order(faulty, river) == []
         bad = [kind for kind in kinds if kind != "good"]
         assert summary.reasons == Counter(POISON[kind][0] for kind in bad)

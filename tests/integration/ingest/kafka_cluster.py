@@ -72,8 +72,11 @@ class KafkaCluster:
         assert self._library.rd_kafka_mock_broker_set_up(self._handle, 1) == 0
 
     def settings(self, **changes: object) -> KafkaSettings:
-        """Settings of a quick member of a group."""
-        defaults = {"bootstrap_servers": self.bootstrap_servers, "session_timeout_ms": 1_000, "commit_ms": 10}
+        """Settings of a quick member of a group.
+
+        The mock lets members in a second before the session of the first ends: of one second nothing would be left.
+        """
+        defaults = {"bootstrap_servers": self.bootstrap_servers, "session_timeout_ms": 2_000, "commit_ms": 10}
         return KafkaSettings.model_validate(defaults | changes)
 
     def produce(self, topic: str, records: Iterable[Mapping[str, Any]]) -> None:

@@ -61,7 +61,7 @@ def test_a_signal_reaches_every_worker(river: River) -> None:
     run = river.start("run", "--workers", "2", "--json", **SLOWLY)
     wait_until_landing(river, run.stderr)
     run.send_signal(signal.SIGTERM)
-    output, errors = run.communicate(timeout=10)
+    output, errors = run.communicate()
     assert run.returncode == 0, errors
     summary = json.loads(output)
     assert summary["acked"] == summary["landed"] == len(river.landed_ids())
@@ -95,7 +95,7 @@ def test_a_worker_that_dies_fails_the_run_and_stops_the_others(river: River) -> 
         child for child in psutil.Process(run.pid).children() if "spawn_main" in " ".join(child.cmdline())
     ]
     victim.kill()
-    _, errors = run.communicate(timeout=10)
+    _, errors = run.communicate()
     assert run.returncode == 1
     assert "ended with exit code -9" in errors
     assert not any(other.is_running() for other in others)

@@ -12,7 +12,11 @@ import pytest
 from core.errors import UnavailableError
 from devstack.bigquery import process, running_bigquery
 
-PUBLISH = 'import sys, pathlib; pathlib.Path(sys.argv[1]).write_text(\'{"rest": 1, "grpc": 2}\')'
+# At once, as the server does: a file that is there is whole.
+PUBLISH = (
+    "import sys, pathlib; draft = pathlib.Path(sys.argv[1] + '.draft'); "
+    """draft.write_text('{"rest": 1, "grpc": 2}'); draft.replace(sys.argv[1])"""
+)
 
 
 @pytest.fixture
