@@ -1,5 +1,6 @@
 """How fresh the sources are is a rule whose results are kept beside those of the others."""
 
+from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -9,10 +10,17 @@ from structure_warehouse import Warehouse
 FRESH, LATE, EMPTY = "member_tiers", "member_points", "member_cases"
 
 
-def test_what_dbt_finds_is_kept_with_the_rules(structure_warehouse: Warehouse) -> None:
-    warehouse, now = structure_warehouse, datetime.now(UTC)
+@pytest.fixture
+def warehouse(structure_warehouse: Warehouse) -> Iterator[Warehouse]:
     for table in (FRESH, LATE, EMPTY):
-        warehouse.empty(table)
+        structure_warehouse.empty(table)
+    yield structure_warehouse
+    for table in (FRESH, LATE, EMPTY):
+        structure_warehouse.empty(table)
+
+
+def test_what_dbt_finds_is_kept_with_the_rules(warehouse: Warehouse) -> None:
+    now = datetime.now(UTC)
     for table, age in ((FRESH, timedelta(minutes=5)), (LATE, timedelta(hours=3))):
         warehouse.land([Event(table=table, op="DELETE", event_id=f"fresh-{table}", key=(1,), landed_at=now - age)])
     with pytest.raises(AssertionError):

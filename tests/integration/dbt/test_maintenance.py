@@ -118,7 +118,10 @@ def test_temporary_tables_are_found_by_name_and_age(warehouse: Warehouse) -> Non
     warehouse.client.query_and_wait(f"create or replace table structure.{SCRATCH} as select 1 as a")
     older = query.replace("interval 1 day", "interval -1 day")
     assert [row["table_name"] for row in warehouse.client.query_and_wait(query)] == []
-    assert [row["table_name"] for row in warehouse.client.query_and_wait(older)] == [SCRATCH]
+    # a merge that failed leaves its table, as those of other tests do on purpose
+    found = {row["table_name"] for row in warehouse.client.query_and_wait(older)}
+    assert SCRATCH in found
+    assert all("__dbt_tmp" in name for name in found)
     warehouse.client.delete_table(f"structure.{SCRATCH}")
 
 

@@ -3,6 +3,7 @@
 import hashlib
 import json
 import secrets
+from collections.abc import Iterator
 from datetime import date
 from decimal import Decimal
 from pathlib import Path
@@ -48,12 +49,13 @@ def masked(structure_warehouse: Warehouse) -> list[Any]:
 
 
 @pytest.fixture
-def key(structure_warehouse: Warehouse, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> bytes:
+def key(structure_warehouse: Warehouse, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[bytes]:
     made = secrets.token_bytes(32)
     (tmp_path / "key").write_text(json.dumps({"key": made.hex()}))
     monkeypatch.setenv("MILLRACE_PRIVACY_KEY_FILE", str(tmp_path / "key"))
     structure_warehouse.dbt("run-operation", "privacy_load_key", "--log-level-file", "debug")
-    return made
+    yield made
+    structure_warehouse.client.delete_table("privacy.hash_key", not_found_ok=True)
 
 
 @pytest.mark.parametrize("number", range(len(MASKED)), ids=lambda n: f"{MASKED[n][0]}-{MASKED[n][1]}")

@@ -135,7 +135,7 @@ def test_quarantine_holds_what_was_left_out_and_nothing_else(course: Course, str
     }
     spoilt = {(event.table, event.event_id) for event in course.until(INCREMENTS) if event.broken}
     assert {entry[:2] for entry in found if entry[0] in TABLES} == spoilt
-    assert {entry[2] for entry in found} == {"payload_is_no_json_object"}
+    assert {entry[2] for entry in found if entry[0] in TABLES} == {"payload_is_no_json_object"}
 
 
 @pytest.mark.parametrize("increment", range(INCREMENTS + 1))

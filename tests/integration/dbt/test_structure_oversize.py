@@ -66,3 +66,4 @@ def test_pointers_are_set_apart_and_leave_their_rows_as_they_were(structure_ware
     # The next change that fits brings the row up to date.
     warehouse.land([change(2, 3, "UPDATE", "gold")])
     assert tiers(warehouse)[2] == ("gold", False)
+    warehouse.empty(TABLE)

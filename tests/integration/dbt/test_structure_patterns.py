@@ -25,6 +25,7 @@ from structure_warehouse import ROOT, Warehouse, comparable
 from core.contracts import Contracts, TableContract, load_contracts
 from core.settings import Settings
 from devstack.live.rows import random_row
+from devstack.pubsub import stats
 from devstack.pubsub.process import running_server
 from ingest.runner import Run
 from ingest.settings import IngestSettings
@@ -154,7 +155,9 @@ def course(structure_warehouse: Warehouse, tmp_path_factory: pytest.TempPathFact
         publisher = PublisherClient(transport=PublisherGrpcTransport(channel=channel))
         for _ in range(ROUNDS):
             _publish(publisher, settings, contracts, source.live())
-            asyncio.run(Run(Plan(settings, contracts), IngestSettings.model_validate(SETTINGS)).run(0.3))
+            # a run that is idle may not have been given everything yet
+            while any(each.backlog for name, each in stats.fetch(address).items() if name.endswith("-ingest")):
+                asyncio.run(Run(Plan(settings, contracts), IngestSettings.model_validate(SETTINGS)).run(0.3))
             warehouse.build(MODELS)
             truth.append({table: dict(rows) for table, rows in source.rows.items()})
             gone.append({table: source.known[table] - rows.keys() for table, rows in source.rows.items()})
