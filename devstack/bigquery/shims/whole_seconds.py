@@ -15,17 +15,15 @@ from sqlglot.generator import Generator
 from devstack.bigquery.shims.functions import Writer, write_as
 
 
-def _counted_in(unit: str, microseconds: int) -> Writer:
+def _counted_in(microseconds: int) -> Writer:
     def write(generator: Generator, node: exp.Expr) -> str:
-        begun = generator.func("DATE_TRUNC", exp.Literal.string(unit), node.this)
-        # without a remainder, so the quotient is exact on either side of 1970
-        return f"(EPOCH_US({begun}) // {microseconds})"
+        # DATE_TRUNC says the same and costs ten times as much; what is left of a time before 1970 is negative
+        instant = generator.func("EPOCH_US", node.this)
+        return f"({instant} // {microseconds} - CAST({instant} % {microseconds} < 0 AS BIGINT))"
 
     return write
 
 
 def apply() -> None:
     """Replace how the two are written in DuckDB's SQL."""
-    write_as(
-        DuckDB, {exp.UnixSeconds: _counted_in("second", 1_000_000), exp.UnixMillis: _counted_in("millisecond", 1_000)}
-    )
+    write_as(DuckDB, {exp.UnixSeconds: _counted_in(1_000_000), exp.UnixMillis: _counted_in(1_000)})
