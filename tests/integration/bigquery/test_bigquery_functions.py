@@ -76,11 +76,15 @@ EXPECTED: dict[str, Any] = {
     "safe.parse_json('broken')": None,
     "json_value(safe.parse_json('{\"a\": \"x\"}'), '$.a')": "x",
     'string(parse_json(\'{"a": "q"}\').a)': "q",
+    # a name that the translation uses inside
+    "(select to_json_string(given.whole) from (select 1 as whole, 'x' as kind, 'y' as text) as given)": "1",
     # SAFE survives whatever else stands in the statement
     "if(1 / 2 > 0, json_value(safe.parse_json('broken'), '$.a'), 'x')": None,
     # times
     "timestamp_micros(1704103200123456)": utc(2024, 1, 1, 10, 0, 0, 123456),
     "timestamp_micros(safe_cast('x' as int64))": None,
+    "unix_seconds(timestamp '2024-01-01 00:09:59.9+00')": 1704067799,
+    "unix_millis(timestamp '1969-12-31 23:59:59.9996+00')": -1,
     "date_from_unix_date(19000)": dt.date(2022, 1, 8),
     "timestamp_diff(timestamp '2024-01-01 00:59:30+00', timestamp '2024-01-01 00:00:40+00', minute)": 58,
     "timestamp_diff(timestamp '2024-01-01 00:00:40+00', timestamp '2024-01-01 00:59:30+00', minute)": -58,
